@@ -1,0 +1,1 @@
+"""What learns: networks, learners, replay, and the background trainer. Imports nothing of agent."""

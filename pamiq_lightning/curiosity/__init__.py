@@ -1,0 +1,1 @@
+"""Rewards the agent gives itself, one a file; each a pure function of what the mind knows."""

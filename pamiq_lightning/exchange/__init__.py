@@ -1,0 +1,1 @@
+"""The hallway: the only place where the agent and the trainer touch, and neither ever waits."""

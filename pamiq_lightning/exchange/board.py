@@ -1,0 +1,92 @@
+"""A notice board: the few figures that the trainer shows the agent, and the agent's word to stop.
+
+Each number is one aligned 8-byte word with one writer, so that a reader never sees half of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pamiq_lightning.exchange.shared_file import Layout, SharedFile, layout
+
+LEARNER_FIGURES = ("windows", "updates", "seconds", "loss", "version")
+"""What the trainer tells of each learner: windows trained, updates done, seconds spent, last loss,
+published version."""
+
+
+@dataclass(frozen=True)
+class BoardSpec:
+    """All that a process needs to open the board: picklable."""
+
+    path: Path
+    roles: tuple[str, ...]
+
+    @property
+    def layout(self) -> Layout:
+        """The arrays of the file."""
+        return layout(
+            [
+                ("stop", (1,), np.int64),
+                ("ready", (1,), np.int64),
+                ("windows_dropped", (1,), np.int64),
+                ("rounds", (1,), np.int64),
+                ("learners", (len(self.roles), len(LEARNER_FIGURES)), np.float64),
+            ]
+        )
+
+
+class Board:
+    """One process's view of the board."""
+
+    def __init__(self, spec: BoardSpec, create: bool = False) -> None:
+        self.spec = spec
+        self._file = SharedFile(spec.path, spec.layout, create)
+
+    def _word(self, name: str) -> int:
+        return int(self._file[name][0])
+
+    @property
+    def stop(self) -> bool:
+        """Whether the agent asked the trainer to end."""
+        return bool(self._word("stop"))
+
+    def ask_to_stop(self) -> None:
+        """Agent: ask the trainer (and the recorder) to end."""
+        self._file["stop"][0] = 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether the trainer is warmed up and has published every learner's first weights."""
+        return bool(self._word("ready"))
+
+    def set_ready(self) -> None:
+        """Trainer: tell that the first weights are out."""
+        self._file["ready"][0] = 1
+
+    @property
+    def windows_dropped(self) -> int:
+        """Windows the trainer was too slow for."""
+        return self._word("windows_dropped")
+
+    @property
+    def rounds(self) -> int:
+        """Windows that every learner has finished with (or passed over)."""
+        return self._word("rounds")
+
+    def set_progress(self, rounds: int, windows_dropped: int) -> None:
+        """Trainer: tell how many windows all learners are done with, and how many were dropped."""
+        self._file["windows_dropped"][0] = windows_dropped
+        self._file["rounds"][0] = rounds
+
+    def learner(self, role: str) -> dict[str, float]:
+        """Return the figures of one learner."""
+        row = self._file["learners"][self.spec.roles.index(role)]
+        return dict(zip(LEARNER_FIGURES, row.tolist(), strict=True))
+
+    def set_learner(self, role: str, figures: dict[str, float]) -> None:
+        """Trainer: write the figures of one learner."""
+        row = self._file["learners"][self.spec.roles.index(role)]
+        row[:] = [figures[name] for name in LEARNER_FIGURES]

@@ -1,0 +1,179 @@
+"""Weights, trainer -> agent: three slots per module, so that neither side waits and nothing tears.
+
+One slot holds the latest weights, one is being written, one is named by the reader in a word that
+only the reader writes. The writer never touches the latest nor the named slot. The reader names the
+latest slot and looks at `latest` again: where it moved meanwhile, it names anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pamiq_lightning.exchange.shared_file import Layout, SharedFile, aligned, layout
+
+_SLOTS = 3
+
+
+def tensors_of(module: nn.Module) -> list[Tensor]:
+    """Return all parameters and buffers of a module, in a fixed order."""
+    return [*module.parameters(), *module.buffers()]
+
+
+def vector_bytes(module: nn.Module) -> int:
+    """Return the length of a module's flat vector: each tensor begins at an aligned byte."""
+    return sum(aligned(t.numel() * t.element_size()) for t in tensors_of(module))
+
+
+@dataclass(frozen=True)
+class WeightsSpec:
+    """All that a process needs to open one module's weights: picklable."""
+
+    path: Path
+    size: int
+    """Bytes of the module's flat vector."""
+
+    @property
+    def layout(self) -> Layout:
+        """The arrays of the file."""
+        return layout(
+            [
+                ("latest", (1,), np.int64),
+                ("named", (1,), np.int64),
+                ("versions", (_SLOTS,), np.int64),
+                ("vectors", (_SLOTS, max(self.size, 1)), np.uint8),
+            ]
+        )
+
+
+def create(spec: WeightsSpec) -> None:
+    """Make the file; nothing is published in it yet (version 0)."""
+    file = SharedFile(spec.path, spec.layout, create=True)
+    file["latest"][0] = 0
+    file["named"][0] = 0
+
+
+def _fence() -> None:
+    """Order the store before it and the load after it across processes.
+
+    Store-to-load reordering is the one reordering x86 does, and it would let both sides miss each
+    other's word. Taking a lock is an atomic read-modify-write, which is a full barrier there.
+    """
+    with threading.Lock():
+        pass
+
+
+def _places(module: nn.Module, slots: NDArray[np.generic]) -> list[list[Tensor]]:
+    """Return, for every slot, the places of a module's tensors in it."""
+    places: list[list[Tensor]] = []
+    for slot in slots:
+        flat, offset = torch.from_numpy(slot), 0
+        places.append([])
+        for tensor in tensors_of(module):
+            size = tensor.numel() * tensor.element_size()
+            place = flat[offset : offset + size].view(tensor.dtype).view(tensor.shape)
+            places[-1].append(place)
+            offset += aligned(size)
+    return places
+
+
+def _open(spec: WeightsSpec, module: nn.Module) -> tuple[SharedFile, list[list[Tensor]]]:
+    if vector_bytes(module) != spec.size:
+        raise ValueError(
+            f"{type(module).__name__} has {vector_bytes(module)} bytes of weights, "
+            f"the exchange was made for {spec.size}: both sides must build the same module"
+        )
+    file = SharedFile(spec.path, spec.layout)
+    return file, _places(module, file["vectors"])
+
+
+class WeightsWriter:
+    """The trainer's end for one module, which stays the trainer's own and never moves.
+
+    Raises:
+        ValueError: the module's weights have another size than the exchange was made for.
+    """
+
+    def __init__(self, spec: WeightsSpec, module: nn.Module) -> None:
+        self._file, self._places = _open(spec, module)
+        self._tensors = tensors_of(module)
+        self.version = int(self._file["versions"][int(self._file["latest"][0])])
+
+    @torch.no_grad()
+    def publish(self) -> int:
+        """Copy the module's present weights into a free slot, make it the latest, count a version.
+
+        Raises:
+            FloatingPointError: a weight is not finite; nothing is published then.
+        """
+        if not all(bool(torch.isfinite(t).all()) for t in self._tensors):
+            raise FloatingPointError("weights that are not finite are never published")
+        busy = {int(self._file["latest"][0]), int(self._file["named"][0])}
+        slot = next(s for s in range(_SLOTS) if s not in busy)
+        for place, tensor in zip(self._places[slot], self._tensors, strict=True):
+            place.copy_(tensor)
+        self.version += 1
+        self._file["versions"][slot] = self.version
+        self._file["latest"][0] = slot
+        _fence()
+        return self.version
+
+
+class WeightsReader:
+    """The agent's end for one module: copies the latest weights out, a piece at a time.
+
+    Args:
+        spec: where the weights are.
+        module: any module of the kind that is published.
+
+    Raises:
+        ValueError: the module's weights have another size than the exchange was made for.
+    """
+
+    def __init__(self, spec: WeightsSpec, module: nn.Module) -> None:
+        self._file, self._places = _open(spec, module)
+        self._slot = 0
+        self._next = 0
+        self.copying = False
+        """Whether a copy was begun and is not finished."""
+
+    @property
+    def latest_version(self) -> int:
+        """The newest version that was published; 0 before the first."""
+        return int(self._file["versions"][int(self._file["latest"][0])])
+
+    def begin(self) -> int:
+        """Name the latest slot, which the writer then leaves alone, and return its version."""
+        while True:
+            slot = int(self._file["latest"][0])
+            self._file["named"][0] = slot
+            _fence()
+            if int(self._file["latest"][0]) == slot:
+                break
+        self._slot, self._next, self.copying = slot, 0, True
+        return int(self._file["versions"][slot])
+
+    @torch.no_grad()
+    def copy(self, into: Sequence[Tensor], max_bytes: int | None = None) -> bool:
+        """Copy the next tensors, about `max_bytes` of them; return whether all have been copied.
+
+        Args:
+            into: `tensors_of` the module that takes the weights, the same for the whole copy.
+            max_bytes: where to pause; default: not at all.
+        """
+        copied = 0
+        places = self._places[self._slot]
+        while self._next < len(places) and (max_bytes is None or copied < max_bytes):
+            target = into[self._next]
+            target.copy_(places[self._next])
+            copied += target.numel() * target.element_size()
+            self._next += 1
+        self.copying = self._next < len(places)
+        return not self.copying

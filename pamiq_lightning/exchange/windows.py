@@ -1,0 +1,147 @@
+"""Experience, agent -> trainer: a ring of windows that the agent fills in place.
+
+A window is N rows of `pamiq_lightning.step`. Each slot has a generation, odd while it is written;
+a reader copies a window out and looks at the generation again: where it moved, the copy is thrown
+away and the window counted as dropped. Every reader has its own cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pamiq_lightning.exchange.shared_file import Layout, SharedFile, array_bytes, layout
+from pamiq_lightning.step import StepShape
+
+SLOTS = 8
+AGENT_FIGURES = ("ticks", "rate_hz", "missed_ticks", "tick_ms_p50", "tick_ms_p99", "latency_ms_p99")
+"""What the agent tells of itself in a window's header, for the one process that logs."""
+
+
+@dataclass(frozen=True)
+class WindowsSpec:
+    """All that a process needs to open the ring: picklable."""
+
+    path: Path
+    shape: StepShape
+    rows: int
+    slots: int = SLOTS
+
+    @property
+    def layout(self) -> Layout:
+        """The arrays of the file."""
+        rows = [
+            (name, (self.slots, self.rows, *field.shape), field.dtype)
+            for name, field in self.shape.fields().items()
+        ]
+        head = [
+            ("filled", (1,), np.int64),
+            ("generation", (self.slots,), np.int64),
+            ("figures", (self.slots, len(AGENT_FIGURES)), np.float64),
+        ]
+        return layout([*head, *rows])
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, about."""
+        return sum(array_bytes(shape, dtype) for _, shape, dtype in self.layout)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window, copied out: `number` counts from 0, `steps` are arrays of N rows."""
+
+    number: int
+    steps: dict[str, NDArray[np.generic]]
+    figures: dict[str, float]
+
+
+class WindowsWriter:
+    """The agent's end. Writing a row costs one copy and never blocks."""
+
+    def __init__(self, spec: WindowsSpec) -> None:
+        self.spec = spec
+        self._file = SharedFile(spec.path, spec.layout, create=True)
+        self._keys = tuple(spec.shape.fields())
+        self.filled = 0
+        """Windows completed so far."""
+        self.row = 0
+        """The row of the current window that is written next."""
+        self._open_slot()
+
+    def write(self, row: Mapping[str, ArrayLike]) -> None:
+        """Copy one row into the current window.
+
+        Raises:
+            KeyError: a key of the schema is missing.
+        """
+        slot = self.filled % self.spec.slots
+        for key in self._keys:
+            self._file[key][slot, self.row] = row[key]
+        self.row += 1
+
+    @property
+    def full(self) -> bool:
+        """Whether the current window has all its rows."""
+        return self.row == self.spec.rows
+
+    def hand_over(self, figures: Mapping[str, float]) -> None:
+        """Give the full window to the readers and open the next slot.
+
+        Raises:
+            RuntimeError: the window is not full.
+        """
+        if not self.full:
+            raise RuntimeError(f"window has {self.row} of {self.spec.rows} rows")
+        slot = self.filled % self.spec.slots
+        self._file["figures"][slot] = [figures[name] for name in AGENT_FIGURES]
+        self.filled += 1
+        self._file["generation"][slot] = 2 * self.filled
+        self._file["filled"][0] = self.filled
+        self.row = 0
+        self._open_slot()
+
+    def _open_slot(self) -> None:
+        self._file["generation"][self.filled % self.spec.slots] = 2 * self.filled + 1
+
+
+class WindowsReader:
+    """A reader's end, with its own cursor and its own count of dropped windows."""
+
+    def __init__(self, spec: WindowsSpec) -> None:
+        self.spec = spec
+        self._file = SharedFile(spec.path, spec.layout)
+        self.cursor = 0
+        """Number of the window that is read next."""
+        self.dropped = 0
+        """Windows that were overwritten before this reader had them."""
+
+    @property
+    def unread(self) -> int:
+        """How many completed windows wait, those already overwritten included."""
+        return int(self._file["filled"][0]) - self.cursor
+
+    def read(self) -> Window | None:
+        """Copy the next window out, or return None where there is none yet."""
+        while self.unread > 0:
+            number = self.cursor
+            self.cursor += 1
+            slot = number % self.spec.slots
+            expected = 2 * (number + 1)
+            if int(self._file["generation"][slot]) == expected:
+                steps = {key: self._copy(key, slot) for key in self.spec.shape.fields()}
+                figures = dict(
+                    zip(AGENT_FIGURES, self._file["figures"][slot].tolist(), strict=True)
+                )
+                if int(self._file["generation"][slot]) == expected:
+                    return Window(number, steps, figures)
+            self.dropped += 1
+        return None
+
+    def _copy(self, key: str, slot: int) -> NDArray[np.generic]:
+        rows: NDArray[np.generic] = self._file[key][slot]
+        return rows.copy()

@@ -1,0 +1,1 @@
+"""What learns: one LightningModule a file. They know nothing of processes, files or worlds."""

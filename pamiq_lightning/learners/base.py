@@ -1,0 +1,151 @@
+"""The contract of a learner, and how one is built from settings.
+
+A learner runs unchanged under the background Fabric loop, `lightning.Trainer` and the Lightning
+CLI. To add one, write a file beside this one and a YAML in conf/learners/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import lightning as L
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How a learner remembers, and what one training round takes from it.
+
+    Attributes:
+        kind: `rows`, single steps kept by a reservoir; `slices`, unbroken runs of steps from the
+            newest ones; `windows`, every new window once, whole.
+        capacity: steps kept at most.
+        batch_size: rows, or slices, of one update.
+        updates: updates of a round; with `windows`, passes over each window.
+        length: steps of one slice.
+        max_version_lag: rows whose encoder is more versions behind than this are not sampled as
+            slices.
+        survival: expected number of frames a stored row survives once the store is full, as a
+            multiple of the capacity.
+    """
+
+    kind: Literal["rows", "slices", "windows"]
+    capacity: int
+    batch_size: int
+    updates: int
+    length: int = 1
+    max_version_lag: int = 16
+    survival: float = 10.0
+
+
+class Learner(L.LightningModule):
+    """Base of all learners.
+
+    Attributes:
+        needs: keys of `pamiq_lightning.step` that it remembers.
+        gradient_clip: largest norm of the gradient, or None.
+        frame_size: side of the frames it takes, in pixels, where it decides that.
+        latest_version: how often its weights were published; set by whoever publishes them.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    gradient_clip: float | None = None
+    frame_size: int | None = None
+    latest_version: int = 0
+    n_updates: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Lightning's own global_step is always 0 under Fabric.
+        self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
+        self._notes: dict[str, Any] = {}
+
+    @property
+    def acting(self) -> nn.Module | None:
+        """The module the agent runs, sharing this learner's tensors; None if nothing of it acts."""
+        return None
+
+    @property
+    def memory(self) -> Memory:
+        """How this learner remembers."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it remembers: `memory`")
+
+    def dimensions(self) -> dict[str, tuple[int, ...]]:
+        """Return the sizes that must agree with other learners, by the name of the init argument.
+
+        An encoder's `latent` is what it makes; everybody else's is what they take.
+        """
+        return {}
+
+    def on_new_steps(self, steps: TensorDict) -> None:
+        """See a new window [N] once, before it is remembered: for scales and for honest tests.
+
+        The encoder's latents and the rewards are in it; it may log, it must not train.
+        """
+
+    def prepare(self, window: TensorDict) -> TensorDict:
+        """Turn a window [N+1] into the rows of a round; for learners that remember `windows`."""
+        raise NotImplementedError(f"{type(self).__name__} remembers windows and must prepare them")
+
+    def note(self, metrics: Mapping[str, float | Tensor]) -> None:
+        """Remember figures made outside of an update; they are logged with the next one.
+
+        Lightning refuses `self.log` while batches are being made.
+        """
+        self._notes.update(metrics)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Log what was noted."""
+        if self._notes:
+            self.log_dict(self._notes)
+            self._notes = {}
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the rest of this round would do harm (asked before every batch)."""
+        return False
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip and log the gradient here, in the hook that every driver calls."""
+        limit = float("inf") if self.gradient_clip is None else self.gradient_clip
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        self.log("grad_norm", norm)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the update."""
+        self.n_updates += 1
+
+    def decay_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Return optimizer groups: no weight decay on biases and other 1-D parameters."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+
+def check_dimensions(learners: Mapping[str, Learner]) -> None:
+    """Check that learners which meet agree on what they share.
+
+    Raises:
+        ValueError: two learners differ; the message names both settings.
+    """
+    seen: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for role, learner in learners.items():
+        for name, size in learner.dimensions().items():
+            first_role, first = seen.setdefault(name, (role, size))
+            if first != size:
+                raise ValueError(
+                    f"learners.{role}.model.init_args.{name} is {list(size)} but "
+                    f"learners.{first_role}.model.init_args.{name} is {list(first)}: "
+                    "they must be equal"
+                )
+
+
+def mean_square(error: Tensor) -> Tensor:
+    """Return the mean of the squares."""
+    return error.square().mean()

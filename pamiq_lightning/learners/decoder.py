@@ -1,0 +1,67 @@
+"""The latent decoder: shows a person what the encoder keeps. Nothing acts on it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from tensordict import TensorDict
+from torch import Tensor
+
+from pamiq_lightning.learners.base import Learner, Memory, mean_square
+from pamiq_lightning.nets.latent_decoder import LatentDecoder
+from pamiq_lightning.nets.vit import standardise
+
+
+class Decoder(Learner):
+    """Learns to draw the frame a stored latent came from; no gradient reaches the encoder.
+
+    Args:
+        latent: tokens and features [P, D] of the latents.
+        image_size: side of the image drawn, in pixels.
+        channels: channels of the convolutions.
+        lr: learning rate of AdamW.
+        capacity: steps remembered.
+        survival: steps a remembered one survives on average, as a multiple of the capacity.
+        batch_size: steps of one update.
+        updates: updates of a training round.
+    """
+
+    needs = ("frame", "latent")
+
+    def __init__(
+        self,
+        latent: tuple[int, int],
+        image_size: int = 96,
+        channels: int = 32,
+        lr: float = 1e-3,
+        capacity: int = 2000,
+        survival: float = 2.0,
+        batch_size: int = 8,
+        updates: int = 1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.latent, self.lr = (latent[0], latent[1]), lr
+        self._memory = Memory("rows", capacity, batch_size, updates, survival=survival)
+        self.net = LatentDecoder(self.latent, image_size, channels)
+        self.image_size = image_size
+
+    @property
+    def memory(self) -> Memory:
+        """Recent frames with the latents they had."""
+        return self._memory
+
+    def dimensions(self) -> dict[str, tuple[int, ...]]:
+        """Return what it takes."""
+        return {"latent": self.latent}
+
+    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
+        """Mean squared error against the resized standardised frame."""
+        goal = F.interpolate(standardise(batch["frame"]), size=self.image_size, mode="area")
+        loss = mean_square(self.net(batch["latent"]).float() - goal)
+        self.log("loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(self.decay_groups(0.01), lr=self.lr)

@@ -1,0 +1,178 @@
+"""Forward dynamics: learns what will be seen next, with how much certainty.
+
+Source: the forward dynamics of ML Shukai's P-AMI<Q> (2024), whose fixed variance is replaced by a
+predicted one.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from tensordict import TensorDict
+from torch import Tensor
+
+from pamiq_lightning.learners.base import Learner, Memory, mean_square
+from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, normal_nll
+from pamiq_lightning.step import is_transition
+
+
+def symlog(x: Tensor) -> Tensor:
+    """Return sign(x) log(1 + |x|), which squeezes rewards of unknown scale (arXiv:2301.04104)."""
+    return x.sign() * x.abs().log1p()
+
+
+class Dynamics(Learner):
+    """SioConv forward dynamics, trained on slices of the newest steps.
+
+    Args:
+        latent: tokens and features [P, D] of the latents.
+        state: blocks and width [depth, dim] of the SioConv stack, which is its recurrent state.
+        action_choices: choices of each action category.
+        heads: heads of each block.
+        mix_features: size the latent is squeezed to.
+        dropout: dropout probability while training.
+        lr: learning rate of AdamW.
+        weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
+        action_coef: weight of predicting the next action.
+        reward_coef: weight of predicting the reward.
+        burn_in: first steps of a slice that only warm the state up.
+        slice_length: steps of a slice that are predicted from, burn-in included.
+        capacity: steps remembered, the newest ones.
+        batch_size: slices of one update.
+        updates: updates of a training round.
+        max_version_lag: older rows, counted in encoder versions, are not sampled.
+        gradient_clip: largest norm of the gradient.
+    """
+
+    needs = ("index", "latent", "state", "action", "reward", "is_first", "valid", "versions")
+
+    def __init__(
+        self,
+        latent: tuple[int, int],
+        state: tuple[int, int],
+        action_choices: tuple[int, ...] = (3, 3, 3, 2, 2),
+        heads: int = 8,
+        mix_features: int = 64,
+        dropout: float = 0.1,
+        lr: float = 1e-4,
+        weight_decay: float = 0.01,
+        action_coef: float = 0.1,
+        reward_coef: float = 0.1,
+        burn_in: int = 16,
+        slice_length: int = 256,
+        capacity: int = 1000,
+        batch_size: int = 4,
+        updates: int = 64,
+        max_version_lag: int = 16,
+        gradient_clip: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if not 0 <= burn_in < slice_length:
+            raise ValueError(f"burn_in {burn_in} must be below slice_length {slice_length}")
+        self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
+        self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
+        self._dimensions = {
+            "latent": (latent[0], latent[1]),
+            "state": (state[0], state[1]),
+            "action_choices": tuple(action_choices),
+        }
+        self._memory = Memory(
+            "slices",
+            capacity,
+            batch_size,
+            updates,
+            # One more: the last step of a slice is only predicted.
+            length=slice_length + 1,
+            max_version_lag=max_version_lag,
+        )
+        self.net = ForwardDynamics(
+            (latent[0], latent[1]),
+            tuple(action_choices),
+            depth=state[0],
+            dim=state[1],
+            heads=heads,
+            mix_features=mix_features,
+            dropout=dropout,
+        )
+
+    @property
+    def acting(self) -> ForwardDynamics:
+        """Latent, action and state -> prediction and new state."""
+        return self.net
+
+    @property
+    def memory(self) -> Memory:
+        """Unbroken slices of the newest steps."""
+        return self._memory
+
+    def dimensions(self) -> dict[str, tuple[int, ...]]:
+        """Return what it takes, and the state it makes."""
+        return dict(self._dimensions)
+
+    @torch.no_grad()
+    def on_new_steps(self, steps: TensorDict) -> None:
+        """Log the one-step error on a window never trained on, beside that of copying the last."""
+        steps = steps.to(self.device)
+        self.net.eval()
+        prediction, _ = self.net(
+            steps["latent"][None, :-1],
+            steps["action"][None, :-1],
+            steps["state"][None, 0],
+            steps["is_first"][None, :-1],
+        )
+        self.net.train()
+        sound = is_transition(steps)
+        # The stored state was made by older weights.
+        sound[: min(self.burn_in, len(sound) // 2)] = False
+        if not sound.any():
+            return
+        goal, now = steps["latent"][1:][sound], steps["latent"][:-1][sound]
+        error, copied = mean_square(prediction.mean[0, sound] - goal), mean_square(now - goal)
+        self.note(
+            {
+                "online_latent_error": error,
+                "online_copy_last_error": copied,
+                "online_error_ratio": error / copied.clamp(min=1e-12),
+            }
+        )
+
+    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
+        """Predict each step of (B, T+1) slices from the one before, the burn-in left out."""
+        prediction, _ = self.net(
+            batch["latent"][:, :-1], batch["action"][:, :-1], batch["state"][:, 0]
+        )
+        scored = slice(self.burn_in, None)
+        mean, log_var = prediction.mean[:, scored].float(), prediction.log_var[:, scored].float()
+        goal = batch["latent"][:, 1:][:, scored]
+        nll = normal_nll(goal, mean, log_var).mean()
+        action_loss = self._action_loss(
+            prediction.action_logits[:, scored], batch["action"][:, 1:][:, scored]
+        )
+        reward_loss = F.smooth_l1_loss(
+            prediction.reward[:, scored].float(), symlog(batch["reward"][:, 1:][:, scored])
+        )
+        loss = nll + self.action_coef * action_loss + self.reward_coef * reward_loss
+        self.log_dict(
+            {
+                "loss": loss,
+                "nll": nll,
+                "latent_error": mean_square(mean - goal),
+                "copy_last_error": mean_square(batch["latent"][:, :-1][:, scored] - goal),
+                "action_loss": action_loss,
+                "reward_loss": reward_loss,
+                "log_var": log_var.mean(),
+            }
+        )
+        return loss
+
+    def _action_loss(self, logits: Tensor, action: Tensor) -> Tensor:
+        """Return the cross-entropy of the next action, averaged over its categories."""
+        choices = self._dimensions["action_choices"]
+        parts = logits.float().flatten(0, 1).split(choices, dim=-1)
+        each = [F.cross_entropy(p, action[..., i].flatten()) for i, p in enumerate(parts)]
+        return torch.stack(each).mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(self.decay_groups(self.weight_decay), lr=self.lr)

@@ -1,0 +1,211 @@
+"""I-JEPA: learns to see by predicting the latents of hidden patches from the visible ones.
+
+Source: Assran et al. 2023, "Self-Supervised Learning from Images with a Joint-Embedding Predictive
+Architecture" (arXiv:2301.08243). One thing is added, for without it a small encoder that learns
+from one continuous life collapses: it says where a patch is and nothing of what is in it, and its
+loss goes to 0. As in C-JEPA (Mo & Tong 2024, arXiv:2410.19560) the variance and covariance terms of
+VICReg keep the features apart, here on the content of the tokens, each position's mean taken away.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from tensordict import TensorDict
+from torch import Tensor
+
+from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.masks import MaskSampler
+from pamiq_lightning.nets.vit import (
+    LatentEncoder,
+    MaskedPredictor,
+    VisionTransformer,
+    gather_tokens,
+    standardise,
+)
+
+HEALTH_FRAMES = 64
+"""Frames whose latents the collapse alarms look at."""
+POSITION_MEAN_RATE = 0.05
+"""Share of the newest batch in the running mean of each position."""
+
+
+def rank_me(latents: Float[Tensor, "F P D"]) -> float:
+    """Return the effective rank of latents, each position's mean over the frames taken away first.
+
+    exp of the entropy of the normalised singular values (Garrido et al. 2023, arXiv:2210.02885). A
+    content-free encoder that only knows positions would look rich without the subtraction.
+    """
+    content = (latents - latents.mean(dim=0)).flatten(0, 1).double()
+    singular = torch.linalg.eigvalsh(content.T @ content).clamp(min=0).sqrt()
+    share = singular / singular.sum().clamp(min=1e-12) + 1e-12
+    return float((-(share * share.log()).sum()).exp())
+
+
+class IJEPA(Learner):
+    """The observation encoder.
+
+    Args:
+        latent: tokens and features [P, D] of the latent that acts, after pooling.
+        image_size: height and width of a frame, in pixels.
+        patch_size: side of a patch, in pixels.
+        width: features of a token inside the encoder.
+        depth: blocks of the encoder.
+        heads: attention heads of the encoder.
+        predictor_width: features of a token inside the predictor.
+        predictor_depth: blocks of the predictor.
+        predictor_heads: attention heads of the predictor.
+        pool: side of the square of patches that are averaged into one latent token.
+        variance_coef: weight of keeping every feature's content varied; 0 for I-JEPA as published.
+        covariance_coef: weight of keeping features independent; 0 for I-JEPA as published.
+        ema: share of the target encoder that stays at each update.
+        lr: learning rate of AdamW.
+        weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
+        capacity: frames remembered.
+        survival: frames a remembered one survives on average, as a multiple of the capacity.
+        batch_size: frames of one update.
+        updates: updates of a training round.
+    """
+
+    needs = ("frame",)
+    position_mean: Tensor
+
+    def __init__(
+        self,
+        latent: tuple[int, int],
+        image_size: int = 144,
+        patch_size: int = 12,
+        width: int = 96,
+        depth: int = 4,
+        heads: int = 3,
+        predictor_width: int = 48,
+        predictor_depth: int = 2,
+        predictor_heads: int = 2,
+        pool: int = 1,
+        variance_coef: float = 1.0,
+        covariance_coef: float = 0.04,
+        ema: float = 0.996,
+        lr: float = 1e-4,
+        weight_decay: float = 0.04,
+        capacity: int = 20_000,
+        survival: float = 10.0,
+        batch_size: int = 32,
+        updates: int = 24,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.latent = (latent[0], latent[1])
+        self.frame_size, self.pool = image_size, pool
+        self.variance_coef, self.covariance_coef = variance_coef, covariance_coef
+        self.ema, self.lr, self.weight_decay = ema, lr, weight_decay
+        self._memory = Memory("rows", capacity, batch_size, updates, survival=survival)
+        self.encoder = VisionTransformer(image_size, patch_size, width, depth, heads, latent[1])
+        grid = self.encoder.grid
+        if latent[0] * pool**2 != grid**2:
+            raise ValueError(
+                f"latent says {latent[0]} tokens, but {grid}x{grid} patches pooled {pool}x{pool} "
+                f"give {grid**2 // pool**2}"
+            )
+        self.target = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.predictor = MaskedPredictor(
+            grid, latent[1], predictor_width, predictor_depth, predictor_heads
+        )
+        # On a grid of fewer patches a context of ten would be most of the image.
+        self.masks = MaskSampler(grid, min_keep=min(10, grid**2 // 8))
+        # What a token says on average at each position, of which its content is the rest.
+        self.register_buffer("position_mean", torch.zeros(grid**2, latent[1]))
+        self._recent: deque[Tensor] = deque(maxlen=-(-HEALTH_FRAMES // batch_size))
+
+    @property
+    def acting(self) -> LatentEncoder:
+        """Frame -> LN(target encoder), pooled."""
+        return LatentEncoder(self.target, self.pool)
+
+    @property
+    def memory(self) -> Memory:
+        """Frames, with a known half-life."""
+        return self._memory
+
+    def dimensions(self) -> dict[str, tuple[int, ...]]:
+        """Return what it makes."""
+        return {"latent": self.latent}
+
+    def on_new_steps(self, steps: TensorDict) -> None:
+        """Log how far the present encoder has drifted from the latents that were stored."""
+        some = steps[torch.linspace(0, len(steps) - 1, min(32, len(steps))).long()]
+        with torch.no_grad():
+            now = self.acting(some["frame"].to(self.device))
+        drift = 1 - F.cosine_similarity(now, some["latent"].to(self.device), dim=-1).mean()
+        self.note({"latent_drift": drift})
+
+    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
+        """Predict hidden latents; smooth L1 (beta 1) averaged over the target tokens."""
+        images = standardise(batch["frame"])
+        masks = self.masks(len(images))
+        keep, hidden = masks.context.to(self.device), masks.targets.to(self.device)
+        with torch.no_grad():
+            whole = self.target(images)
+            normed = F.layer_norm(whole.float(), whole.shape[-1:])
+            goal = gather_tokens(normed, hidden.flatten(1)).unflatten(1, hidden.shape[1:])
+            share = 1.0 if self.n_updates == 0 else POSITION_MEAN_RATE
+            self.position_mean.lerp_(normed.mean(dim=0), share)
+        seen = self.encoder(images, keep)
+        prediction_loss = F.smooth_l1_loss(self.predictor(seen, keep, hidden).float(), goal)
+        variance_loss, covariance_loss = self._spread_losses(seen.float(), keep)
+        loss = (
+            prediction_loss
+            + self.variance_coef * variance_loss
+            + self.covariance_coef * covariance_loss
+        )
+        self._log_health(batch["frame"])
+        self.log_dict(
+            {
+                "loss": loss,
+                "prediction_loss": prediction_loss,
+                "variance_loss": variance_loss,
+                "covariance_loss": covariance_loss,
+                "context_tokens": float(keep.shape[1]),
+                "target_tokens": float(hidden.shape[2]),
+            }
+        )
+        return loss
+
+    def _spread_losses(
+        self, seen: Float[Tensor, "B N D"], keep: Int[Tensor, "B N"]
+    ) -> tuple[Tensor, Tensor]:
+        """Return VICReg's variance hinge (at std 1) and covariance term of the tokens' content."""
+        content = F.layer_norm(seen, seen.shape[-1:]) - self.position_mean[keep]
+        content = content.flatten(0, 1)
+        content = content - content.mean(dim=0)
+        covariance = content.T @ content / (len(content) - 1)
+        std = (covariance.diagonal() + 1e-4).sqrt()
+        others = covariance - covariance.diagonal().diag()
+        return F.relu(1 - std).mean(), others.square().sum() / len(others)
+
+    @torch.no_grad()
+    def _log_health(self, frames: Tensor) -> None:
+        """Log the collapse alarms; the loss tells nothing of a collapse."""
+        if int(self.n_updates) % self._memory.updates >= self._recent.maxlen:  # type: ignore[operator]
+            return
+        self._recent.append(self.acting(frames).float())
+        latents = torch.cat(tuple(self._recent))
+        if len(latents) >= HEALTH_FRAMES:
+            std = (latents - latents.mean(dim=0)).flatten(0, 1).std(dim=0).mean()
+            self.log_dict({"rank_me": rank_me(latents), "feature_std": std})
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the target towards the encoder, in float32 (in bfloat16 an EMA this slow stalls)."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        pairs = zip(self.target.parameters(), self.encoder.parameters(), strict=True)
+        for target, source in pairs:
+            target.lerp_(source, 1 - self.ema)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(self.decay_groups(self.weight_decay), lr=self.lr)

@@ -1,0 +1,110 @@
+"""Block masks of I-JEPA: which patches are seen, and which are to be predicted.
+
+Source: Assran et al. 2023 (arXiv:2301.08243), section 3 and appendix A.1. Every patch of the grid
+is reachable, scale and aspect are drawn on their own, retries are bounded, and lists are cut to the
+batch minimum at random, so that no part of the image is starved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+RETRIES = 20
+
+
+class Masks(NamedTuple):
+    """Patch numbers, row by row from the upper left."""
+
+    context: Tensor
+    """(B, N) patches that the context encoder sees."""
+    targets: Tensor
+    """(B, K, M) patches of each target block; no context patch is among them."""
+
+
+@dataclass(frozen=True)
+class MaskSampler:
+    """Draws masks for a batch; one block size per batch, positions per image.
+
+    Attributes:
+        grid: patches along a side.
+        targets: target blocks (K).
+        target_scale: smallest and largest share of the image that a target block covers.
+        target_aspect: smallest and largest height / width of a target block.
+        context_scale: smallest and largest share of the image that the context block covers.
+        min_keep: context patches that are left at least, if `RETRIES` draws find such.
+    """
+
+    grid: int
+    targets: int = 4
+    target_scale: tuple[float, float] = (0.15, 0.2)
+    target_aspect: tuple[float, float] = (0.75, 1.5)
+    context_scale: tuple[float, float] = (0.85, 1.0)
+    min_keep: int = 10
+
+    def __post_init__(self) -> None:
+        most = self.grid**2 - self.targets * self._largest_target()
+        if most < 1:
+            raise ValueError(
+                f"{self.targets} target blocks of scale {self.target_scale} can cover the whole "
+                f"grid of {self.grid}x{self.grid} patches: use more patches or smaller targets"
+            )
+
+    def _largest_target(self) -> int:
+        corners = [self._size(s, a) for s in self.target_scale for a in self.target_aspect]
+        return max(height * width for height, width in corners)
+
+    def _size(self, scale: float, aspect: float) -> tuple[int, int]:
+        area = scale * self.grid**2
+        height = min(max(round(math.sqrt(area * aspect)), 1), self.grid)
+        width = min(max(round(math.sqrt(area / aspect)), 1), self.grid)
+        return height, width
+
+    def __call__(self, batch: int) -> Masks:
+        """Draw masks for `batch` images from torch's default generator."""
+        height, width = self._size(_uniform(self.target_scale), _uniform(self.target_aspect))
+        side = self._size(_uniform(self.context_scale), 1.0)
+        blocks = self._blocks(batch, self.targets, height, width)
+        context = self._context(batch, side, blocks)
+        for _ in range(RETRIES):
+            poor = context.sum(dim=1) < self.min_keep
+            if not poor.any():
+                break
+            again = self._blocks(batch, self.targets, height, width)
+            retried = self._context(batch, side, again)
+            better = poor & (retried.sum(dim=1) > context.sum(dim=1))
+            blocks[better], context[better] = again[better], retried[better]
+        numbers = blocks.flatten(2).nonzero()[:, 2].view(batch, self.targets, height * width)
+        return Masks(_pick_same_count(context), numbers)
+
+    def _blocks(self, batch: int, count: int, height: int, width: int) -> Bool[Tensor, "B K h w"]:
+        """Place `count` rectangles per image anywhere on the grid, last row and column included."""
+        top = torch.randint(self.grid - height + 1, (batch, count, 1, 1))
+        left = torch.randint(self.grid - width + 1, (batch, count, 1, 1))
+        row = torch.arange(self.grid)[:, None]
+        column = torch.arange(self.grid)[None, :]
+        inside = (row >= top) & (row < top + height) & (column >= left) & (column < left + width)
+        return inside
+
+    def _context(
+        self, batch: int, side: tuple[int, int], blocks: Bool[Tensor, "B K h w"]
+    ) -> Bool[Tensor, "B T"]:
+        """One block per image, minus all its targets."""
+        block = self._blocks(batch, 1, *side)[:, 0]
+        return (block & ~blocks.any(dim=1)).flatten(1)
+
+
+def _uniform(bounds: tuple[float, float]) -> float:
+    return bounds[0] + (bounds[1] - bounds[0]) * float(torch.rand(()))
+
+
+def _pick_same_count(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, "B N"]:
+    """Return as many chosen patches for every image as the poorest has, picked at random."""
+    count = int(chosen.sum(dim=1).min())
+    lots = torch.rand(chosen.shape).masked_fill(~chosen, -1.0)
+    return lots.topk(count, dim=1).indices.sort(dim=1).values

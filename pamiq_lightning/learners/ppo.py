@@ -1,0 +1,247 @@
+"""PPO: learns to act for the curiosity reward, one new window at a time.
+
+Source: Schulman et al. 2017 (arXiv:1707.06347); GAE of Schulman et al. 2016 (arXiv:1506.02438);
+the scaling of rewards by the running std of their discounted return is RND's (arXiv:1810.12894).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torchrl.modules import PopArtValueNorm
+from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
+
+from pamiq_lightning.learners.base import Learner, Memory, mean_square
+from pamiq_lightning.nets.actor_critic import ActorCritic, Judgement
+from pamiq_lightning.step import ACTING_ROLES, is_transition
+
+_POLICY = ACTING_ROLES.index("policy")
+
+
+class Policy(nn.Module):
+    """What acts: the actor-critic, and the normaliser that its value is in terms of."""
+
+    def __init__(self, net: ActorCritic, value_norm: PopArtValueNorm) -> None:
+        super().__init__()
+        self.net, self.value_norm = net, value_norm
+
+    def forward(self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]) -> Judgement:
+        """Judge every situation; the value is of the scaled, not normalised, return."""
+        judged = self.net(latent, state)
+        return Judgement(judged.logits, self.value_norm.denormalize(judged.value))
+
+
+class PPO(Learner):
+    """The policy, on (latent, dynamics' state before that latent).
+
+    Args:
+        latent: tokens and features [P, D] of the latents.
+        state: blocks and width [depth, dim] of the dynamics' state.
+        action_choices: choices of each action category.
+        dim: width of the trunk.
+        depth: residual layers of the trunk.
+        mix_features: size the latent is squeezed to.
+        lr: learning rate of Adam.
+        gamma: discount of one step.
+        gae_lambda: lambda of the generalised advantage estimate.
+        clip: how far the probability ratio may leave 1.
+        entropy_coef: weight of the entropy bonus.
+        value_coef: weight of the value loss.
+        target_kl: a round ends when the approximate KL divergence exceeds this.
+        scale_decay: how much of the running reward and return scales one window keeps.
+        max_version_lag: steps made by a policy older than this many versions are dropped.
+        batch_size: steps of one minibatch.
+        epochs: passes over each window.
+        gradient_clip: largest norm of the gradient.
+    """
+
+    needs = (
+        "index",
+        "latent",
+        "state",
+        "action",
+        "log_prob",
+        "reward",
+        "is_first",
+        "valid",
+        "versions",
+    )
+    running_return: Tensor
+
+    def __init__(
+        self,
+        latent: tuple[int, int],
+        state: tuple[int, int],
+        action_choices: tuple[int, ...] = (3, 3, 3, 2, 2),
+        dim: int = 256,
+        depth: int = 2,
+        mix_features: int = 64,
+        lr: float = 3e-4,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip: float = 0.2,
+        entropy_coef: float = 0.01,
+        value_coef: float = 0.5,
+        target_kl: float = 0.03,
+        scale_decay: float = 0.98,
+        max_version_lag: int = 2,
+        batch_size: int = 32,
+        epochs: int = 3,
+        gradient_clip: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.lr, self.gamma, self.gae_lambda, self.clip = lr, gamma, gae_lambda, clip
+        self.entropy_coef, self.value_coef, self.target_kl = entropy_coef, value_coef, target_kl
+        self.max_version_lag, self.gradient_clip = max_version_lag, gradient_clip
+        self._dimensions = {
+            "latent": (latent[0], latent[1]),
+            "state": (state[0], state[1]),
+            "action_choices": tuple(action_choices),
+        }
+        self._memory = Memory("windows", 0, batch_size, epochs)
+        self.net = ActorCritic(
+            (latent[0], latent[1]),
+            (state[0], state[1]),
+            tuple(action_choices),
+            dim,
+            depth,
+            mix_features,
+        )
+        self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay)
+        self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay)
+        self.register_buffer("running_return", torch.zeros(()))
+        self._satisfied = False
+
+    @property
+    def acting(self) -> Policy:
+        """Latent and state -> logits and value."""
+        return Policy(self.net, self.value_norm)
+
+    @property
+    def memory(self) -> Memory:
+        """Every new window once."""
+        return self._memory
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the policy has moved far enough from the one that acted in this window."""
+        return self._satisfied
+
+    @property
+    def reward_scale(self) -> Tensor:
+        """What raw rewards are divided by: the running std of their discounted return."""
+        scale: Tensor = self.reward_norm.scale().squeeze().clamp(min=1e-4)
+        return scale
+
+    def dimensions(self) -> dict[str, tuple[int, ...]]:
+        """Return what it takes."""
+        return dict(self._dimensions)
+
+    @torch.no_grad()
+    def on_new_steps(self, steps: TensorDict) -> None:
+        """Update the reward's running scale, once per window."""
+        returns = []
+        carry = float(self.running_return)
+        rewards, fresh = steps["reward"].tolist(), (steps["is_first"] | ~steps["valid"]).tolist()
+        for reward, is_fresh in zip(rewards, fresh, strict=True):
+            carry = 0.0 if is_fresh else self.gamma * carry + reward
+            returns.append(carry)
+        self.running_return.fill_(carry)
+        self.reward_norm.update(torch.tensor(returns, device=self.device)[:, None])
+        self.note({"reward_raw": steps["reward"].mean(), "reward_scale": self.reward_scale})
+
+    @torch.no_grad()
+    def prepare(self, window: TensorDict) -> TensorDict:
+        """Turn N+1 rows into the N transitions that start at the first, with their advantages.
+
+        A transition into an `is_first`, into or out of an invalid row, or across a gap is left out
+        and ends the trace; so are steps of a policy too old. The values of all rows are computed
+        anew with the present weights.
+        """
+        self._satisfied = False
+        window = window.to(self.device)
+        judged = self.net(window["latent"], window["state"])
+        value = self.value_norm.denormalize(judged.value)
+        sound = is_transition(window)
+        advantage = self.advantages(value, window["reward"] / self.reward_scale, sound)
+        target = advantage + value[:-1]
+        age = self.latest_version - window["versions"][:-1, _POLICY]
+        kept = sound & (age <= self.max_version_lag)
+        if kept.any():
+            self.value_norm.update(target[kept][:, None])
+        rows = window[:-1][kept].select("latent", "state", "action", "log_prob")
+        rows["advantage"] = advantage[kept]
+        rows["value_target"] = self.value_norm.normalize(target[kept])
+        self._log_window(value[:-1][kept], target[kept], int((sound & ~kept).sum()))
+        return rows
+
+    def advantages(
+        self,
+        value: Float[Tensor, " M"],
+        reward: Float[Tensor, " M"],
+        sound: Bool[Tensor, " M-1"],
+    ) -> Float[Tensor, " M-1"]:
+        """Return the GAE of each transition t -> t+1, whose reward is reward[t+1].
+
+        An unsound transition gets advantage 0 and passes nothing back, so that the step before it
+        bootstraps from the value of the row it reached.
+        """
+        gained = torch.where(sound, reward[1:], value[:-1])
+        if self.gamma * self.gae_lambda == 0:
+            # TorchRL's cannot do this one; the advantage is then the one-step error.
+            return gained + self.gamma * value[1:] * sound - value[:-1]
+        advantage, _ = vec_generalized_advantage_estimate(
+            self.gamma,
+            self.gae_lambda,
+            value[:-1, None],
+            value[1:, None],
+            gained[:, None],
+            done=~sound[:, None],
+            terminated=~sound[:, None],
+        )
+        result: Tensor = advantage.squeeze(-1)
+        return result
+
+    def _log_window(self, value: Tensor, target: Tensor, stale: int) -> None:
+        if len(value) > 1:
+            unexplained = (target - value).var() / target.var().clamp(min=1e-8)
+            self.note({"explained_variance": 1 - unexplained})
+        self.note({"stale_steps": float(stale)})
+
+    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
+        """Clipped surrogate on the joint probability, value loss, entropy bonus."""
+        judged = self.net(batch["latent"], batch["state"])
+        actions = self.net.distribution(judged.logits.float())
+        log_ratio = actions.log_prob(batch["action"]) - batch["log_prob"]
+        ratio = log_ratio.exp()
+        advantage = batch["advantage"]
+        if len(advantage) > 1:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
+        policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
+        value_loss = 0.5 * mean_square(judged.value.float() - batch["value_target"])
+        entropies = actions.entropies().mean(dim=0)
+        loss: Tensor = (
+            policy_loss + self.value_coef * value_loss - self.entropy_coef * entropies.sum()
+        )
+        kl = (ratio - 1 - log_ratio).detach().mean()
+        self._satisfied = bool(kl > self.target_kl)
+        self.log_dict(
+            {
+                "loss": loss,
+                "policy_loss": policy_loss,
+                "value_loss": value_loss,
+                "entropy": entropies.sum(),
+                "approx_kl": kl,
+                "clip_fraction": ((ratio - 1).abs() > self.clip).float().mean(),
+                **{f"entropy_{i}": entropy for i, entropy in enumerate(entropies)},
+            }
+        )
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with eps 1e-5."""
+        return torch.optim.Adam(self.net.parameters(), lr=self.lr, eps=1e-5)

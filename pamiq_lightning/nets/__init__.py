@@ -1,0 +1,1 @@
+"""Plain torch modules. They know nothing of Lightning, processes or files."""

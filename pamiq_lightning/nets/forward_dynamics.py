@@ -1,0 +1,118 @@
+"""Forward dynamics: what will be seen next, from latent, action and a recurrent state.
+
+Letters: B batch, T time, P tokens, D features, A action categories, L layers, N state size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from pamiq_lightning.nets.latent_mix import LatentMix
+from pamiq_lightning.nets.sioconv import SioConvStack
+
+LOG_VAR_MIN, LOG_VAR_MAX = -8.0, 4.0
+"""Bounds of the predicted log variance; a latent feature has variance about 1."""
+FORGET_BIAS = -3.0
+"""An untrained gate forgets 5 % of the present."""
+
+
+class Prediction(NamedTuple):
+    """What the dynamics expect of the next step; leading dimensions (B,) or (B, T)."""
+
+    mean: Tensor
+    """(..., P, D), mean of the next latent."""
+    log_var: Tensor
+    """(..., P, D), log variance of the next latent."""
+    action_logits: Tensor
+    """(..., sum of choices), logits of the next action, category after category."""
+    reward: Tensor
+    """(...), the reward of this transition, in symlog space."""
+
+
+def normal_nll(
+    x: Float[Tensor, "*batch"], mean: Float[Tensor, "*batch"], log_var: Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch"]:
+    """Return -log N(x; mean, exp(log_var)) of every element, in nats."""
+    return 0.5 * (log_var + (x - mean).square() * (-log_var).exp() + math.log(2 * math.pi))
+
+
+class ForwardDynamics(nn.Module):
+    """Latent mix and action embeddings -> SioConv stack -> next latent, next action, reward.
+
+    The mean of the next latent is what a gate per token keeps of the present one, plus what the
+    network adds. An untrained network expects almost no change.
+
+    Args:
+        latent: (P, D) of the latents.
+        action_choices: choices of each action category.
+        depth: SioConv blocks.
+        dim: their width, which is also the size of the state of each block.
+        heads: heads of each block.
+        mix_features: size the latent is squeezed to.
+        action_features: size of the embedding of each action category.
+        dropout: probability, while training.
+    """
+
+    def __init__(
+        self,
+        latent: tuple[int, int],
+        action_choices: tuple[int, ...],
+        depth: int,
+        dim: int,
+        heads: int,
+        mix_features: int = 64,
+        action_features: int = 8,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.latent, self.state_shape = latent, (depth, dim)
+        self.mix = LatentMix(latent, mix_features)
+        self.actions = nn.ModuleList(nn.Embedding(n, action_features) for n in action_choices)
+        self.enter = nn.Linear(mix_features + len(action_choices) * action_features, dim)
+        self.core = SioConvStack(depth, dim, heads, dropout)
+        self.norm = nn.RMSNorm(dim, eps=1e-6)
+        P, D = latent
+        self.change, self.forget, self.log_var = (nn.Linear(dim, n) for n in (P * D, P, P * D))
+        self.next_action, self.reward = nn.Linear(dim, sum(action_choices)), nn.Linear(dim, 1)
+        for head in (self.change, self.forget, self.log_var, self.next_action, self.reward):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        nn.init.constant_(self.forget.bias, FORGET_BIAS)
+
+    def _enter(self, latent: Tensor, action: Tensor) -> Tensor:
+        embedded = [table(action[..., i]) for i, table in enumerate(self.actions)]
+        out: Tensor = self.enter(torch.cat([self.mix(latent), *embedded], dim=-1))
+        return out
+
+    def _predict(self, x: Tensor, latent: Tensor) -> Prediction:
+        x = self.norm(x)
+        kept = 1 - self.forget(x).sigmoid()[..., None]
+        mean = latent * kept + self.change(x).unflatten(-1, self.latent)
+        log_var = self.log_var(x).unflatten(-1, self.latent).clamp(LOG_VAR_MIN, LOG_VAR_MAX)
+        return Prediction(mean, log_var, self.next_action(x), self.reward(x).squeeze(-1))
+
+    def forward(
+        self,
+        latent: Float[Tensor, "B T P D"],
+        action: Int[Tensor, "B T A"],
+        state: Float[Tensor, "B L N"],
+        is_first: Bool[Tensor, "B T"] | None = None,
+    ) -> tuple[Prediction, Float[Tensor, "B T L N"]]:
+        """Predict the step after each of T; return also the states after every step."""
+        x, states = self.core(self._enter(latent, action), state, is_first)
+        return self._predict(x, latent), states
+
+    def step(
+        self,
+        latent: Float[Tensor, "B P D"],
+        action: Int[Tensor, "B A"],
+        state: Float[Tensor, "B L N"],
+    ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
+        """Predict the next step; return also the new state."""
+        x, state = self.core.step(self._enter(latent, action), state)
+        return self._predict(x, latent), state

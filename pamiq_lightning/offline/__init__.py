@@ -1,0 +1,1 @@
+"""Learning from recordings, one learner at a time, with the Lightning CLI."""

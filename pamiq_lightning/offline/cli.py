@@ -1,0 +1,50 @@
+"""The Lightning CLI for one learner and a recording."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from jsonargparse._deprecated import JsonargparseDeprecationWarning
+from lightning.pytorch.cli import LightningCLI
+
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.offline.files import RecordingError
+from pamiq_lightning.offline.recording import Recording
+
+FOLDER = "runs/offline"
+TRAINER_DEFAULTS = {
+    "accelerator": "auto",
+    "devices": 1,
+    "max_epochs": 1,
+    "default_root_dir": FOLDER,
+    "logger": {
+        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "init_args": {"save_dir": FOLDER, "name": ""},
+    },
+    "log_every_n_steps": 1,
+    "enable_model_summary": False,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the CLI; return the exit code."""
+    # Lightning 2.6 calls what jsonargparse 4.49 renamed.
+    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
+    try:
+        LightningCLI(
+            Learner,
+            Recording,
+            subclass_mode_model=True,
+            # Learners make their own optimizers.
+            auto_configure_optimizers=False,
+            seed_everything_default=1,
+            trainer_defaults=TRAINER_DEFAULTS,
+            save_config_kwargs={"overwrite": True},
+            args=list(arguments) if arguments is not None else None,
+        )
+    except (RecordingError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

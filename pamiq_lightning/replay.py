@@ -1,0 +1,198 @@
+"""What each learner remembers, on TorchRL's replay buffers, and the batches of a training round.
+
+Whoever drives a learner (the background loop, or Lightning's Trainer offline) takes its batches
+from `training_round`, so that both train it in the same way.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import torch
+from jaxtyping import Int
+from tensordict import TensorDict
+from torch import Tensor
+from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
+from torchrl.data.replay_buffers.samplers import (
+    RandomSampler,
+    SamplerWithoutReplacement,
+    SliceSampler,
+)
+
+from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.step import ACTING_ROLES, is_transition
+
+# It tells of every storage it makes.
+logging.getLogger("torchrl").setLevel(logging.WARNING)
+
+_ENCODER = ACTING_ROLES.index("encoder")
+_EULER_GAMMA = 0.577
+
+
+class Replay(Protocol):
+    """One learner's memory."""
+
+    def add(self, steps: TensorDict) -> None:
+        """Remember a window [N]; its keys were checked by `training_round`."""
+        ...
+
+    def batches(self, learner: Learner) -> Iterator[TensorDict]:
+        """Yield the batches of one training round; none if there is nothing to train on yet."""
+        ...
+
+
+class RowReplay:
+    """Single sound rows in a store of which, once full, each new row replaces a random old one.
+
+    A new row is stored with probability p = min(1, (C / L)(ln C + 0.577)), L = survival * C being
+    the expected number of rows that pass before every row of today is gone.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._buffer = TensorDictReplayBuffer(
+            storage=LazyTensorStorage(memory.capacity),
+            sampler=RandomSampler(),
+            batch_size=memory.batch_size,
+        )
+        C = memory.capacity
+        self.keep_probability = min(1.0, (math.log(C) + _EULER_GAMMA) / memory.survival)
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def add(self, steps: TensorDict) -> None:
+        """Append while there is room; then replace uniformly chosen rows."""
+        sound = steps[steps["valid"]].exclude("valid")
+        room = self.memory.capacity - len(self._buffer)
+        if room > 0 and len(sound):
+            self._buffer.extend(sound[:room])
+        late = sound[room:] if room > 0 else sound
+        late = late[torch.rand(len(late)) < self.keep_probability]
+        if len(late):
+            # Chosen without replacement, else two rows of one window could want the same place.
+            places = torch.randperm(self.memory.capacity)[: len(late)]
+            self._buffer[places] = late
+
+    def batches(self, learner: Learner) -> Iterator[TensorDict]:
+        """Yield `updates` uniform batches."""
+        for _ in range(self.memory.updates if len(self._buffer) else 0):
+            yield self._buffer.sample()
+
+
+class SliceReplay:
+    """Unbroken slices of the newest rows, none across a gap, a reset or an unsound row."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        sampler = SliceSampler(slice_len=memory.length, traj_key="trace", strict_length=True)
+        self._buffer = TensorDictReplayBuffer(
+            storage=LazyTensorStorage(memory.capacity),
+            sampler=sampler,
+            batch_size=memory.batch_size * memory.length,
+        )
+        self._last: TensorDict | None = None
+        self._trace = 0
+
+    def add(self, steps: TensorDict) -> None:
+        """Append the rows, numbered by trace."""
+        if self._last is None:
+            traces = trace_ids(steps)
+        else:
+            traces = trace_ids(torch.cat([self._last, steps]), self._trace)[1:]
+        self._last, self._trace = steps[-1:], int(traces[-1])
+        # TorchRL's buffer keeps a storage index of its own under this name.
+        steps = steps.exclude("index")
+        steps["trace"] = traces
+        self._buffer.extend(steps)
+
+    def _has_slice(self) -> bool:
+        """Take stale rows out of every trace, then tell whether a whole slice is left."""
+        if not len(self._buffer):
+            return False
+        # A view: the storage's own memory.
+        rows = self._buffer.storage[: len(self._buffer)]
+        version = rows["versions"][:, _ENCODER]
+        stale = version < version.max() - self.memory.max_version_lag
+        rows["trace"][stale] = -1 - torch.arange(int(stale.sum()))
+        _, lengths = rows["trace"].unique(return_counts=True)
+        return bool(lengths.max() >= self.memory.length)
+
+    def batches(self, learner: Learner) -> Iterator[TensorDict]:
+        """Yield `updates` batches (B, length); none while no trace is long enough."""
+        for _ in range(self.memory.updates if self._has_slice() else 0):
+            yield self._buffer.sample().reshape(-1, self.memory.length)
+
+
+class WindowReplay:
+    """Every new window once, whole, together with the last row of the window before it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._last: TensorDict | None = None
+        self._new: list[TensorDict] = []
+
+    def add(self, steps: TensorDict) -> None:
+        """Put the window behind the last row of the one before."""
+        self._new.append(steps if self._last is None else torch.cat([self._last, steps]))
+        self._last = steps[-1:]
+
+    def batches(self, learner: Learner) -> Iterator[TensorDict]:
+        """Yield minibatches without replacement, `updates` passes over each new window."""
+        while self._new:
+            rows = learner.prepare(self._new.pop(0))
+            if not len(rows):
+                continue
+            buffer = TensorDictReplayBuffer(
+                storage=LazyTensorStorage(len(rows)),
+                sampler=SamplerWithoutReplacement(),
+                batch_size=self.memory.batch_size,
+            )
+            buffer.extend(rows)
+            for _ in range(self.memory.updates * math.ceil(len(rows) / self.memory.batch_size)):
+                if learner.satisfied:
+                    break
+                yield buffer.sample()
+
+
+def trace_ids(steps: TensorDict, first_id: int = 0) -> Int[Tensor, " N"]:
+    """Number the unbroken traces of steps [N], so that no slice may cross from one to another.
+
+    The first row belongs to trace `first_id`.
+    """
+    breaks = ~is_transition(steps)
+    start = torch.zeros(1, dtype=torch.int64)
+    return first_id + torch.cat([start, breaks.to(torch.int64).cumsum(0)])
+
+
+def make_replay(memory: Memory) -> Replay:
+    """Return the memory a learner asks for."""
+    kinds: dict[str, type[RowReplay | SliceReplay | WindowReplay]] = {
+        "rows": RowReplay,
+        "slices": SliceReplay,
+        "windows": WindowReplay,
+    }
+    replay: Replay = kinds[memory.kind](memory)
+    return replay
+
+
+def training_round(
+    learner: Learner, replay: Replay, windows: Iterable[TensorDict]
+) -> Iterator[TensorDict]:
+    """Show the learner new windows, remember them, and yield the batches of one round.
+
+    Raises:
+        KeyError: a window lacks a key that the learner needs.
+    """
+    for steps in windows:
+        missing = set(learner.needs) - set(steps.keys())
+        if missing:
+            raise KeyError(f"{type(learner).__name__} needs {sorted(missing)}, not in these steps")
+        learner.on_new_steps(steps)
+        # TorchRL's storages take what they are given: a missing key would leave stale memory.
+        kept = [*learner.needs, "valid"] if "valid" in steps else learner.needs
+        replay.add(steps.select(*kept))
+    yield from replay.batches(learner)

@@ -1,0 +1,112 @@
+"""Trains one LightningModule on one Fabric, update by update, exactly as `lightning.Trainer` would.
+
+One Fabric per learner: `fabric.setup` makes a module's hooks callbacks of that Fabric, so two
+modules on one would run each other's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import lightning as L
+from lightning.fabric.loggers.logger import Logger
+
+# Private, but they parse every legal return of configure_optimizers; lightning is pinned to 2.6.
+from lightning.pytorch.core.optimizer import (
+    _configure_optimizers,
+    _configure_schedulers_automatic_opt,
+)
+from tensordict import TensorDict
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pamiq_lightning.learners.base import Learner
+
+
+class MetricsCollector(Logger):
+    """Gathers what `self.log` says until the driver asks; Fabric calls it without a step."""
+
+    def __init__(self) -> None:
+        self._metrics: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """Name that Lightning wants."""
+        return "collector"
+
+    @property
+    def version(self) -> int:
+        """Version that Lightning wants."""
+        return 0
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Keep the newest value of each metric."""
+        self._metrics.update(metrics)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Hyper-parameters are logged once for the whole run, not here."""
+
+    def take(self) -> dict[str, float]:
+        """Return what came since the last call."""
+        taken, self._metrics = self._metrics, {}
+        return taken
+
+
+class Driver:
+    """Drives one learner.
+
+    Args:
+        learner: the module; it stays the caller's own, its tensors never move to new ones on a CPU.
+        device: `cpu` or `cuda`.
+        precision: `32-true` or `bf16-mixed`.
+
+    Raises:
+        ValueError: the learner has not exactly one optimizer, or wants manual optimisation.
+    """
+
+    def __init__(self, learner: Learner, device: str, precision: str) -> None:
+        self.learner = learner
+        self.metrics = MetricsCollector()
+        self.fabric = L.Fabric(
+            accelerator=device,
+            devices=1,
+            precision=precision,  # type: ignore[arg-type]
+            loggers=[self.metrics],
+        )
+        optimizers, schedulers, monitor = _configure_optimizers(
+            cast(Optimizer, learner.configure_optimizers())
+        )
+        if len(optimizers) != 1 or not learner.automatic_optimization:
+            raise ValueError(
+                f"{type(learner).__name__} must have one optimizer and automatic optimisation: "
+                "loops within an update belong in how the learner remembers"
+            )
+        self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
+        _, self.optimizer = self.fabric.setup(learner, optimizers[0])
+        self.batches = 0
+        learner.train()
+        learner.on_fit_start()
+        learner.on_train_start()
+
+    def update(self, batch: TensorDict) -> float:
+        """Make one update and return its loss."""
+        learner, index = self.learner, self.batches
+        batch = batch.to(self.fabric.device)
+        learner.on_train_batch_start(batch, index)
+        # On one device Fabric leaves `training_step` outside its precision without this.
+        with self.fabric.autocast():
+            outputs = learner.training_step(batch, index)
+        loss = cast(Tensor, outputs if isinstance(outputs, Tensor) else outputs["loss"])  # type: ignore[index]
+        learner.on_before_backward(loss)
+        self.fabric.backward(loss)
+        learner.on_after_backward()
+        learner.on_before_optimizer_step(self.optimizer)
+        self.optimizer.step()
+        learner.on_before_zero_grad(self.optimizer)
+        self.optimizer.zero_grad()
+        for config in self.schedulers:
+            if config.interval == "step" and (index + 1) % config.frequency == 0:
+                learner.lr_scheduler_step(config.scheduler, None)
+        learner.on_train_batch_end(outputs, batch, index)
+        self.batches += 1
+        return float(loss.detach())

@@ -1,0 +1,35 @@
+"""What the agent hands the trainer process when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pamiq_lightning.exchange.board import BoardSpec
+from pamiq_lightning.exchange.weights import WeightsSpec
+from pamiq_lightning.exchange.windows import WindowsSpec
+from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
+
+
+@dataclass(frozen=True)
+class TrainerJob:
+    """All that the trainer process needs: picklable.
+
+    Attributes:
+        learners: by role, in the order they are trained in.
+        weights: by role, of the learners that act.
+        lockstep: the agent waits for every round, so rounds must not depend on time.
+        settings: the run's resolved settings, to be logged.
+    """
+
+    trainer: TrainerSettings
+    learners: dict[str, LearnerSettings]
+    windows: WindowsSpec
+    weights: dict[str, WeightsSpec]
+    board: BoardSpec
+    run_folder: Path
+    device: str
+    seed: int
+    lockstep: bool
+    settings: dict[str, Any]

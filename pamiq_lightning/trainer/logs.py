@@ -1,0 +1,127 @@
+"""Where figures and pictures go: metrics.jsonl always, Aim beside it when it can be had."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+QUEUE_LENGTH = 10_000
+Tell = Callable[[str], None]
+
+
+class RunLog:
+    """The one writer of a run's figures.
+
+    Args:
+        folder: the run's folder.
+        aim: the Aim back-end, or None.
+    """
+
+    def __init__(self, folder: Path, aim: AimThread | None) -> None:
+        self._lines = (folder / "metrics.jsonl").open("a", buffering=1, encoding="utf-8")
+        self._pictures = folder / "pictures"
+        self._aim = aim
+
+    def metrics(self, role: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Write figures of one role (a learner's, or `agent`) at a step of its own."""
+        if not metrics:
+            return
+        record = {"role": role, "step": step, "time": time.time(), **metrics}
+        self._lines.write(json.dumps(record) + "\n")
+        if self._aim:
+            self._aim.put(lambda run: _track(run, role, step, metrics))
+
+    def picture(self, name: str, step: int, picture: Image.Image) -> None:
+        """Keep a picture as a PNG file and in Aim."""
+        self._pictures.mkdir(exist_ok=True)
+        picture.save(self._pictures / f"{name}_{step:06d}.png")
+        if self._aim:
+            self._aim.put(lambda run: _track_picture(run, name, step, picture))
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._lines.close()
+        if self._aim:
+            self._aim.close()
+
+
+def _track(run: Any, role: str, step: int, metrics: Mapping[str, float]) -> None:
+    context = {"learner": role} if role != "agent" else {"part": role}
+    run.track(dict(metrics), step=step, context=context)
+
+
+def _track_picture(run: Any, name: str, step: int, picture: Image.Image) -> None:
+    import aim
+
+    run.track(aim.Image(picture), name=name, step=step)
+
+
+class AimThread:
+    """Writes to Aim from a thread of its own, for its writes can take as long as the disk does.
+
+    Where Aim is missing or breaks it says so in one line and the run goes on without it.
+
+    Args:
+        repo: folder of the Aim repository.
+        experiment: name the run is found under.
+        settings: the run's settings.
+        tell: takes that one line.
+    """
+
+    def __init__(self, repo: Path, experiment: str, settings: dict[str, Any], tell: Tell) -> None:
+        self._tell = tell
+        self._jobs: queue.Queue[Callable[[Any], None] | None] = queue.Queue(QUEUE_LENGTH)
+        self._broken = threading.Event()
+        self.lost = 0
+        """Records dropped because Aim was too slow."""
+        self._thread = threading.Thread(
+            target=self._work, args=(repo, experiment, settings), name="aim", daemon=True
+        )
+        self._thread.start()
+
+    def put(self, job: Callable[[Any], None]) -> None:
+        """Queue something to be written; never waits."""
+        if self._broken.is_set():
+            return
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self.lost += 1
+            if self.lost == 1:
+                self._tell("Aim is too slow: records are being left out (metrics.jsonl has all)")
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write what is queued, or give up after `timeout` seconds."""
+        self._jobs.put(None) if not self._broken.is_set() else None
+        self._thread.join(timeout)
+
+    def _work(self, repo: Path, experiment: str, settings: dict[str, Any]) -> None:
+        try:
+            self._write(repo, experiment, settings)
+        # Whatever an optional back-end dies of, it must not end the run: it is told, and over.
+        except Exception as error:
+            self._broken.set()
+            self._tell(f"Aim is not available ({type(error).__name__}: {error}); logging goes on")
+
+    def _write(self, repo: Path, experiment: str, settings: dict[str, Any]) -> None:
+        import aim
+
+        run = aim.Run(
+            repo=str(repo),
+            experiment=experiment,
+            # Its default would store every environment variable.
+            log_system_params=False,
+            capture_terminal_logs=False,
+            system_tracking_interval=None,
+        )
+        run["settings"] = settings
+        while (job := self._jobs.get()) is not None:
+            job(run)
+        run.close()

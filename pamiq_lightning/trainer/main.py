@@ -1,0 +1,79 @@
+"""What the trainer process does from its job to its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from pamiq_lightning.class_spec import build
+from pamiq_lightning.exchange.board import Board
+from pamiq_lightning.exchange.weights import WeightsWriter
+from pamiq_lightning.exchange.windows import WindowsReader
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.trainer.checkpoint import load_weights, save_weights
+from pamiq_lightning.trainer.driver import Driver
+from pamiq_lightning.trainer.job import TrainerJob
+from pamiq_lightning.trainer.logs import AimThread, RunLog
+from pamiq_lightning.trainer.loop import Trainee, TrainerLoop
+from pamiq_lightning.trainer.pictures import Artist
+from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.warm_up import warm_up
+
+
+def train(job: TrainerJob, wait: Callable[[], None], on_round: Callable[[], object]) -> None:
+    """Build the learners, publish their first weights, and train until the board says stop.
+
+    Args:
+        job: all there is to know.
+        wait: returns when a window may have come, or after a while.
+        on_round: called after each training round.
+    """
+    cores = os.cpu_count() or 1
+    torch.set_num_threads(job.trainer.threads or (1 if job.lockstep else max(1, cores - 1)))
+    torch.manual_seed(job.seed)
+    board, reader = Board(job.board), WindowsReader(job.windows)
+    log = _make_log(job)
+    trainees = [_make_trainee(role, settings, job) for role, settings in job.learners.items()]
+    artist = Artist({t.role: t.learner for t in trainees}, log, job.trainer.pictures_every)
+    loop = TrainerLoop(trainees, reader, board, log, [artist])
+    board.set_ready()
+    print(f"ready at {time.strftime('%H:%M:%S')}", flush=True)
+    loop.run(wait, on_round)
+    for trainee in trainees:
+        save_weights(trainee.learner, job.run_folder / "checkpoints" / f"{trainee.role}.ckpt")
+    log.close()
+
+
+def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trainee:
+    """Build a learner with its driver, warm its code up, and publish its first weights."""
+    learner = build(Learner, settings.model)
+    if settings.start_from:
+        load_weights(learner, Path(settings.start_from))
+    driver = Driver(learner, job.device, job.trainer.precision)
+    acting = learner.acting
+    writer = WeightsWriter(job.weights[role], acting) if acting is not None else None
+    if not settings.freeze:
+        with torch.random.fork_rng():
+            warm_up(
+                build(Learner, settings.model), job.windows.shape, job.device, job.trainer.precision
+            )
+    trainee = Trainee(role, learner, driver, writer, settings)
+    trainee.publish()
+    return trainee
+
+
+def _make_log(job: TrainerJob) -> RunLog:
+    """Open metrics.jsonl, and Aim beside it; its repository is the folder of all runs."""
+    aim = None
+    if job.trainer.aim:
+        aim = AimThread(
+            repo=job.run_folder.parent.parent,
+            experiment=job.run_folder.parent.name,
+            settings=job.settings,
+            tell=lambda line: print(line, flush=True),
+        )
+    return RunLog(job.run_folder, aim)

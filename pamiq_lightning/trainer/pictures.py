@@ -1,0 +1,103 @@
+"""Draws what the agent saw, what its encoder kept of it, and what it had expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw
+from tensordict import TensorDict
+from torch import Tensor
+from torch.nn import functional as F
+
+from pamiq_lightning.exchange.windows import Window
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.decoder import Decoder
+from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
+from pamiq_lightning.nets.latent_decoder import LatentDecoder
+from pamiq_lightning.step import is_transition
+from pamiq_lightning.trainer.logs import RunLog
+from pamiq_lightning.trainer.loop import as_tensors
+
+COLUMNS = 4
+ROWS = ("seen", "kept", "expected")
+_CAPTION = 12
+
+
+class Artist:
+    """Draws every so many windows, where there are a decoder and dynamics to draw with.
+
+    Args:
+        learners: by role.
+        log: takes the pictures.
+        every: windows between two pictures.
+    """
+
+    def __init__(self, learners: Mapping[str, Learner], log: RunLog, every: int) -> None:
+        decoder, dynamics = learners.get("decoder"), learners.get("dynamics")
+        self._tools = (
+            (decoder.net, dynamics.net)
+            if isinstance(decoder, Decoder) and isinstance(dynamics, Dynamics)
+            else None
+        )
+        self._log, self._every, self._next = log, every, 0
+
+    def __call__(self, window: Window) -> None:
+        """Draw this window if it is time."""
+        if self._tools is None or window.number < self._next:
+            return
+        self._next = window.number + self._every
+        picture = triples(as_tensors(window), *self._tools)
+        if picture is not None:
+            self._log.picture("seen_kept_expected", window.number, picture)
+
+
+@torch.no_grad()
+def triples(
+    steps: TensorDict, decoder: LatentDecoder, dynamics: ForwardDynamics
+) -> Image.Image | None:
+    """Return a grid: for some steps t+1, the frame, its reconstruction, and that of the prediction.
+
+    Returns:
+        The picture, or None where the window has no sound transition.
+    """
+    sound = is_transition(steps).nonzero()[:, 0]
+    if not len(sound):
+        return None
+    dynamics.eval()
+    at = sound[torch.linspace(0, len(sound) - 1, COLUMNS).long()]
+    device = next(decoder.parameters()).device
+    before, after = steps[at].to(device), steps[at + 1].to(device)
+    expected, _ = dynamics.step(before["latent"], before["action"], before["state"])
+    dynamics.train()
+    drawn = torch.cat([decoder(after["latent"]), decoder(expected.mean)])
+    frames = after["frame"].float()
+    size = drawn.shape[-1]
+    images = torch.cat([F.interpolate(frames, size=size, mode="area"), _colour(drawn, frames)])
+    return _grid(images.clamp(0, 255).to(torch.uint8))
+
+
+def _colour(drawn: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -> Tensor:
+    """Give standardised images the level and contrast of the frames they are of."""
+    repeats = len(drawn) // len(frames)
+    mean = frames.mean(dim=(1, 2, 3), keepdim=True).repeat(repeats, 1, 1, 1)
+    std = frames.std(dim=(1, 2, 3), keepdim=True).repeat(repeats, 1, 1, 1)
+    return drawn * std + mean
+
+
+def _grid(images: Tensor) -> Image.Image:
+    """Lay out (rows * COLUMNS, 3, s, s) images with a caption above each row."""
+    size = images.shape[-1]
+    sheet = Image.new("RGB", (COLUMNS * size, len(ROWS) * (size + _CAPTION)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, image in enumerate(images.cpu()):
+        row, column = divmod(number, COLUMNS)
+        top = row * (size + _CAPTION)
+        if column == 0:
+            pen.text((2, top), ROWS[row], fill="black")
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        sheet.paste(Image.fromarray(pixels), (column * size, top + _CAPTION))
+    return sheet

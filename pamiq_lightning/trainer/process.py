@@ -1,0 +1,122 @@
+"""The trainer as a process of its own, as the agent sees it: start, wake, wait, join.
+
+Nothing heavy is imported here, so that the child loads torch while its parent still reads settings.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pamiq_lightning.trainer.job import TrainerJob
+
+LOOK_S = 0.5
+"""Longest wait without a look at whether the other process still lives."""
+STOP_TIMEOUT_S = 20.0
+"""How long a trainer may take to finish and save before it is ended."""
+
+
+class TrainerProcess:
+    """The agent's handle on the trainer, which imports at once and begins when it has its job."""
+
+    def __init__(self) -> None:
+        # Spawn: a fork after torch has used its threads hangs in the child.
+        context = mp.get_context("spawn")
+        here, there = context.Pipe()
+        self._job_pipe = here
+        self._filled = context.Semaphore(0)
+        self._trained = context.Semaphore(0)
+        self._process = context.Process(
+            target=_child, args=(there, self._filled, self._trained), name="trainer"
+        )
+        self._process.start()
+        there.close()
+        self._log_file: Path | None = None
+
+    def begin(self, job: TrainerJob) -> None:
+        """Give it its job."""
+        self._log_file = job.run_folder / "trainer.log"
+        self._job_pipe.send(job)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number."""
+        return self._process.pid
+
+    def describe_end(self) -> str:
+        """Say in one line how it ended and where to read why."""
+        return f"the trainer ended (exit code {self._process.exitcode}); see {self._log_file}"
+
+    def wake(self) -> None:
+        """Tell it that a window is full; never waits."""
+        self._filled.release()
+
+    def wait_for_round(self) -> None:
+        """Lockstep: return when a round has ended, or after a while."""
+        self._trained.acquire(timeout=LOOK_S)
+
+    def join(self) -> bool:
+        """Wait for its end, and end it if it takes too long; return whether it ended by itself."""
+        self._job_pipe.close()
+        self._process.join(STOP_TIMEOUT_S)
+        ended = not self._process.is_alive()
+        self.kill()
+        return ended
+
+    def kill(self) -> None:
+        """End it at once, if it still runs."""
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _child(job_pipe: Connection, filled: Semaphore, trained: Semaphore) -> None:
+    """Be the trainer."""
+    # Ctrl-C reaches the whole group, but the agent decides when the trainer ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    from pamiq_lightning.trainer.main import train
+
+    try:
+        job: TrainerJob = job_pipe.recv()
+    except EOFError:
+        # The agent found something wrong before it had a job for us, and has said so.
+        return
+    _redirect_output(job.run_folder / "trainer.log")
+    if hasattr(os, "nice"):
+        os.nice(job.trainer.nice)
+    try:
+        train(job, wait=lambda: _wait(filled), on_round=trained.release)
+    except Exception:
+        # The agent tells it in one line and names the log, which has the whole story.
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _redirect_output(path: Path) -> None:
+    """Send all that libraries print into a file: the terminal belongs to the agent's status."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+
+
+def _wait(filled: Semaphore) -> None:
+    """Sleep until the agent says that a window is full; end if the agent is gone."""
+    filled.acquire(timeout=LOOK_S)
+    parent = mp.parent_process()
+    if parent is not None and not parent.is_alive():
+        print("the agent is gone: ending", flush=True)
+        sys.exit(1)

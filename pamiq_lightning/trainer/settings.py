@@ -1,0 +1,44 @@
+"""What a user can tell the trainer. Nothing heavy is imported here: settings are read first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+
+
+@dataclass
+class TrainerSettings:
+    """How the background trainer runs.
+
+    Args:
+        threads: torch threads of the trainer; default: all cores but one, 1 under lockstep.
+        nice: how far the trainer steps back for others on Linux and macOS, 0 (not) to 19.
+        precision: number format of the updates; weights and their averages stay float32.
+        pictures_every: windows between two pictures of what the agent sees and expects.
+        aim: log to Aim beside metrics.jsonl.
+    """
+
+    threads: PositiveInt | None = None
+    nice: NonNegativeInt = 19
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    pictures_every: PositiveInt = 5
+    aim: bool = True
+
+
+@dataclass
+class LearnerSettings:
+    """One learner.
+
+    Args:
+        model: the learner's class_path and its init_args.
+        start_from: checkpoint file whose weights it begins with.
+        freeze: keep its weights as they are; it acts but does not learn.
+        budget_s: seconds a training round may take at most; default: no limit.
+    """
+
+    model: dict[str, Any] = field(default_factory=dict)
+    start_from: str | None = None
+    freeze: bool = False
+    budget_s: PositiveFloat | None = None

@@ -1,0 +1,45 @@
+"""Makes the first calls before anybody waits for them: they are many times slower than the rest."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import torch
+from tensordict import TensorDict
+
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.replay import make_replay, training_round
+from pamiq_lightning.step import StepShape
+from pamiq_lightning.trainer.driver import Driver
+
+UPDATES = 2
+
+
+def warm_up(learner: Learner, shape: StepShape, device: str, precision: str) -> None:
+    """Make a few updates on noise, so that no first call is slow once the agent acts.
+
+    Args:
+        learner: a throw-away copy; what it learns here is lost.
+        shape: the layout of the steps.
+        device: where the real one will train.
+        precision: as it will train.
+    """
+    rows = max(2 * learner.memory.length, 64)
+    driver = Driver(learner, device, precision)
+    replay = make_replay(replace(learner.memory, capacity=rows))
+    batches = training_round(learner, replay, [_noise(shape, rows)])
+    for batch in itertools.islice(batches, UPDATES):
+        driver.update(batch)
+
+
+def _noise(shape: StepShape, rows: int) -> TensorDict:
+    """Return a window of random steps, all sound."""
+    steps = TensorDict({}, [rows])
+    for key, field in shape.fields().items():
+        dtype = torch.from_numpy(np.zeros(0, field.dtype)).dtype
+        steps[key] = torch.rand(rows, *field.shape).mul(255 if key == "frame" else 1).to(dtype)
+    steps["index"] = torch.arange(rows)
+    steps["valid"][:], steps["is_first"][:] = True, False
+    return steps

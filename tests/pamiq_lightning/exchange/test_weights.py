@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pamiq_lightning.exchange.weights import (
+    WeightsReader,
+    WeightsSpec,
+    WeightsWriter,
+    create,
+    tensors_of,
+    vector_bytes,
+)
+
+
+class Net(nn.Module):
+    """Parameters and buffers of several types and odd sizes."""
+
+    def __init__(self, width: int = 7) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(width, 5), nn.BatchNorm1d(5))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def fill(self, value: int) -> None:
+        with torch.no_grad():
+            for tensor in tensors_of(self):
+                tensor.fill_(value)
+
+
+def pair(folder: Path, net: Net) -> tuple[WeightsWriter, WeightsReader]:
+    spec = WeightsSpec(folder / "weights", vector_bytes(net))
+    create(spec)
+    return WeightsWriter(spec, net), WeightsReader(spec, net)
+
+
+def values(net: nn.Module) -> set[float]:
+    return {v.item() for tensor in tensors_of(net) for v in tensor.flatten()}
+
+
+def test_all_parameters_and_buffers_arrive(tmp_path: Path) -> None:
+    source, target = Net(), Net()
+    source.fill(3)
+    writer, reader = pair(tmp_path, source)
+    assert reader.latest_version == 0
+    assert writer.publish() == 1
+    assert reader.begin() == 1
+    assert reader.copy(tensors_of(target))
+    assert values(target) == {3.0}
+
+
+def test_a_copy_in_pieces_is_of_one_version(tmp_path: Path) -> None:
+    source, target = Net(), Net()
+    writer, reader = pair(tmp_path, source)
+    source.fill(1)
+    writer.publish()
+    assert reader.begin() == 1
+    pieces = 0
+    while not reader.copy(tensors_of(target), max_bytes=1):
+        pieces += 1
+        source.fill(100 + pieces)
+        writer.publish()
+    assert pieces == len(tensors_of(source)) - 1
+    assert values(target) == {1.0}
+    reader.begin()
+    reader.copy(tensors_of(target))
+    assert values(target) == {100.0 + pieces}
+
+
+def test_nothing_tears_under_a_publishing_storm(tmp_path: Path) -> None:
+    source, target = Net(300), Net(300)
+    source.fill(0)
+    writer, reader = pair(tmp_path, source)
+    writer.publish()
+    stop = threading.Event()
+
+    def storm() -> None:
+        version = 0
+        while not stop.is_set():
+            version += 1
+            source.fill(version)
+            writer.publish()
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        versions = []
+        while len(versions) < 2000 or versions[-1] == versions[0]:
+            versions.append(reader.begin())
+            while not reader.copy(tensors_of(target), max_bytes=500):
+                pass
+            assert len({t.flatten()[i].item() for t in tensors_of(target) for i in (0, -1)}) == 1
+    finally:
+        stop.set()
+        thread.join()
+    assert versions == sorted(versions)
+
+
+def test_weights_that_are_not_finite_are_never_published(tmp_path: Path) -> None:
+    source = Net()
+    writer, reader = pair(tmp_path, source)
+    writer.publish()
+    with torch.no_grad():
+        source.layers[0].weight[2, 3] = float("nan")  # type: ignore[index]
+    with pytest.raises(FloatingPointError):
+        writer.publish()
+    assert reader.latest_version == writer.version == 1
+
+
+def test_another_module_is_refused(tmp_path: Path) -> None:
+    spec = WeightsSpec(tmp_path / "weights", vector_bytes(Net()))
+    create(spec)
+    with pytest.raises(ValueError, match="both sides must build the same module"):
+        WeightsReader(spec, Net(50))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from pamiq_lightning.class_spec import SpecError, build
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.ijepa import IJEPA, rank_me
+from tests.samples import IJEPA as SPEC
+from tests.samples import window
+
+
+def ijepa(**changes: object) -> IJEPA:
+    learner = build(Learner, {**SPEC, "init_args": {**SPEC["init_args"], **changes}})
+    assert isinstance(learner, IJEPA)
+    learner.logged = {}  # type: ignore[assignment]
+    learner.log_dict = lambda metrics: learner.logged.update(metrics)  # type: ignore[method-assign, assignment, union-attr]
+    learner.log = lambda key, value: learner.logged.update({key: value})  # type: ignore[method-assign, assignment, union-attr]
+    return learner
+
+
+def train(learner: IJEPA, updates: int) -> None:
+    optimizer = learner.configure_optimizers()
+    for step in range(updates):
+        batch = TensorDict({"frame": pictures(8)}, [8])
+        learner.training_step(batch, step).backward()
+        learner.on_before_optimizer_step(optimizer)
+        optimizer.step()
+        optimizer.zero_grad()
+        learner.on_train_batch_end(None, batch, step)
+
+
+def pictures(n: int) -> torch.Tensor:
+    """Smooth random pictures: what one patch shows tells something of the next."""
+    coarse = torch.randint(0, 256, (n, 3, 3, 3)).float()
+    smooth = torch.nn.functional.interpolate(coarse, size=24, mode="bilinear")
+    return smooth.to(torch.uint8)
+
+
+def test_the_target_follows_by_the_share_that_was_set() -> None:
+    learner = ijepa(ema=0.9)
+    before = copy.deepcopy(learner.target.state_dict())
+    with torch.no_grad():
+        for p in learner.encoder.parameters():
+            p.add_(1.0)
+    learner.on_train_batch_end(None, None, 0)
+    for name, now in learner.target.named_parameters():
+        torch.testing.assert_close(now, before[name] + 0.1, msg=name)
+    assert learner.n_updates == 1
+
+
+def test_no_gradient_reaches_the_target() -> None:
+    learner = ijepa()
+    learner.training_step(window(4), 0).backward()
+    assert all(p.grad is None for p in learner.target.parameters())
+    assert any(p.grad is not None for p in learner.encoder.parameters())
+
+
+def test_no_weight_decay_on_one_dimensional_parameters() -> None:
+    optimizer = ijepa().configure_optimizers()
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            assert (p.ndim > 1) == (group["weight_decay"] > 0)
+
+
+def test_rank_me_of_known_ranks() -> None:
+    basis = torch.linalg.qr(torch.randn(16, 16)).Q
+    for rank in (1, 4, 16):
+        latents = (torch.randn(4000, rank) @ basis[:rank]).view(1000, 4, 16)
+        assert rank_me(latents) == pytest.approx(rank, rel=0.03)
+
+
+def test_rank_me_does_not_count_positions() -> None:
+    positions = torch.randn(1, 40, 16)
+    content = 1e-3 * torch.randn(64, 1, 1) * torch.ones(1, 1, 16)
+    assert rank_me(positions + content) == pytest.approx(1.0, abs=0.05)
+
+
+def test_content_stays_varied_where_plain_ijepa_collapses() -> None:
+    """A long run of small updates on smooth pictures, with and without the spread terms."""
+    stds = {}
+    for coefficient in (0.0, 1.0):
+        torch.manual_seed(1)
+        learner = ijepa(variance_coef=coefficient, covariance_coef=0.04 * coefficient, lr=1e-3)
+        train(learner, 150)
+        latents = learner.acting(pictures(64)).detach()
+        stds[coefficient] = (latents - latents.mean(0)).flatten(0, 1).std(0).mean().item()
+    assert stds[1.0] > 0.4
+    assert stds[1.0] > 2 * stds[0.0]
+
+
+def test_health_is_logged_once_there_are_enough_frames() -> None:
+    learner = ijepa(batch_size=32, updates=2)
+    for _ in range(2):
+        batch = TensorDict({"frame": pictures(32)}, [32])
+        learner.training_step(batch, 0)
+        learner.on_train_batch_end(None, None, 0)
+    assert 1 <= learner.logged["rank_me"] <= 8  # type: ignore[index, operator]
+    assert learner.logged["feature_std"] > 0  # type: ignore[index, operator]
+
+
+def test_drift_is_zero_against_itself() -> None:
+    learner = ijepa()
+    steps = window(8)
+    steps["latent"] = learner.acting(steps["frame"]).detach()
+    learner.on_new_steps(steps)
+    learner.on_train_batch_start(None, 0)
+    assert learner.logged["latent_drift"] == pytest.approx(0, abs=1e-5)  # type: ignore[index]
+
+
+def test_a_latent_that_cannot_be_is_refused() -> None:
+    with pytest.raises(SpecError, match="latent says 5 tokens"):
+        ijepa(latent=[5, 8])

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pamiq_lightning.learners.masks import MaskSampler
+
+
+def drawn(grid: int, batches: int, batch: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how often each patch was context, and target."""
+    sampler = MaskSampler(grid)
+    context, target = torch.zeros(grid**2), torch.zeros(grid**2)
+    for _ in range(batches):
+        masks = sampler(batch)
+        context += torch.bincount(masks.context.flatten(), minlength=grid**2)
+        target += torch.bincount(masks.targets.flatten(), minlength=grid**2)
+    return context, target
+
+
+@pytest.mark.parametrize("grid", [8, 12])
+def test_every_patch_is_reachable_as_context_and_as_target(grid: int) -> None:
+    context, target = drawn(grid, 200)
+    assert (context > 0).all()
+    assert (target > 0).all()
+
+
+def test_rows_are_not_starved() -> None:
+    context, _ = drawn(12, 200)
+    rows = context.view(12, 12).sum(1)
+    # The upper half mirrors the lower in distribution; a row-major cut would favour the upper.
+    assert 0.85 < rows[:6].sum() / rows[6:].sum() < 1.18
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(6, 16), st.integers(1, 24), st.integers(0, 2**31))
+def test_context_and_targets_never_meet(grid: int, batch: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    masks = MaskSampler(grid)(batch)
+    assert masks.context.shape[0] == masks.targets.shape[0] == batch
+    assert masks.context.shape[1] >= 1
+    for context, targets in zip(masks.context, masks.targets, strict=True):
+        assert len(context.unique()) == len(context)
+        assert not set(context.tolist()) & set(targets.flatten().tolist())
+        assert targets.min() >= 0 and targets.max() < grid**2
+
+
+def test_target_blocks_are_rectangles_of_one_size() -> None:
+    masks = MaskSampler(12)(8)
+    shapes = set()
+    for block in masks.targets.flatten(0, 1):
+        rows, columns = block // 12, block % 12
+        height, width = int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+        assert height * width == len(block)
+        shapes.add((height, width))
+    assert len(shapes) == 1
+
+
+def test_against_the_published_counts() -> None:
+    """The reference's sampler at 12x12, batch 16: context 41 (18-56), targets 24 (20-30).
+
+    Ours leaves more context, for its context block may use the last row and column too.
+    """
+    sampler = MaskSampler(12)
+    masks = [sampler(16) for _ in range(300)]
+    targets = torch.tensor([float(m.targets.shape[2]) for m in masks])
+    context = torch.tensor([float(m.context.shape[1]) for m in masks])
+    assert 22.5 < targets.mean() < 26.5
+    assert targets.min() >= 20 and targets.max() <= 30
+    assert 41 < context.mean() < 41 * (144 / 121) * 1.1
+
+
+def test_many_block_sizes_occur() -> None:
+    sampler = MaskSampler(12)
+    sizes = {sampler(1).targets.shape[2] for _ in range(200)}
+    assert len(sizes) >= 4
+
+
+def test_a_grid_that_targets_can_cover_is_refused() -> None:
+    with pytest.raises(ValueError, match="cover the whole"):
+        MaskSampler(4, targets=8)

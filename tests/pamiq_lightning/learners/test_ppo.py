@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from tensordict import TensorDict
+
+from pamiq_lightning.learners.ppo import PPO
+from pamiq_lightning.replay import WindowReplay, training_round
+from tests.samples import window
+
+
+def ppo(**changes: object) -> PPO:
+    settings: dict[str, object] = {
+        "latent": (4, 8),
+        "state": (2, 16),
+        "dim": 32,
+        "depth": 1,
+        "mix_features": 8,
+        "batch_size": 16,
+    }
+    learner = PPO(**(settings | changes))  # type: ignore[arg-type]
+    learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    return learner
+
+
+def gae_by_hand(
+    value: list[float], reward: list[float], sound: list[bool], gamma: float, lam: float
+) -> list[float]:
+    """A plain loop: an unsound transition gives nothing and stops what comes from behind it."""
+    advantage, later = [0.0] * len(sound), 0.0
+    for t in reversed(range(len(sound))):
+        if sound[t]:
+            later = reward[t + 1] + gamma * value[t + 1] - value[t] + gamma * lam * later
+            advantage[t] = later
+        else:
+            later = 0.0
+    return advantage
+
+
+def test_gae_by_hand_with_broken_traces() -> None:
+    learner = ppo(gamma=0.9, gae_lambda=0.8)
+    value, reward = torch.randn(9), torch.randn(9)
+    for broken in ([], [3], [0, 7], [2, 3, 4]):
+        sound = torch.tensor([t not in broken for t in range(8)])
+        expected = gae_by_hand(value.tolist(), reward.tolist(), sound.tolist(), 0.9, 0.8)
+        torch.testing.assert_close(
+            learner.advantages(value, reward, sound), torch.tensor(expected), atol=1e-5, rtol=1e-5
+        )
+
+
+def test_action_t_is_credited_with_reward_t_plus_1() -> None:
+    learner = ppo(gamma=0.0, gae_lambda=0.0)
+    reward = torch.tensor([100.0, 1.0, 2.0, 3.0])
+    advantage = learner.advantages(torch.zeros(4), reward, torch.ones(3, dtype=torch.bool))
+    torch.testing.assert_close(advantage, torch.tensor([1.0, 2.0, 3.0]))
+
+
+def test_surrogate_by_hand() -> None:
+    learner = ppo(entropy_coef=0.0, value_coef=0.0)
+    batch = TensorDict(
+        {
+            "latent": torch.randn(16, 4, 8),
+            "state": torch.randn(16, 2, 16),
+            "action": torch.randint(0, 2, (16, 5)),
+            "log_prob": -4.7 + 0.3 * torch.randn(16),
+            "advantage": torch.randn(16),
+            "value_target": torch.randn(16),
+        },
+        [16],
+    )
+    judged = learner.net(batch["latent"], batch["state"])
+    log_prob = learner.net.distribution(judged.logits).log_prob(batch["action"])
+    ratio = (log_prob - batch["log_prob"]).exp()
+    a = batch["advantage"]
+    a = (a - a.mean()) / (a.std() + 1e-8)
+    by_hand = -torch.stack([ratio * a, ratio.clamp(0.8, 1.2) * a]).min(0).values.mean()
+    torch.testing.assert_close(learner.training_step(batch, 0), by_hand)
+
+
+def test_stale_and_unsound_steps_are_left_out() -> None:
+    learner = ppo(max_version_lag=2)
+    learner.latest_version = 9
+    steps = window(11, version=9)
+    steps["versions"][:4, 2] = 6
+    steps["valid"][8] = False
+    rows = learner.prepare(steps)
+    # 10 transitions: 0-3 are stale, 7->8 and 8->9 touch the invalid row.
+    assert len(rows) == 4
+
+
+def test_rewards_are_scaled_by_the_std_of_their_return() -> None:
+    learner = ppo(gamma=0.5, scale_decay=0.5)
+    steps = window(200)
+    steps["reward"] = 1000 * torch.randn(200)
+    for _ in range(20):
+        learner.on_new_steps(steps)
+    carry, returns = 0.0, []
+    for reward, first in zip(steps["reward"].tolist(), steps["is_first"].tolist(), strict=True):
+        carry = 0.0 if first else 0.5 * carry + reward
+        returns.append(carry)
+    expected = torch.tensor(returns).std(unbiased=False)
+    torch.testing.assert_close(learner.reward_scale, expected, rtol=0.02, atol=0)
+
+
+def test_stops_a_round_when_the_policy_has_moved_far() -> None:
+    learner = ppo(target_kl=1e-9, lr=0.1, epochs=50)
+    optimizer = learner.configure_optimizers()
+    replay = WindowReplay(learner.memory)
+    batches = 0
+    for batch in training_round(learner, replay, [window(33)]):
+        learner.training_step(batch, 0).backward()
+        optimizer.step()
+        batches += 1
+    assert learner.satisfied
+    assert batches < 50 * 2
+
+
+def test_learns_a_known_optimum() -> None:
+    """Reward 1 where the first category was 1 and the second 2: the best policy always does so."""
+    learner = ppo(gamma=0.0, gae_lambda=0.0, lr=3e-3, entropy_coef=0.001, target_kl=1.0)
+    optimizer = learner.configure_optimizers()
+    replay = WindowReplay(learner.memory)
+    start = 0
+    for _ in range(60):
+        steps = window(64, start)
+        with torch.no_grad():
+            logits = learner.net(steps["latent"], steps["state"]).logits
+            actions = learner.net.distribution(logits)
+            steps["action"] = actions.sample()
+            steps["log_prob"] = actions.log_prob(steps["action"])
+        good = (steps["action"][:, 0] == 1) & (steps["action"][:, 1] == 2)
+        steps["reward"][1:] = good[:-1].float()
+        start += 64
+        for batch in training_round(learner, replay, [steps]):
+            optimizer.zero_grad()
+            learner.training_step(batch, 0).backward()
+            optimizer.step()
+    assert good.float().mean() > 0.9
+
+
+def test_a_new_policy_has_the_entropy_of_chance() -> None:
+    learner = ppo()
+    steps = window(40)
+    actions = learner.net.distribution(learner.net(steps["latent"], steps["state"]).logits)
+    assert abs(actions.entropies().sum(1).mean().item() - math.log(108)) < 0.01

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import torch
+
+from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, normal_nll
+
+CHOICES = (3, 3, 3, 2, 2)
+
+
+def net() -> ForwardDynamics:
+    return ForwardDynamics((4, 8), CHOICES, depth=2, dim=16, heads=4, mix_features=8).eval()
+
+
+def scramble(module: torch.nn.Module) -> None:
+    """Give zero-initialised heads something to say."""
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+
+
+def test_an_untrained_net_expects_that_nothing_changes() -> None:
+    latent = torch.randn(3, 4, 8)
+    prediction, _ = net().step(latent, torch.zeros(3, 5, dtype=torch.long), torch.zeros(3, 2, 16))
+    torch.testing.assert_close(prediction.mean, latent, rtol=0.06, atol=0)
+    assert prediction.log_var.abs().max() == 0
+
+
+def test_sequence_equals_steps() -> None:
+    dynamics = net()
+    scramble(dynamics)
+    latent, state = torch.randn(2, 20, 4, 8), torch.randn(2, 2, 16)
+    action = torch.stack([torch.randint(n, (2, 20)) for n in CHOICES], dim=-1)
+    whole, states = dynamics(latent, action, state)
+    for t in range(20):
+        one, state = dynamics.step(latent[:, t], action[:, t], state)
+        for a, b in zip(one, whole, strict=True):
+            torch.testing.assert_close(a, b[:, t], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state, states[:, t], rtol=1e-4, atol=1e-5)
+
+
+def test_the_action_matters() -> None:
+    dynamics = net()
+    scramble(dynamics)
+    latent, state = torch.randn(1, 4, 8), torch.zeros(1, 2, 16)
+    still, _ = dynamics.step(latent, torch.tensor([[0, 0, 0, 0, 0]]), state)
+    moving, _ = dynamics.step(latent, torch.tensor([[1, 0, 0, 0, 0]]), state)
+    assert not torch.allclose(still.mean, moving.mean)
+
+
+def test_nll_against_torch_normal() -> None:
+    x, mean, log_var = torch.randn(3, 50).unbind(0)
+    expected = -torch.distributions.Normal(mean, (0.5 * log_var).exp()).log_prob(x)
+    torch.testing.assert_close(normal_nll(x, mean, log_var), expected)

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import torch
+
+from pamiq_lightning.nets.latent_mix import LatentMix
+
+
+def test_mix_by_hand() -> None:
+    mix = LatentMix((3, 4), 5)
+    latent = torch.randn(2, 3, 4)
+    share = mix.score(latent).squeeze(-1).softmax(-1)
+    by_hand = sum(
+        share[:, p, None] * (latent[:, p] @ mix.weight[p] + mix.bias[p]) for p in range(3)
+    )
+    torch.testing.assert_close(mix(latent), by_hand)
+
+
+def test_tokens_are_told_apart_by_their_place() -> None:
+    mix = LatentMix((3, 4), 5)
+    latent = torch.randn(1, 3, 4)
+    assert not torch.allclose(mix(latent), mix(latent.flip(1)))

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from agent.recorder import write_window
+from pamiq_lightning.class_spec import build
+from pamiq_lightning.exchange.windows import Window
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.offline.cli import main
+from pamiq_lightning.offline.files import DESCRIPTION
+from pamiq_lightning.trainer.checkpoint import load_weights
+from tests.samples import IJEPA, arrays
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a recording and a learner's file in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pamiq_lightning"])
+    (tmp_path / "recording").mkdir()
+    (tmp_path / "recording" / DESCRIPTION).write_text('{"format": 1}')
+    for number in range(2):
+        window = Window(number, arrays(16, 16 * number), {})
+        write_window(window, tmp_path / "recording")
+    (tmp_path / "ijepa.yaml").write_text(yaml.safe_dump({"model": IJEPA}))
+    return tmp_path
+
+
+FIT = ["fit", "--config", "ijepa.yaml", "--data.recording", "recording"]
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
+
+
+def test_fits_one_learner_and_leaves_a_checkpoint_the_agent_can_load(here: Path) -> None:
+    assert main([*FIT, *QUIET]) == 0
+    (checkpoint,) = here.glob("runs/offline/**/*.ckpt")
+    learner = build(Learner, IJEPA)
+    before = learner.encoder.out.weight.clone()  # type: ignore[union-attr, operator]
+    load_weights(learner, checkpoint)
+    # Two windows, three updates each.
+    assert learner.n_updates == 6
+    assert not torch.equal(learner.encoder.out.weight, before)  # type: ignore[union-attr]
+
+
+def test_a_size_can_be_laid_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "sized.yaml").write_text("model: {init_args: {updates: 1}}")
+    assert main(["fit", "--config", "ijepa.yaml", "--config", "sized.yaml", *FIT[3:], *QUIET]) == 0
+    (checkpoint,) = here.glob("runs/offline/**/*.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
+
+
+def test_no_recording_is_one_clear_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT[:3], *QUIET]) == 1
+    assert "--data.recording" in capsys.readouterr().err
+    assert main([*FIT[:4], "ijepa.yaml", *QUIET]) == 1
+    assert "ijepa.yaml is not a recording" in capsys.readouterr().err

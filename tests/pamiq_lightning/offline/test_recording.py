@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from agent.recorder import write_window
+from pamiq_lightning.class_spec import build
+from pamiq_lightning.exchange.windows import Window
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.offline.files import (
+    DESCRIPTION,
+    RecordingError,
+    find_recording,
+    read_description,
+    read_window,
+    window_files,
+)
+from pamiq_lightning.offline.recording import RelivedRounds
+from tests.samples import LEARNERS, arrays
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    (folder / DESCRIPTION).write_text('{"format": 1}')
+    for number in range(3):
+        write_window(Window(number, arrays(16, 16 * number), {}), folder)
+    return folder
+
+
+def test_steps_come_back_as_they_were(recording: Path) -> None:
+    assert find_recording(recording.parent) == recording == find_recording(recording)
+    files = window_files(recording)
+    assert len(files) == 3
+    again = read_window(files[1])
+    for key, values in arrays(16, 16).items():
+        assert (again[key] == values).all(), key
+        assert again[key].dtype == values.dtype, key
+    assert not list(recording.glob("*.part"))
+
+
+@pytest.mark.parametrize("role", list(LEARNERS))
+def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
+    learner = build(Learner, LEARNERS[role])
+    batches = list(RelivedRounds(learner, window_files(recording)))
+    assert len(batches) >= 3 * learner.memory.updates
+    learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    assert torch.isfinite(learner.training_step(batches[-1], 0))
+
+
+def test_what_is_no_recording_is_named(tmp_path: Path, recording: Path) -> None:
+    with pytest.raises(RecordingError, match="is not a recording"):
+        find_recording(tmp_path / "recording" / "deeper")
+    (recording / DESCRIPTION).write_text('{"format": 99}')
+    with pytest.raises(RecordingError, match="has format 99"):
+        read_description(recording)
+    (recording / DESCRIPTION).write_text("{")
+    with pytest.raises(RecordingError, match="is damaged"):
+        read_description(recording)
+    file = window_files(recording)[0]
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(RecordingError, match="window_000000"):
+        read_window(file)
+    for file in window_files(recording):
+        file.unlink()
+    with pytest.raises(RecordingError, match="no windows"):
+        window_files(recording)

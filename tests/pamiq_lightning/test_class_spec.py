@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from pamiq_lightning.class_spec import SpecError, build, resolve
+from pamiq_lightning.learners.base import Learner
+from tests.samples import PPO
+
+
+def with_args(**changes: object) -> dict[str, object]:
+    return {**PPO, "init_args": {**PPO["init_args"], **changes}}  # type: ignore[dict-item]
+
+
+def test_defaults_are_filled_in() -> None:
+    resolved = resolve(Learner, PPO, "k")
+    assert resolved["init_args"]["gamma"] == 0.99
+    assert resolved["init_args"]["dim"] == 32
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        (with_args(lrr=1), ["k.init_args.lrr", "did you mean lr?"]),
+        (with_args(lr="fast"), ["k.init_args", "lr", "fast", "float"]),
+        ({"class_path": "pamiq_lightning.learners.ppo.POP"}, ["k.class_path", "POP"]),
+        ({"class_path": "nowhere.Thing"}, ["k.class_path=nowhere.Thing"]),
+        ({"class_path": "pathlib.Path"}, ["is not a pamiq_lightning.learners.base.Learner"]),
+        ({"init_args": {}}, ["class_path"]),
+    ],
+)
+def test_mistakes_are_named(spec: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        build(Learner, spec, "k")
+    for word in words:
+        assert word in str(caught.value)

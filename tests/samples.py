@@ -1,0 +1,95 @@
+"""Made-up experience and small learners."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from tensordict import TensorDict
+
+from pamiq_lightning.step import StepShape
+
+SHAPE = StepShape(
+    frame_size=24, latent=(4, 8), state=(2, 16), action_choices=(3, 3, 3, 2, 2), info_names=("x",)
+)
+
+IJEPA = {
+    "class_path": "pamiq_lightning.learners.ijepa.IJEPA",
+    "init_args": {
+        "latent": [4, 8],
+        "image_size": 24,
+        "patch_size": 4,
+        "width": 16,
+        "depth": 2,
+        "heads": 2,
+        "predictor_width": 8,
+        "predictor_depth": 1,
+        "predictor_heads": 1,
+        "pool": 3,
+        "capacity": 200,
+        "batch_size": 4,
+        "updates": 3,
+    },
+}
+DYNAMICS = {
+    "class_path": "pamiq_lightning.learners.dynamics.Dynamics",
+    "init_args": {
+        "latent": [4, 8],
+        "state": [2, 16],
+        "heads": 4,
+        "mix_features": 8,
+        "burn_in": 2,
+        "slice_length": 8,
+        "capacity": 100,
+        "batch_size": 3,
+        "updates": 2,
+        "lr": 1e-3,
+    },
+}
+PPO = {
+    "class_path": "pamiq_lightning.learners.ppo.PPO",
+    "init_args": {
+        "latent": [4, 8],
+        "state": [2, 16],
+        "dim": 32,
+        "depth": 1,
+        "mix_features": 8,
+        "batch_size": 8,
+    },
+}
+DECODER = {
+    "class_path": "pamiq_lightning.learners.decoder.Decoder",
+    "init_args": {
+        "latent": [4, 8],
+        "image_size": 16,
+        "channels": 8,
+        "capacity": 50,
+        "batch_size": 4,
+        "updates": 2,
+    },
+}
+LEARNERS = {"encoder": IJEPA, "dynamics": DYNAMICS, "policy": PPO, "decoder": DECODER}
+
+
+def arrays(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return sound random steps as numpy arrays; the very first is_first."""
+    random = np.random.default_rng([seed, start])
+    steps: dict[str, Any] = {}
+    for key, field in SHAPE.fields().items():
+        steps[key] = random.random((rows, *field.shape)).astype(field.dtype)
+    steps["frame"] = random.integers(0, 256, (rows, *SHAPE.fields()["frame"].shape), np.uint8)
+    steps["index"] = np.arange(start, start + rows)
+    steps["time"] = steps["index"].astype(np.float64)
+    steps["action"] = random.integers(0, SHAPE.action_choices, (rows, 5))
+    steps["log_prob"] = np.full(rows, -np.log(108), np.float32)
+    steps["is_first"] = steps["index"] == 0
+    steps["valid"] = np.ones(rows, np.bool_)
+    steps["versions"] = np.full((rows, 3), version)
+    return steps
+
+
+def window(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> TensorDict:
+    """Return sound random steps as a TensorDict [rows]."""
+    made = arrays(rows, start, version, seed)
+    return TensorDict({key: torch.from_numpy(a) for key, a in made.items()}, [rows])
