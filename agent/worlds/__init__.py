@@ -1,0 +1,1 @@
+"""The worlds an agent can live in: VRChat, and the embedded ones."""

@@ -1,0 +1,104 @@
+"""What VRChat's OSC inputs do to a body.
+
+The semantics of https://docs.vrchat.com/docs/osc-as-input-controller: an axis keeps the last value
+it was sent, for ever; a button acts when it goes from 0 to 1, so a 0 must come in between.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+AXES = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
+BUTTONS = (
+    "/input/Jump",
+    "/input/Run",
+    "/input/MoveForward",
+    "/input/MoveBackward",
+    "/input/MoveLeft",
+    "/input/MoveRight",
+    "/input/LookLeft",
+    "/input/LookRight",
+)
+LOOK_DEAD_ZONE = 0.5
+"""LookHorizontal turns only beyond this deflection."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the body should do in the next physics step."""
+
+    forward: float
+    """-1 to 1."""
+    right: float
+    """-1 to 1."""
+    turn: float
+    """-1 to 1, positive to the right."""
+    run: bool
+    jump: bool
+    """A press not seen before."""
+
+
+def to_number(value: object) -> float:
+    """Read an OSC argument: int, float, or OSC's True and False.
+
+    Raises:
+        ValueError: anything else, or not a number.
+    """
+    if not isinstance(value, (bool, int, float)):
+        raise ValueError(f"an input takes a number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError("an input takes a number of ordinary size") from None
+    if math.isnan(number):
+        raise ValueError("an input takes a number, got nan")
+    return number
+
+
+class Controls:
+    """The latched state of all inputs."""
+
+    def __init__(self) -> None:
+        self._values = dict.fromkeys((*AXES, *BUTTONS), 0.0)
+        self._jump = False
+
+    def set(self, address: str, value: object) -> None:
+        """Take one message.
+
+        Raises:
+            ValueError: an address that is no input, or a value that is no number.
+        """
+        if address not in self._values:
+            raise ValueError(f"unknown input {address}; known: {', '.join(self._values)}")
+        number = min(1.0, max(-1.0, to_number(value)))
+        if address in BUTTONS:
+            number = float(number != 0.0)
+        if address == "/input/Jump" and number > self._values[address]:
+            # Kept until the next step, so that a press and its release between two steps count.
+            self._jump = True
+        self._values[address] = number
+
+    def rest(self) -> None:
+        """Put every input back to neutral."""
+        self._values = dict.fromkeys(self._values, 0.0)
+        self._jump = False
+
+    def wish(self) -> Wish:
+        """Return what to do next, and use up the press of Jump."""
+        jump, self._jump = self._jump, False
+        look = self._values["/input/LookHorizontal"]
+        if abs(look) <= LOOK_DEAD_ZONE:
+            look = 0.0
+        return Wish(
+            forward=self._sum(self._values["/input/Vertical"], "MoveForward", "MoveBackward"),
+            right=self._sum(self._values["/input/Horizontal"], "MoveRight", "MoveLeft"),
+            turn=self._sum(look, "LookRight", "LookLeft"),
+            run=bool(self._values["/input/Run"]),
+            jump=jump,
+        )
+
+    def _sum(self, axis: float, more: str, less: str) -> float:
+        """An axis together with the two buttons that push it either way."""
+        total = axis + self._values[f"/input/{more}"] - self._values[f"/input/{less}"]
+        return min(1.0, max(-1.0, total))
