@@ -1,0 +1,53 @@
+"""The agent's muscles: which action category drives which VRChat input, in one table.
+
+One sign convention everywhere: Vertical + is forward, Horizontal + is right, LookHorizontal + turns
+right (VRChat's own, https://docs.vrchat.com/docs/osc-as-input-controller).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Limb:
+    """One action category: the OSC input it drives and the value each choice sends."""
+
+    name: str
+    address: str
+    values: tuple[float, ...] | tuple[int, ...]
+    """Value sent for choice 0, 1, 2 ...; choice 0 is neutral. Axes are floats, buttons ints."""
+    tap: bool = False
+    """Whether choosing it twice in a row presses twice (jump); otherwise it stays held (run)."""
+
+
+LIMBS = (
+    Limb("vertical", "/input/Vertical", (0.0, 1.0, -1.0)),
+    Limb("horizontal", "/input/Horizontal", (0.0, 1.0, -1.0)),
+    Limb("look", "/input/LookHorizontal", (0.0, 1.0, -1.0)),
+    Limb("jump", "/input/Jump", (0, 1), tap=True),
+    Limb("run", "/input/Run", (0, 1)),
+)
+CHOICES = tuple(len(limb.values) for limb in LIMBS)
+"""How many choices each category has: the MultiDiscrete action space."""
+NEUTRAL: dict[str, float | int] = {limb.address: limb.values[0] for limb in LIMBS}
+"""The inputs of a body at rest."""
+
+
+def inputs(action: NDArray[np.int64]) -> dict[str, float | int]:
+    """Translate an action (A,) into OSC addresses and values.
+
+    Raises:
+        ValueError: a category or choice that no limb has.
+    """
+    if len(action) != len(LIMBS):
+        raise ValueError(f"an action has {len(LIMBS)} categories, got {len(action)}")
+    out: dict[str, float | int] = {}
+    for limb, choice in zip(LIMBS, action.tolist(), strict=True):
+        if not 0 <= choice < len(limb.values):
+            raise ValueError(f"{limb.name} has choices 0 to {len(limb.values) - 1}, got {choice}")
+        out[limb.address] = limb.values[choice]
+    return out

@@ -1,0 +1,22 @@
+"""OpenCV, which cameras and videos need and nothing else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.body.senses import SensesError
+
+
+def import_opencv() -> Any:
+    """Return the module cv2.
+
+    Raises:
+        SensesError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as missing:
+        raise SensesError(
+            "Cameras and videos need OpenCV: pip install 'pamiq-lightning[camera]'"
+        ) from missing
+    return cv2

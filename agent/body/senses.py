@@ -1,0 +1,33 @@
+"""What every eye offers, whatever it looks through."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SensesError(RuntimeError):
+    """The agent cannot see; the message says why and what to do about it."""
+
+
+class Eye(Protocol):
+    """A source of square pictures: the screen, a camera, a recorded video."""
+
+    @property
+    def captured(self) -> tuple[int, int] | None:
+        """Width and height of what the last look captured; None where they never change."""
+        ...
+
+    def look(self) -> NDArray[np.uint8]:
+        """Return what is seen now, uint8 RGB (3, size, size).
+
+        Raises:
+            SensesError: nothing can be seen at the moment; looking again later may succeed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release whatever the eye holds. May be called twice."""
+        ...

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from agent import check
+from agent.body.oscquery import Found, OscQueryError
+from agent.body.ports import bind_udp
+from agent.body.senses import SensesError
+from agent.body.window import Rectangle
+from agent.check import MOVES, Body, Finding, blank, listen, main, move, query, see, speak
+from tests.agent.body.receiver import Receiver
+
+
+class Eye:
+    """Sees a different noise at every look, as of a body that moves, or what it is given."""
+
+    captured = None
+
+    def __init__(self, frame: NDArray[np.uint8] | None = None) -> None:
+        self._frame = frame
+        self._rng = np.random.default_rng(0)
+
+    def look(self) -> NDArray[np.uint8]:
+        if self._frame is not None:
+            return self._frame
+        return self._rng.integers(0, 256, (3, 8, 8), np.uint8)
+
+    def close(self) -> None:
+        self._frame = None
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def body(receiver: Receiver, tmp_path: Path) -> Body:
+    return Body(
+        host="127.0.0.1",
+        port=receiver.port,
+        title="VRChat",
+        listen=0,
+        picture=tmp_path / "seen.png",
+        ask=lambda question: "",
+        sleep=lambda seconds: None,
+        eye=Eye(),
+    )
+
+
+@pytest.fixture
+def parts() -> Iterator[ExitStack]:
+    with ExitStack() as parts:
+        yield parts
+
+
+def test_what_it_sees_is_written_as_a_picture(body: Body, parts: ExitStack) -> None:
+    (finding,) = see(body, parts)
+    assert finding.works
+    with Image.open(body.picture) as picture:
+        assert picture.size == (8, 8)
+
+
+@pytest.mark.parametrize(("level", "why"), [(0, "black"), (100, "one colour")])
+def test_a_picture_of_nothing_does_not_work(
+    body: Body, parts: ExitStack, level: int, why: str
+) -> None:
+    body.eye = Eye(np.full((3, 8, 8), level, np.uint8))
+    (finding,) = see(body, parts)
+    assert finding.works is False
+    assert why in finding.detail
+
+
+def test_noise_is_not_blank() -> None:
+    assert blank(Eye().look()) is None
+
+
+def test_no_window_is_said(body: Body, parts: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(size: int, title: str) -> None:
+        raise SensesError(f"no window {title}")
+
+    monkeypatch.setattr(check, "Screen", missing)
+    body.eye = None
+    assert list(see(body, parts)) == [Finding("window", False, "no window VRChat")]
+
+
+def test_every_way_is_moved_and_left_at_rest(
+    body: Body, parts: ExitStack, receiver: Receiver
+) -> None:
+    assert [finding.works for finding in speak(body, parts)] == [True]
+    assert [finding.works for finding in listen(body, parts)] == [None]
+    receiver.pending()
+    findings = list(move(body))
+    assert [finding.step for finding in findings] == list(MOVES)
+    assert all(finding.works for finding in findings)
+    messages = receiver.pending()
+    for pressed in (("/input/Vertical", -1.0), ("/input/Horizontal", 1.0), ("/input/Run", 1)):
+        assert pressed in messages
+    assert all(value == 0 for value in dict(messages).values())
+
+
+def test_moves_can_be_skipped_and_stopped(body: Body, parts: ExitStack) -> None:
+    answers = iter(["s", "q"])
+    body.ask = lambda question: next(answers)
+    list(speak(body, parts))
+    assert list(move(body)) == [Finding("forward", None, "skipped")]
+
+
+def test_nobody_listening_is_said(body: Body, parts: ExitStack) -> None:
+    unused = bind_udp("127.0.0.1", 0)
+    body.port = unused.getsockname()[1]
+    unused.close()
+    (finding,) = speak(body, parts)
+    assert finding.works is False
+    assert "nobody listens" in finding.detail
+
+
+def test_a_taken_port_is_said(body: Body, parts: ExitStack, receiver: Receiver) -> None:
+    body.listen = receiver.port
+    (finding,) = listen(body, parts)
+    assert finding.works is False
+    assert "is taken by" in finding.detail
+
+
+def test_oscquery_is_a_convenience(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Found:
+        raise OscQueryError("no zeroconf")
+
+    for finder, works in ((fail, None), (lambda: None, None), (lambda: Found("V", "h", 9), True)):
+        monkeypatch.setattr(check, "find_vrchat", finder)
+        assert [finding.works for finding in query()] == [works]
+
+
+class Terminal:
+    """Answers every question the same way, and waits for nothing."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+
+    def ask(self, question: str) -> str:
+        if self._answer == "Ctrl-C":
+            raise KeyboardInterrupt
+        return self._answer
+
+    def sleep(self, seconds: float) -> None:
+        return
+
+
+@pytest.fixture
+def options(receiver: Receiver, tmp_path: Path) -> list[str]:
+    ports = ["--port", str(receiver.port), "--listen", "0"]
+    return [*ports, "--no-oscquery", "--picture", str(tmp_path / "seen.png")]
+
+
+def test_the_table_says_what_does_not_work(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(size: int, title: str) -> None:
+        raise SensesError("no screen here")
+
+    monkeypatch.setattr(check, "Screen", missing)
+    terminal = Terminal("s")
+    assert main([*options, "--no-move"], terminal.ask, terminal.sleep) == 1
+    said = capsys.readouterr().out
+    assert "no screen here" in said
+    assert "OSC out" in said
+
+
+def test_ctrl_c_leaves_the_avatar_at_rest(
+    options: list[str],
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    screen = Eye()
+    screen.area = Rectangle(0, 0, 640, 360)  # type: ignore[attr-defined]
+    monkeypatch.setattr(check, "Screen", lambda size, title: screen)
+    terminal = Terminal("Ctrl-C")
+    assert main(options, terminal.ask, terminal.sleep) == 0
+    assert "at rest" in capsys.readouterr().out
+    assert all(value == 0 for _, value in receiver.pending())

@@ -1,0 +1,1 @@
+"""Faults injected into the whole system, with wall-clock figures: `python -m tools.faults`."""

@@ -1,0 +1,118 @@
+"""A UDP relay between the agent and VRChat that writes everything down, and loses some."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from typing import NamedTuple
+
+from agent.body.limbs import NEUTRAL
+from agent.body.osc_read import NotOscError, read_message
+from agent.body.ports import bind_udp
+
+
+class Heard(NamedTuple):
+    """One input message."""
+
+    time: float
+    address: str
+    value: float
+    delivered: bool
+
+
+class Relay:
+    """Hands datagrams on from its own port to another.
+
+    Args:
+        target: UDP port of the client.
+        loss: share of the datagrams that is lost.
+        doubled: share that is delivered twice.
+    """
+
+    def __init__(self, target: int, loss: float = 0.0, doubled: float = 0.0) -> None:
+        self.heard: list[Heard] = []
+        self._target, self._loss, self._doubled = ("127.0.0.1", target), loss, doubled
+        self._random = random.Random(0)
+        self._in = bind_udp("127.0.0.1", 0)
+        self._in.settimeout(0.2)
+        self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.port: int = self._in.getsockname()[1]
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                datagram = self._in.recv(65536)
+            except TimeoutError:
+                continue
+            lost = self._random.random() < self._loss
+            try:
+                address, value = read_message(datagram)
+            except NotOscError:
+                continue
+            if isinstance(value, (int, float)):
+                self.heard.append(Heard(time.monotonic(), address, float(value), not lost))
+            for _ in range(0 if lost else 1 + (self._random.random() < self._doubled)):
+                self._out.sendto(datagram, self._target)
+
+    def moving(self) -> bool:
+        """Return whether any input is held now."""
+        return any(self.held(len(self.heard)).values())
+
+    def held(self, until: int) -> dict[str, float]:
+        """Return every input after the first `until` messages."""
+        held = dict.fromkeys(NEUTRAL, 0.0)
+        held.update({heard.address: heard.value for heard in self.heard[:until]})
+        return held
+
+    def wait_until_moving(self, limit_s: float, since: float = 0.0) -> float:
+        """Return when the first input after `since` was not neutral (monotonic s).
+
+        Raises:
+            TimeoutError: none within the limit.
+        """
+        end = time.monotonic() + limit_s
+        seen = 0
+        while time.monotonic() < end:
+            while seen < len(self.heard):
+                heard = self.heard[seen]
+                seen += 1
+                if heard.time > since and heard.value != 0.0:
+                    return heard.time
+            time.sleep(0.005)
+        raise TimeoutError(f"nothing was moved for {limit_s:.0f} s")
+
+    def wait_until_neutral(self, since: float, limit_s: float) -> float | None:
+        """Return when every address had been told neutral after `since`; None if not in time."""
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            at = self.neutral_at(since)
+            if at is not None:
+                return at
+            time.sleep(0.005)
+        return self.neutral_at(since)
+
+    def neutral_at(self, since: float) -> float | None:
+        """Return when every address had been told neutral, each after `since`, at one time."""
+        neutral: set[str] = set()
+        for heard in list(self.heard):
+            if heard.time < since:
+                continue
+            if heard.value == 0.0:
+                neutral.add(heard.address)
+            else:
+                neutral.clear()
+            if len(neutral) == len(NEUTRAL):
+                return heard.time
+        return None
+
+    def close(self) -> None:
+        """Stop."""
+        self._closed = True
+        self._thread.join()
+        self._in.close()
+        self._out.close()
