@@ -1,0 +1,1 @@
+"""What acts: the real-time loop, its mind, its body and the worlds it can live in."""

@@ -1,0 +1,225 @@
+"""Builds the parts of a life from its settings: sizes, exchange, trainer's job, mind, world."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from agent.body.limbs import CHOICES
+from agent.compose import UsageError
+from agent.hot_swap import HotModule
+from agent.mind import ActingModules, Mind
+from agent.settings import Settings, to_plain
+from agent.worlds.base import World
+from pamiq_lightning.class_spec import SpecError, build, resolve
+from pamiq_lightning.curiosity.base import Curiosity
+from pamiq_lightning.exchange import weights
+from pamiq_lightning.exchange.board import Board, BoardSpec
+from pamiq_lightning.exchange.shared_file import exchange_folder
+from pamiq_lightning.exchange.weights import WeightsSpec, vector_bytes
+from pamiq_lightning.exchange.windows import WindowsSpec, WindowsWriter
+from pamiq_lightning.learners.base import Learner, check_dimensions
+from pamiq_lightning.step import ACTING_ROLES, StepShape
+from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
+from pamiq_lightning.trainer.job import TrainerJob
+
+Tell = Callable[[str], None]
+
+
+def choose_device(wanted: str, tell: Tell) -> torch.device:
+    """Return where nets run.
+
+    Raises:
+        UsageError: CUDA is asked for and not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device=cuda: torch finds no CUDA device; use cpu or auto")
+    if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
+        tell(
+            "There is an NVIDIA card, but this torch has no CUDA: nets run on the CPU. "
+            "See https://pytorch.org/get-started/locally/ for a CUDA build."
+        )
+    use_cuda = wanted != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+def build_learners(settings: Settings) -> dict[str, Learner]:
+    """Build every learner once, which checks all its settings, and fill in their defaults.
+
+    Raises:
+        UsageError: a learner's settings are wrong, or two do not fit each other.
+    """
+    learners = {}
+    try:
+        for role, learner in settings.learners.items():
+            key = f"learners.{role}.model"
+            learner.model = resolve(Learner, learner.model, key)
+            learners[role] = build(Learner, learner.model, key)
+            if learner.start_from:
+                load_weights(learners[role], Path(learner.start_from))
+        check_dimensions(learners)
+    except CheckpointError as error:
+        raise UsageError(f"learners.{role}.start_from: {error}") from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    for role in ACTING_ROLES:
+        if role not in learners or learners[role].acting is None:
+            raise UsageError(f"learners.{role}: there must be one, and it must act")
+    return learners
+
+
+def frame_size(learners: dict[str, Learner]) -> int:
+    """Return the side of the frames, which the encoder decides.
+
+    Raises:
+        UsageError: it does not say.
+    """
+    size = learners["encoder"].frame_size
+    if size is None:
+        raise UsageError("learners.encoder.model: this learner takes no frames, it cannot encode")
+    return size
+
+
+def step_shape(learners: dict[str, Learner], info_names: tuple[str, ...]) -> StepShape:
+    """Return the layout of a step, from the learners that make its parts.
+
+    Raises:
+        UsageError: the policy's actions are not the body's.
+    """
+    policy = learners["policy"].dimensions()
+    if policy["action_choices"] != CHOICES:
+        raise UsageError(
+            f"learners.policy.model.init_args.action_choices is {list(policy['action_choices'])}, "
+            f"but the body has {list(CHOICES)}"
+        )
+    tokens, features = policy["latent"]
+    depth, dim = policy["state"]
+    return StepShape(frame_size(learners), (tokens, features), (depth, dim), CHOICES, info_names)
+
+
+def build_curiosity(settings: Settings) -> Curiosity:
+    """Build the reward.
+
+    Raises:
+        UsageError: its settings are wrong.
+    """
+    try:
+        settings.curiosity = resolve(Curiosity, settings.curiosity, "curiosity")
+        return build(Curiosity, settings.curiosity, "curiosity")
+    except SpecError as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass
+class Hallway:
+    """The exchange of one run: made by the agent, opened by all."""
+
+    folder: Path
+    windows: WindowsSpec
+    weights: dict[str, WeightsSpec]
+    board_spec: BoardSpec
+    board: Board
+    writer: WindowsWriter
+
+    def remove(self) -> None:
+        """Take the files away; who has them mapped keeps them until it ends."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_hallway(
+    shape: StepShape, rows: int, acting: dict[str, nn.Module], roles: tuple[str, ...]
+) -> Hallway:
+    """Allocate all that agent and trainer share."""
+    sizes = {role: vector_bytes(module) for role, module in acting.items()}
+    need = WindowsSpec(Path(), shape, rows).size + 3 * sum(sizes.values())
+    folder = exchange_folder(need)
+    windows = WindowsSpec(folder / "windows", shape, rows)
+    specs = {role: WeightsSpec(folder / f"weights_{role}", size) for role, size in sizes.items()}
+    for spec in specs.values():
+        weights.create(spec)
+    board_spec = BoardSpec(folder / "board", roles)
+    board = Board(board_spec, create=True)
+    return Hallway(folder, windows, specs, board_spec, board, WindowsWriter(windows))
+
+
+def make_job(
+    settings: Settings, hallway: Hallway, run_folder: Path, device: torch.device
+) -> TrainerJob:
+    """Write down what the trainer has to do."""
+    if settings.policy == "random":
+        # What a uniform policy did is nothing to improve a learned one by.
+        settings.learners["policy"].freeze = True
+    return TrainerJob(
+        trainer=settings.trainer,
+        learners=settings.learners,
+        windows=hallway.windows,
+        weights=hallway.weights,
+        board=hallway.board_spec,
+        run_folder=run_folder.resolve(),
+        device=device.type,
+        seed=settings.seed,
+        lockstep=settings.clock == "lockstep",
+        settings=to_plain(settings),
+    )
+
+
+def build_mind(
+    settings: Settings,
+    acting: dict[str, nn.Module],
+    hallway: Hallway,
+    curiosity: Curiosity,
+    device: torch.device,
+) -> Mind:
+    """Build the mind around copies of the acting modules."""
+    hot = {
+        role: HotModule[nn.Module](acting[role], hallway.weights[role], device)
+        for role in ACTING_ROLES
+    }
+    return Mind(
+        ActingModules(**hot),  # type: ignore[arg-type]
+        curiosity,
+        hallway.windows.shape,
+        random_policy=settings.policy == "random",
+        seed=settings.seed,
+        device=device,
+    )
+
+
+def build_world(settings: Settings, size: int, tell: Tell) -> World:
+    """Enter VRChat or an embedded world, and say which.
+
+    Raises:
+        UsageError: the place's settings are wrong.
+        RuntimeError: VRChat is asked for and cannot be entered, or the embedded world cannot start.
+    """
+    from agent.body.window import find_window
+
+    window = find_window() if settings.world == "auto" and settings.clock == "real" else None
+    if window is not None:
+        window.close()
+    if settings.world == "vrchat" or window is not None:
+        from agent.worlds.vrchat import VRChat
+
+        tell("World: VRChat.")
+        return VRChat(size, settings.osc_host, settings.osc_port or 9000)
+    return _build_embedded(settings, size, tell)
+
+
+def _build_embedded(settings: Settings, size: int, tell: Tell) -> World:
+    from agent.worlds.embedded import make_world
+    from agent.worlds.place import Place
+
+    try:
+        settings.place = resolve(Place, settings.place, "place")
+        place = build(Place, settings.place, "place")
+    except SpecError as error:
+        raise UsageError(str(error)) from error
+    name = settings.place["class_path"].rpartition(".")[2]
+    why = "" if settings.world == "embedded" else " (no VRChat window was found)"
+    tell(f"World: embedded {name}{why}.")
+    return make_world(place, size, settings.seed, settings.clock, settings.rate, settings.osc_port)

@@ -1,0 +1,52 @@
+"""What paces the loop: the wall's clock, or lockstep, behind one interface (tests add a third)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+LONGEST_SLEEP_S = 0.02
+"""A stop that is asked for is seen after this long at most."""
+
+
+class Clock(Protocol):
+    """Time as the loop sees it."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        ...
+
+    def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
+        """Return at the deadline, or earlier if `stopped`."""
+        ...
+
+
+class RealClock:
+    """The monotonic clock; setting the wall's clock or its zone does not touch it."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
+        """Sleep in short pieces, so that a signal is acted upon at once."""
+        while (left := deadline - time.monotonic()) > 0 and not stopped():
+            time.sleep(min(left, LONGEST_SLEEP_S))
+
+
+@dataclass
+class LockstepClock:
+    """Never waits; one tick takes one period by definition."""
+
+    period: float
+    ticks: int = 0
+
+    def now(self) -> float:
+        """Return the seconds that the ticks so far stand for."""
+        return self.ticks * self.period
+
+    def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
+        """Go on at once; the time is now the deadline's."""
+        self.ticks = round(deadline / self.period)

@@ -1,0 +1,70 @@
+"""An acting module whose weights change between two ticks, and never within one."""
+
+from __future__ import annotations
+
+import copy
+from typing import Generic, TypeVar, cast
+
+import torch
+from torch import nn
+
+from pamiq_lightning.exchange.weights import WeightsReader, WeightsSpec, tensors_of
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class HotModule(Generic[M]):
+    """Two copies of a module: one acts, the other takes new weights in the slack of the ticks.
+
+    Args:
+        module: the module that acts; it is copied, not kept.
+        spec: where its weights are published.
+        device: where it runs.
+    """
+
+    def __init__(self, module: nn.Module, spec: WeightsSpec, device: torch.device) -> None:
+        self.active: M = self._frozen_copy(module, device)
+        self.standby: M = self._frozen_copy(module, device)
+        self._reader = WeightsReader(spec, module)
+        self._incoming = 0
+        self._ready = False
+        self.version = 0
+        """Version of the weights that act."""
+        self.just_swapped = False
+        """Whether the standby still holds the weights that acted one tick ago."""
+
+    @staticmethod
+    def _frozen_copy(module: nn.Module, device: torch.device) -> M:
+        return cast(M, copy.deepcopy(module).requires_grad_(False).eval().to(device))
+
+    def advance(self, max_bytes: int | None) -> None:
+        """Copy some of the newest weights into the standby; begin a copy if there are newer ones.
+
+        Args:
+            max_bytes: about how much to copy now; None for all.
+        """
+        # Whoever needed the weights before the last swap has had them by now.
+        self.just_swapped = False
+        if self._ready:
+            return
+        if not self._reader.copying:
+            if self._reader.latest_version == self.version:
+                return
+            self._incoming = self._reader.begin()
+        self._ready = self._reader.copy(tensors_of(self.standby), max_bytes)
+
+    def swap(self) -> bool:
+        """Exchange the two copies if the standby is complete; return whether it was."""
+        if not self._ready:
+            return False
+        self.active, self.standby = self.standby, self.active
+        self.version, self._ready, self.just_swapped = self._incoming, False, True
+        return True
+
+    def load_latest(self) -> None:
+        """Act with the newest weights from now on, however long the copy takes."""
+        self.advance(None)
+        self.swap()
+        if self._reader.latest_version != self.version:
+            self.advance(None)
+            self.swap()

@@ -1,0 +1,229 @@
+"""One life from birth to summary: who is started when, and how everything is ended."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from agent import assembly
+from agent.body.senses import SensesError
+from agent.clock import Clock, LockstepClock, RealClock
+from agent.loop import WEIGHT_BYTES_PER_TICK, Loop
+from agent.mind import Mind
+from agent.recorder import Recorder
+from agent.settings import Settings, to_plain
+from agent.status import StatusDisplay, StatusSource, print_summary, write_summary
+from agent.stopping import SecondInterrupt, StopRequest
+from agent.worlds.base import World
+from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.trainer.process import TrainerProcess
+
+TRAINER_START_LIMIT_S = 300.0
+LOOK_S = 0.05
+
+
+class RunFailure(Exception):  # noqa: N818
+    """The run cannot begin or go on, for a reason that is not a typing error; exit code 1."""
+
+
+def make_run_folder(runs: Path, conf: str) -> Path:
+    """Make `runs/<experiment>/<date-time>`.
+
+    Raises:
+        RunFailure: it cannot be written.
+    """
+    name = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = runs / conf / name
+    try:
+        for attempt in range(1, 100):
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                folder = runs / conf / f"{name}-{attempt}"
+    except OSError as error:
+        raise RunFailure(f"runs={runs}: cannot be written to ({error.strerror})") from error
+    raise RunFailure(f"runs={runs}: a hundred runs were started in this second")
+
+
+class Life:
+    """Builds all parts, lives, and leaves a summary.
+
+    Args:
+        settings: of the run; defaults of classes are filled in.
+        conf: name of the experiment.
+        trainer: the process that is already importing; it has no job yet.
+    """
+
+    def __init__(self, settings: Settings, conf: str, trainer: TrainerProcess) -> None:
+        self.settings, self.conf, self.trainer = settings, conf, trainer
+        self.stop = StopRequest()
+        self._lockstep = settings.clock == "lockstep"
+
+    def live(self) -> int:
+        """Live until stopped; return the exit code.
+
+        Raises:
+            UsageError: the settings cannot be.
+            RunFailure: the run cannot begin.
+        """
+        with ExitStack() as end:
+            end.enter_context(self.stop)
+            end.callback(self.trainer.kill)
+            loop, status = self._prepare(end)
+            return self._run(loop, status)
+
+    def _prepare(self, end: ExitStack) -> tuple[Loop, StatusSource]:
+        """Build everything up to the first tick; what is begun is undone if that fails."""
+        settings = self.settings
+        device = assembly.choose_device(settings.device, print)
+        # One thread: a barrier among more loses the deadline while the trainer computes.
+        torch.set_num_threads(1)
+        torch.manual_seed(settings.seed)
+        learners = assembly.build_learners(settings)
+        curiosity = assembly.build_curiosity(settings)
+        frame_size = assembly.frame_size(learners)
+        world = self._enter_world(frame_size)
+        end.callback(world.close)
+        self.folder = make_run_folder(Path(settings.runs), self.conf)
+        self._undo_folder = end.enter_context(ExitStack())
+        self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
+
+        shape = assembly.step_shape(learners, world.info_names)
+        acting = {
+            role: module
+            for role, learner in learners.items()
+            if (module := learner.acting) is not None
+        }
+        self.hallway = assembly.open_hallway(shape, settings.window, acting, tuple(learners))
+        end.callback(self.hallway.remove)
+        end.callback(self.hallway.board.ask_to_stop)
+        self.trainer.begin(assembly.make_job(settings, self.hallway, self.folder, device))
+        self._write_settings()
+        self.recorder: Recorder | None = None
+        if settings.record:
+            self.recorder = Recorder(
+                self.hallway.windows, self.hallway.board_spec, self.folder / "recording"
+            )
+            end.callback(self.recorder.kill)
+        mind = assembly.build_mind(settings, acting, self.hallway, curiosity, device)
+        clock: Clock = LockstepClock(1 / settings.rate) if self._lockstep else RealClock()
+        loop = Loop(
+            world,
+            mind,
+            self.hallway.writer,
+            clock,
+            settings.rate,
+            self._on_window,
+            None if self._lockstep else WEIGHT_BYTES_PER_TICK,
+        )
+        self._wait_for_trainer()
+        mind.take_weights(None)
+        self._warm_up(mind, frame_size)
+        return loop, self._status(loop, mind, tuple(learners))
+
+    def _enter_world(self, frame_size: int) -> World:
+        try:
+            return assembly.build_world(self.settings, frame_size, print)
+        except (SensesError, RuntimeError, OSError) as error:
+            raise RunFailure(str(error)) from error
+
+    def _write_settings(self) -> None:
+        """Write all that is needed to repeat the run."""
+        text = yaml.safe_dump(to_plain(self.settings), sort_keys=False)
+        (self.folder / "settings.yaml").write_text(text, encoding="utf-8")
+
+    def _wait_for_trainer(self) -> None:
+        """Return when the first weights are out and the trainer's code is warm."""
+        limit = time.monotonic() + TRAINER_START_LIMIT_S
+        while not self.hallway.board.ready:
+            if not self.trainer.alive:
+                self._keep_folder()
+                raise RunFailure(self.trainer.describe_end())
+            if self.stop():
+                raise RunFailure(f"stopped by {self.stop.reason} before the first tick")
+            if time.monotonic() > limit:
+                raise RunFailure(f"the trainer was not ready after {TRAINER_START_LIMIT_S:.0f} s")
+            time.sleep(LOOK_S)
+
+    @staticmethod
+    def _warm_up(mind: Mind, frame_size: int) -> None:
+        """Make the first, slow calls before the clock starts."""
+        for _ in range(3):
+            mind.act(np.zeros((3, frame_size, frame_size), np.uint8))
+            mind.reflect()
+        mind.reset()
+
+    def _status(self, loop: Loop, mind: Mind, roles: tuple[str, ...]) -> StatusSource:
+        return StatusSource(
+            loop.figures,
+            self.hallway.board,
+            roles,
+            lambda: dict(zip(ACTING_ROLES, mind.modules.versions(), strict=True)),
+            lambda: self.hallway.writer.filled,
+            loop.clock.now,
+        )
+
+    def _on_window(self) -> None:
+        """A window is full: wake the trainer; under lockstep, wait for it."""
+        self.trainer.wake()
+        if not self.trainer.alive:
+            if self._lockstep:
+                raise RunFailure(self.trainer.describe_end())
+            return
+        while self._lockstep and self.hallway.board.rounds < self.hallway.writer.filled:
+            self.trainer.wait_for_round()
+            if not self.trainer.alive:
+                raise RunFailure(self.trainer.describe_end())
+            if self.stop():
+                return
+
+    def _run(self, loop: Loop, status: StatusSource) -> int:
+        """Live, then end everything in order: inputs, trainer, recorder, summary."""
+        self._keep_folder()
+        print(f"Run folder: {self.folder}", flush=True)
+        code, failure = 0, None
+        try:
+            with StatusDisplay(status):
+                loop.run(self.stop, self.settings.steps, self.settings.seconds)
+        except SecondInterrupt:
+            code = 130
+        except RunFailure as error:
+            failure = error
+        finally:
+            loop.world.rest()
+            code = self._end(status, code)
+        if failure:
+            raise failure
+        return code
+
+    def _end(self, status: StatusSource, code: int) -> int:
+        """Stop the other processes and write the summary; return the exit code."""
+        died = not self.trainer.alive
+        self.hallway.board.ask_to_stop()
+        self.trainer.wake()
+        try:
+            if code == 0:
+                self.trainer.join()
+                if self.recorder:
+                    self.recorder.join()
+        except SecondInterrupt:
+            code = 130
+        summary = status.summary() | {"ended": self.stop.reason or "as set", "exit_code": code}
+        if died and code == 0:
+            code = summary["exit_code"] = 1
+            summary["ended"] = self.trainer.describe_end()
+            print(f"error: {self.trainer.describe_end()}", flush=True)
+        write_summary(self.folder / "summary.json", summary)
+        print_summary(summary)
+        return code
+
+    def _keep_folder(self) -> None:
+        self._undo_folder.pop_all()

@@ -1,0 +1,129 @@
+"""The life of the agent: one tick after another, at a fixed rate, whatever the trainer does."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agent.clock import Clock
+from agent.report import LoopFigures
+from agent.worlds.base import World
+from pamiq_lightning.exchange.windows import WindowsWriter
+
+WEIGHT_BYTES_PER_TICK = 16_000_000
+"""A few ms of copying."""
+
+
+class MindLike(Protocol):
+    """What the loop asks of a mind; see `agent.mind`."""
+
+    def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]: ...  # noqa: D102
+    def reflect(self) -> Mapping[str, ArrayLike]: ...  # noqa: D102
+    def take_weights(self, max_bytes: int | None) -> None: ...  # noqa: D102
+    def reset(self) -> None: ...  # noqa: D102
+
+
+class Loop:
+    """Runs ticks on absolute deadlines of a monotonic clock, so that it never drifts.
+
+    Args:
+        world: where it lives.
+        mind: who lives.
+        windows: where rows go.
+        clock: what paces it.
+        rate: ticks per second.
+        on_window: called when a window was handed over.
+        weight_bytes: how much of each module's new weights is copied in the slack of a tick; None,
+            under lockstep, to have the newest at once.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        mind: MindLike,
+        windows: WindowsWriter,
+        clock: Clock,
+        rate: float,
+        on_window: Callable[[], None],
+        weight_bytes: int | None = WEIGHT_BYTES_PER_TICK,
+    ) -> None:
+        self.world, self.mind, self.windows, self.clock = world, mind, windows, clock
+        self.period = 1 / rate
+        self.figures = LoopFigures(self.period)
+        self._on_window, self._weight_bytes = on_window, weight_bytes
+        self._index = 0
+        self._was_blind = False
+
+    def run(
+        self,
+        stopped: Callable[[], bool],
+        max_ticks: int | None = None,
+        max_seconds: float | None = None,
+    ) -> None:
+        """Live until stopped, or for so many ticks or seconds.
+
+        A tick that overruns is followed by at most one at once; the slots that it took are skipped
+        and counted as missed.
+        """
+        first, slot = self.clock.now() + self.period, 0
+        slots = math.inf if max_seconds is None else max_seconds / self.period
+        with _no_garbage_collection():
+            while not stopped() and slot < slots and self.figures.ticks != max_ticks:
+                # From the slot's number: sums of periods would drift.
+                deadline = first + slot * self.period
+                self.clock.sleep_until(deadline, stopped)
+                if stopped():
+                    break
+                skipped = max(0, math.floor((self.clock.now() - deadline) / self.period))
+                slot += skipped
+                self.tick(first + slot * self.period, skipped)
+                slot += 1
+                self._collect_young_garbage(first + slot * self.period)
+
+    def tick(self, deadline: float, skipped: int = 0) -> None:
+        """Observe, encode, act; then all that can wait: reward, predict, write, new weights."""
+        started = self.clock.now()
+        self.figures.begin(deadline, started, skipped)
+        frame, info = self.world.observe()
+        sees = self.world.blind is None
+        if sees and self._was_blind:
+            self.mind.reset()
+        self._was_blind = not sees
+        action = self.mind.act(frame)
+        self.world.act(action)
+        acted = self.clock.now()
+
+        row = dict(self.mind.reflect(), index=self._index, valid=sees, time=started, info=info)
+        self._index += 1
+        self.windows.write(row)
+        if sees and not row["is_first"]:
+            self.figures.reward.add(float(np.asarray(row["reward"])))
+        if self.windows.full:
+            self.figures.reward.end_window()
+            self.windows.hand_over(self.figures.window_figures(self.clock.now()))
+            self._on_window()
+        self.mind.take_weights(self._weight_bytes)
+        self.figures.end(started, acted, self.clock.now())
+
+    def _collect_young_garbage(self, deadline: float) -> None:
+        """Collect between ticks, where there is time for it."""
+        if deadline - self.clock.now() > 0.5 * self.period:
+            gc.collect(0)
+
+
+class _no_garbage_collection:  # noqa: N801
+    """Keeps the collector out of ticks, and all that start-up left out of the collector."""
+
+    def __enter__(self) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    def __exit__(self, *exception: object) -> None:
+        gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,141 @@
+"""The agent's mind: encodes what it sees, acts, rewards itself for surprise, predicts.
+
+Within a tick, `act` is all that the world waits for; `reflect` and `take_weights` come after the
+action is on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from agent.hot_swap import HotModule
+from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.learners.ppo import Policy
+from pamiq_lightning.nets.actor_critic import ActionDistribution
+from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction
+from pamiq_lightning.nets.vit import LatentEncoder
+from pamiq_lightning.step import ACTING_ROLES, StepShape
+
+
+@dataclass
+class ActingModules:
+    """The three modules that act."""
+
+    encoder: HotModule[LatentEncoder]
+    dynamics: HotModule[ForwardDynamics]
+    policy: HotModule[Policy]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        """Iterate in the order of a row's versions."""
+        return iter(getattr(self, role) for role in ACTING_ROLES)
+
+    def versions(self) -> list[int]:
+        """Return the version of each."""
+        return [module.version for module in self]
+
+
+@dataclass
+class _Expectation:
+    """What was known when the last tick ended."""
+
+    latent: Tensor
+    prediction: Prediction
+
+
+class Mind:
+    """Holds the recurrent state.
+
+    Args:
+        modules: what acts.
+        curiosity: the reward.
+        shape: sizes of a row.
+        random_policy: choose every action uniformly instead of by the policy.
+        seed: seed of the actions drawn.
+        device: where the modules are.
+    """
+
+    def __init__(
+        self,
+        modules: ActingModules,
+        curiosity: Curiosity,
+        shape: StepShape,
+        random_policy: bool,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.modules, self.curiosity, self.device = modules, curiosity, device
+        self._choices = shape.action_choices
+        self._random_policy = random_policy
+        self._generator = torch.Generator().manual_seed(seed)
+        self._blank_state = torch.zeros(1, *shape.state, device=device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the moment: the next row is a first one."""
+        self._state = self._blank_state
+        self._expected: _Expectation | None = None
+
+    @torch.inference_mode()
+    def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Encode a frame (3, H, W) and choose an action (A,)."""
+        self._frame = torch.from_numpy(frame)[None].to(self.device)
+        self._latent = self.modules.encoder.active(self._frame)
+        judged = self.modules.policy.active(self._latent, self._state)
+        logits = torch.zeros_like(judged.logits) if self._random_policy else judged.logits
+        actions = ActionDistribution(logits.cpu(), self._choices)
+        self._action = actions.sample(self._generator)
+        self._log_prob = float(actions.log_prob(self._action))
+        self._value = float(judged.value)
+        chosen: NDArray[np.int64] = self._action[0].numpy()
+        return chosen
+
+    @torch.inference_mode()
+    def reflect(self) -> Mapping[str, ArrayLike]:
+        """Reward the transition that ended with this frame, predict the next; return their row."""
+        row = {
+            "frame": self._frame[0].cpu().numpy(),
+            "latent": self._latent[0].cpu().numpy(),
+            "state": self._state[0].cpu().numpy(),
+            "action": self._action[0].numpy(),
+            "log_prob": self._log_prob,
+            "value": self._value,
+            "reward": self._reward(),
+            "is_first": self._expected is None,
+            "versions": self.modules.versions(),
+        }
+        prediction, self._state = self.modules.dynamics.active.step(
+            self._latent, self._action.to(self.device), self._state
+        )
+        self._expected = _Expectation(self._latent, prediction)
+        return row
+
+    def _reward(self) -> float:
+        """Return the reward of the transition into this frame; 0 for a first one."""
+        if self._expected is None:
+            return 0.0
+        latent, encoder = self._latent, self.modules.encoder
+        if encoder.just_swapped:
+            # Seen with the eyes that made the prediction, so that a swap is no surprise.
+            latent = encoder.standby(self._frame)
+        return self.curiosity.reward(
+            Evidence(latent[0], self._expected.latent[0], self._expected.prediction)
+        )
+
+    def take_weights(self, max_bytes: int | None) -> None:
+        """Use the slack: copy newer weights, and exchange what is complete for the next tick.
+
+        Args:
+            max_bytes: about how much of each module to copy now; None to have the newest at once.
+        """
+        for module in self.modules:
+            if max_bytes is None:
+                module.load_latest()
+            else:
+                module.advance(max_bytes)
+                module.swap()

@@ -1,0 +1,135 @@
+"""What the agent measures of itself, in constant memory, and the honest summary at the end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+_PER_DECADE = 200
+_LOWEST_MS, _DECADES = 1e-3, 8
+
+
+class Histogram:
+    """Durations in logarithmic bins of about 1.2 %, so that a life of days fits in a few kB."""
+
+    def __init__(self) -> None:
+        self._bins = [0] * (_PER_DECADE * _DECADES + 1)
+        self.count = 0
+        self.largest = 0.0
+
+    def add(self, milliseconds: float) -> None:
+        """Count one duration."""
+        scaled = max(milliseconds, _LOWEST_MS) / _LOWEST_MS
+        place = min(int(math.log10(scaled) * _PER_DECADE), len(self._bins) - 1)
+        self._bins[place] += 1
+        self.count += 1
+        self.largest = max(self.largest, milliseconds)
+
+    def percentile(self, share: float) -> float:
+        """Return the duration in ms that `share` (0 to 1) of all do not exceed; NaN if none."""
+        wanted, seen = share * self.count, 0
+        if not self.count:
+            return math.nan
+        for place, count in enumerate(self._bins):
+            seen += count
+            if seen >= wanted and seen:
+                upper: float = _LOWEST_MS * 10 ** ((place + 1) / _PER_DECADE)
+                return min(upper, self.largest)
+        return self.largest
+
+    def summary(self) -> dict[str, float | None]:
+        """Return p50, p95, p99 and max in ms."""
+        if not self.count:
+            return dict.fromkeys(("p50", "p95", "p99", "max"))
+        figures: dict[str, float | None] = {
+            name: round(self.percentile(share), 3)
+            for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+        }
+        figures["max"] = round(self.largest, 3)
+        return figures
+
+
+@dataclass
+class RewardRecord:
+    """The mean reward: of all time, of the first window, of the newest."""
+
+    total: float = 0.0
+    count: int = 0
+    first_window: float | None = None
+    last_window: float | None = None
+    _window: list[float] = field(default_factory=list)
+
+    def add(self, reward: float) -> None:
+        """Count one reward."""
+        self.total += reward
+        self.count += 1
+        self._window.append(reward)
+
+    def end_window(self) -> None:
+        """Close the window."""
+        mean = sum(self._window) / max(len(self._window), 1)
+        self.first_window = mean if self.first_window is None else self.first_window
+        self.last_window = mean
+        self._window.clear()
+
+    @property
+    def mean(self) -> float | None:
+        """The mean so far."""
+        return self.total / self.count if self.count else None
+
+    def summary(self) -> dict[str, float | None]:
+        """Return the three means."""
+        return {
+            "mean": self.mean,
+            "first_window": self.first_window,
+            "last_window": self.last_window,
+        }
+
+
+@dataclass
+class LoopFigures:
+    """How well the loop keeps time.
+
+    Lateness is a tick's start minus its deadline; a tick is missed when its lateness is above 10 %
+    of the period, or its slot was skipped.
+    """
+
+    period: float
+    ticks: int = 0
+    missed: int = 0
+    first_deadline: float | None = None
+    last_end: float = 0.0
+    tick_ms: Histogram = field(default_factory=Histogram)
+    latency_ms: Histogram = field(default_factory=Histogram)
+    reward: RewardRecord = field(default_factory=RewardRecord)
+
+    def begin(self, deadline: float, now: float, skipped: int) -> None:
+        """Count the start of a tick, and the slots skipped before it."""
+        if self.first_deadline is None:
+            self.first_deadline = deadline
+        late = now - deadline > 0.1 * self.period
+        self.missed += skipped + int(late)
+
+    def end(self, started: float, acted: float, now: float) -> None:
+        """Count the end of a tick; `acted` is when its action was sent."""
+        self.ticks += 1
+        self.last_end = now
+        self.tick_ms.add((now - started) * 1e3)
+        self.latency_ms.add((acted - started) * 1e3)
+
+    def rate_hz(self, now: float) -> float:
+        """Return ticks per second since the first deadline."""
+        if self.first_deadline is None or now <= self.first_deadline:
+            return 0.0
+        return self.ticks / (now - self.first_deadline)
+
+    def window_figures(self, now: float) -> dict[str, float]:
+        """Return what goes into a window's header."""
+        return {
+            "ticks": self.ticks,
+            "rate_hz": self.rate_hz(now),
+            "missed_ticks": self.missed,
+            "tick_ms_p50": self.tick_ms.percentile(0.5),
+            "tick_ms_p99": self.tick_ms.percentile(0.99),
+            "latency_ms_p99": self.latency_ms.percentile(0.99),
+        }

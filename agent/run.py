@@ -1,0 +1,64 @@
+"""The entry: `python -m agent.run conf=NAME key=value ...`.
+
+Reads the settings, starts the trainer, builds a mind in a world, runs the loop, and says what came
+of it. Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage, 130 stopped at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.compose import CommandLine, UsageError, compose, read_command_line
+from agent.settings import Settings, parse
+from pamiq_lightning.trainer.process import TrainerProcess
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one life; return the exit code."""
+    try:
+        command = read_command_line(sys.argv[1:] if arguments is None else arguments)
+        composed = compose(command, default_size)
+        if command.help:
+            from agent.help import render
+
+            print(render(composed))
+            return 0
+        roles = set(compose(CommandLine(command.conf), lambda: "tiny").get("learners") or {})
+        return _live(parse(composed, roles), experiment_name(command.conf))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def experiment_name(conf: str) -> str:
+    """Return the folder name that runs of a conf go to; a run's own settings go beside that run."""
+    path = Path(conf)
+    return path.resolve().parent.parent.name if path.name == "settings.yaml" else path.stem
+
+
+def default_size() -> str:
+    """Return `small` where torch has CUDA, else `tiny`."""
+    import torch
+
+    return "small" if torch.cuda.is_available() else "tiny"
+
+
+def _live(settings: Settings, conf: str) -> int:
+    # Started before torch is imported here, so that both processes load it at the same time.
+    trainer = TrainerProcess()
+    try:
+        from agent.life import Life, RunFailure
+
+        try:
+            return Life(settings, conf, trainer).live()
+        except RunFailure as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    finally:
+        trainer.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

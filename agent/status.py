@@ -1,0 +1,181 @@
+"""What a person sees while the agent lives, and what is left at its end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from agent.report import LoopFigures
+from pamiq_lightning.exchange.board import Board
+
+REFRESH_S = 1.0
+PLAIN_EVERY_S = 10.0
+
+
+class StatusSource:
+    """Reads the figures of the loop, the trainer's board and the versions that act.
+
+    Args:
+        figures: the loop's.
+        board: the trainer's.
+        roles: the learners.
+        versions: returns the versions that act now, by role.
+        windows_filled: returns how many windows were handed over.
+        now: the loop's clock.
+    """
+
+    def __init__(
+        self,
+        figures: LoopFigures,
+        board: Board,
+        roles: tuple[str, ...],
+        versions: Callable[[], dict[str, int]],
+        windows_filled: Callable[[], int],
+        now: Callable[[], float],
+    ) -> None:
+        self.figures, self._board, self._roles = figures, board, roles
+        self._versions, self._windows_filled, self._now = versions, windows_filled, now
+
+    def learners(self) -> dict[str, dict[str, float | int | None]]:
+        """Return the figures of every learner."""
+        acting = self._versions()
+        found: dict[str, dict[str, float | int | None]] = {}
+        for role in self._roles:
+            told = self._board.learner(role)
+            found[role] = {
+                "windows": int(told["windows"]),
+                "updates": int(told["updates"]),
+                "seconds": round(told["seconds"], 3),
+                "loss": None if math.isnan(told["loss"]) else told["loss"],
+                "version_in_use": acting.get(role),
+            }
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """Return all figures, in the form of summary.json."""
+        figures = self.figures
+        return {
+            "ticks": figures.ticks,
+            "rate_hz": round(figures.rate_hz(figures.last_end), 4),
+            "missed_ticks": figures.missed,
+            "tick_ms": figures.tick_ms.summary(),
+            "latency_ms": figures.latency_ms.summary(),
+            "windows_filled": self._windows_filled(),
+            "windows_dropped": self._board.windows_dropped,
+            "learners": self.learners(),
+            "reward": figures.reward.summary(),
+        }
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the first tick was due."""
+        start = self.figures.first_deadline
+        return 0.0 if start is None else max(0.0, self._now() - start)
+
+
+class StatusDisplay:
+    """One live block on a terminal; a plain line now and then where there is none."""
+
+    def __init__(self, source: StatusSource) -> None:
+        self._source = source
+        self._console = Console()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._show, name="status", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _show(self) -> None:
+        if not self._console.is_terminal:
+            while not self._end.wait(PLAIN_EVERY_S):
+                self._console.print(plain_line(self._source), soft_wrap=True)
+            return
+        with Live(block(self._source), console=self._console, auto_refresh=False) as live:
+            while not self._end.wait(REFRESH_S):
+                live.update(block(self._source), refresh=True)
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _headline(source: StatusSource) -> str:
+    f = source.figures
+    last, mean = f.reward.last_window, f.reward.mean
+    return (
+        f"alive {_clock_time(source.uptime_s)}   {f.ticks} ticks at "
+        f"{f.rate_hz(f.last_end):.2f} Hz   missed {f.missed}   "
+        f"reward {_number(last)} (all time {_number(mean)})"
+    )
+
+
+def plain_line(source: StatusSource) -> str:
+    """Return the status on one line."""
+    learners = " ".join(
+        f"{role}: {told['windows']} windows {told['updates']} updates loss {_number(told['loss'])} "
+        f"v{told['version_in_use'] if told['version_in_use'] is not None else '-'};"
+        for role, told in source.learners().items()
+    )
+    return f"{_headline(source)}   {learners}"
+
+
+def block(source: StatusSource) -> Group:
+    """Return the status as a block."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("learner", "windows", "updates", "seconds", "loss", "version in use"):
+        table.add_column(column, justify="left" if column == "learner" else "right")
+    for role, told in source.learners().items():
+        version = "-" if told["version_in_use"] is None else str(told["version_in_use"])
+        table.add_row(
+            role,
+            str(told["windows"]),
+            str(told["updates"]),
+            _number(told["seconds"], 1),
+            _number(told["loss"]),
+            version,
+        )
+    ticks = source.figures.tick_ms
+    summary = source.summary()
+    foot = (
+        f"tick p50 {_number(ticks.percentile(0.5), 1)} ms, p99 {_number(ticks.percentile(0.99), 1)}"
+        f" ms   windows {summary['windows_filled']} filled, {summary['windows_dropped']} dropped"
+        "   Ctrl-C stops"
+    )
+    return Group(Text(_headline(source), style="bold"), table, Text(foot, style="dim"))
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json so that a crash leaves all of it or nothing."""
+    staged = path.with_suffix(".part")
+    with staged.open("w", encoding="utf-8") as file:
+        json.dump(summary, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Print the summary; the same figures as in the file."""
+    print(json.dumps(summary, indent=2))
+    sys.stdout.flush()

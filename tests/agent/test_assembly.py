@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from agent import assembly
+from agent.compose import CommandLine, UsageError, compose
+from agent.settings import Settings, parse
+
+ROLES = {"encoder", "dynamics", "policy", "decoder"}
+
+
+def debug(**overrides: Any) -> Settings:
+    line = CommandLine("debug", {key.replace("__", "."): v for key, v in overrides.items()})
+    return parse(compose(line, lambda: "tiny"), ROLES)
+
+
+def test_the_sizes_of_a_step_come_from_the_learners() -> None:
+    learners = assembly.build_learners(debug())
+    shape = assembly.step_shape(learners, ("x",))
+    assert (shape.frame_size, shape.latent, shape.state) == (48, (16, 16), (2, 32))
+
+
+def test_resolved_settings_hold_every_default() -> None:
+    settings = debug()
+    assembly.build_learners(settings)
+    assert settings.learners["policy"].model["init_args"]["value_coef"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ({"learners__policy__model__init_args__lrr": 1}, ["learners.policy.model", "lrr", "lr?"]),
+        ({"learners__policy__model__init_args__lr": "fast"}, ["learners.policy", "fast"]),
+        (
+            {"learners__policy__model__init_args__state": [2, 64]},
+            ["learners.policy.model.init_args.state", "learners.dynamics.model.init_args.state"],
+        ),
+        (
+            {"learners__policy__model__init_args__action_choices": [3, 2]},
+            ["action_choices", "must be equal"],
+        ),
+        ({"learners__encoder__start_from": "nowhere.ckpt"}, ["learners.encoder", "nowhere.ckpt"]),
+        (
+            {"learners__encoder__model__class_path": "a.B"},
+            ["learners.encoder.model.class_path=a.B"],
+        ),
+    ],
+)
+def test_mistakes_in_learners_are_named(override: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        assembly.build_learners(debug(**override))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_actions_the_body_does_not_have_are_refused() -> None:
+    changes = {
+        f"learners__{role}__model__init_args__action_choices": [3, 2]
+        for role in ("policy", "dynamics")
+    }
+    learners = assembly.build_learners(debug(**changes))
+    with pytest.raises(UsageError, match="the body has"):
+        assembly.step_shape(learners, ())
+
+
+def test_a_card_without_a_cuda_build_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(assembly.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    told: list[str] = []
+    assert assembly.choose_device("auto", told.append).type == "cpu"
+    assert len(told) == 1 and "no CUDA" in told[0]
+    with pytest.raises(UsageError, match="device=cuda"):
+        assembly.choose_device("cuda", told.append)
+
+
+def test_an_unknown_place_or_reward_is_named() -> None:
+    with pytest.raises(UsageError, match=r"curiosity\.class_path=x\.Y"):
+        assembly.build_curiosity(debug(curiosity={"class_path": "x.Y"}))
+    with pytest.raises(UsageError, match=r"place\.init_args\.speed"):
+        assembly.build_world(debug(place__init_args={"speed": 3}), 48, print)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from agent.hot_swap import HotModule
+from pamiq_lightning.exchange.weights import (
+    WeightsSpec,
+    WeightsWriter,
+    create,
+    tensors_of,
+    vector_bytes,
+)
+
+CPU = torch.device("cpu")
+
+
+class Pair:
+    """A trainer's module and the agent's hot copies of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.Linear(2, 2))
+        spec = WeightsSpec(folder / "w", vector_bytes(self.source))
+        create(spec)
+        self.writer = WeightsWriter(spec, self.source)
+        self.hot: HotModule[nn.Module] = HotModule(self.source, spec, CPU)
+
+    def publish(self, value: float) -> None:
+        with torch.no_grad():
+            for tensor in tensors_of(self.source):
+                tensor.fill_(value)
+        self.writer.publish()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return Pair(tmp_path)
+
+
+def content(module: nn.Module) -> set[float]:
+    return {v.item() for tensor in tensors_of(module) for v in tensor.flatten()}
+
+
+def test_the_newest_weights_can_be_had_at_once(pair: Pair) -> None:
+    pair.publish(1.0)
+    pair.publish(2.0)
+    pair.hot.load_latest()
+    assert content(pair.hot.active) == {2.0}
+    assert pair.hot.version == 2
+
+
+def test_what_acts_never_changes_but_by_a_whole_swap(pair: Pair) -> None:
+    pair.publish(1.0)
+    pair.hot.load_latest()
+    pair.publish(2.0)
+    ticks = 0
+    while pair.hot.version == 1:
+        assert content(pair.hot.active) == {1.0}
+        pair.hot.advance(max_bytes=1)
+        pair.hot.swap()
+        ticks += 1
+    # One tensor a tick: two layers of weight and bias.
+    assert ticks == 4
+    assert content(pair.hot.active) == {2.0}
+
+
+def test_for_one_tick_the_standby_is_the_one_that_acted_before(pair: Pair) -> None:
+    pair.publish(1.0)
+    pair.hot.load_latest()
+    pair.publish(2.0)
+    pair.hot.advance(None)
+    assert not pair.hot.just_swapped
+    pair.hot.swap()
+    pair.publish(3.0)
+    assert pair.hot.just_swapped
+    assert content(pair.hot.standby) == {1.0}
+    pair.hot.advance(None)
+    assert not pair.hot.just_swapped
+    assert content(pair.hot.standby) == {3.0}
+
+
+def test_nothing_new_is_nothing_to_do(pair: Pair) -> None:
+    pair.publish(1.0)
+    pair.hot.load_latest()
+    acting = pair.hot.active
+    pair.hot.advance(None)
+    assert not pair.hot.swap()
+    assert pair.hot.active is acting
+
+
+def test_copies_act_they_do_not_learn_or_drop_out(pair: Pair) -> None:
+    for module in (pair.hot.active, pair.hot.standby):
+        assert not module.training
+        assert not any(p.requires_grad for p in module.parameters())
+    assert pair.source.training

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agent.hot_swap import HotModule
+from agent.mind import ActingModules, Mind
+from pamiq_lightning.class_spec import build
+from pamiq_lightning.curiosity.prediction_error import PredictionError
+from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.nets.forward_dynamics import normal_nll
+from pamiq_lightning.step import ACTING_ROLES
+from tests.samples import LEARNERS, SHAPE
+
+CPU = torch.device("cpu")
+
+
+class Head:
+    """A mind and the learners whose weights it takes."""
+
+    def __init__(self, folder: Path, random_policy: bool = False, seed: int = 0) -> None:
+        self.learners = {role: build(Learner, LEARNERS[role]) for role in ACTING_ROLES}
+        self.writers, hot = {}, {}
+        for role, learner in self.learners.items():
+            acting = learner.acting
+            assert acting is not None
+            spec = WeightsSpec(folder / role, vector_bytes(acting))
+            create(spec)
+            self.writers[role] = WeightsWriter(spec, acting)
+            self.writers[role].publish()
+            hot[role] = HotModule(acting, spec, CPU)
+        self.modules = ActingModules(**hot)
+        self.mind = Mind(self.modules, PredictionError(), SHAPE, random_policy, seed, CPU)
+        self.mind.take_weights(None)
+
+    def change(self, role: str) -> None:
+        with torch.no_grad():
+            for p in self.learners[role].parameters():
+                p.add_(0.3 * torch.randn_like(p))
+        self.writers[role].publish()
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Head:
+    return Head(tmp_path)
+
+
+def frame(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (3, 24, 24), np.uint8)
+
+
+def live(head: Head, ticks: int) -> list[dict[str, np.ndarray]]:
+    rows = []
+    for tick in range(ticks):
+        head.mind.act(frame(tick))
+        rows.append(dict(head.mind.reflect()))
+    return rows
+
+
+def test_a_row_holds_the_state_before_its_frame(head: Head) -> None:
+    head.change("dynamics")
+    head.mind.take_weights(None)
+    rows = live(head, 3)
+    assert np.abs(rows[0]["state"]).max() == 0
+    net = head.modules.dynamics.active
+    state = torch.zeros(1, *SHAPE.state)
+    for row, later in itertools.pairwise(rows):
+        latent, action = torch.tensor(row["latent"])[None], torch.tensor(row["action"])[None]
+        _, state = net.step(latent, action, state)
+        np.testing.assert_allclose(later["state"], state[0], rtol=1e-5, atol=1e-6)
+
+
+def test_the_reward_is_the_surprise_at_what_was_expected_a_tick_ago(head: Head) -> None:
+    head.change("dynamics")
+    head.mind.take_weights(None)
+    rows = live(head, 2)
+    assert rows[0]["is_first"] and rows[0]["reward"] == 0
+    before = {
+        key: torch.tensor(np.asarray(rows[0][key]))[None] for key in ("latent", "action", "state")
+    }
+    prediction, _ = head.modules.dynamics.active.step(**before)
+    latent = torch.tensor(rows[1]["latent"])
+    expected = normal_nll(latent, prediction.mean[0], prediction.log_var[0]).mean()
+    assert rows[1]["reward"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_log_prob_and_value_are_of_the_policy_that_acted(head: Head) -> None:
+    (row,) = live(head, 1)
+    latent, state = torch.tensor(row["latent"])[None], torch.tensor(row["state"])[None]
+    judged = head.modules.policy.active(latent, state)
+    actions = head.modules.policy.active.net.distribution(judged.logits)
+    log_prob = actions.log_prob(torch.tensor(row["action"])[None]).item()
+    assert row["log_prob"] == pytest.approx(log_prob, abs=1e-5)
+    assert row["value"] == pytest.approx(judged.value.item(), abs=1e-5)
+
+
+def test_a_random_policy_is_uniform_and_says_so(tmp_path: Path) -> None:
+    head = Head(tmp_path, random_policy=True)
+    rows = live(head, 300)
+    assert {round(float(row["log_prob"]), 4) for row in rows} == {round(-np.log(108), 4)}
+    forward = np.mean([row["action"][0] == 1 for row in rows])
+    assert 0.25 < forward < 0.42
+
+
+def test_the_same_seed_acts_the_same(tmp_path: Path) -> None:
+    actions = []
+    for run in ("a", "b"):
+        (tmp_path / run).mkdir()
+        torch.manual_seed(0)
+        actions.append([row["action"].tolist() for row in live(Head(tmp_path / run, seed=4), 20)])
+    assert actions[0] == actions[1]
+
+
+def test_new_eyes_are_no_surprise(head: Head) -> None:
+    """After an encoder swap the same frame is still what the old eyes expected."""
+    live(head, 1)
+    head.mind.act(frame(0))
+    same = dict(head.mind.reflect())["reward"]
+    head.change("encoder")
+    head.mind.take_weights(None)
+    assert head.modules.encoder.just_swapped
+    head.mind.act(frame(0))
+    row = dict(head.mind.reflect())
+    # An untrained net expects the latent it saw: only old eyes see that again.
+    assert row["reward"] == pytest.approx(same, abs=1e-3)
+    assert row["versions"] == [2, 1, 1]
+    assert row["is_first"] is False
+    head.mind.take_weights(None)
+    assert not head.modules.encoder.just_swapped
+
+
+def test_a_swap_does_not_reset_the_state_but_a_reset_does(head: Head) -> None:
+    head.change("dynamics")
+    head.mind.take_weights(None)
+    live(head, 3)
+    head.change("dynamics")
+    head.mind.take_weights(None)
+    head.mind.act(frame(9))
+    assert np.abs(dict(head.mind.reflect())["state"]).max() > 0
+    head.mind.reset()
+    head.mind.act(frame(10))
+    row = dict(head.mind.reflect())
+    assert row["is_first"] and np.abs(row["state"]).max() == 0

@@ -1,0 +1,106 @@
+"""The whole system, for real, in small: its own processes, signals and files."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "agent.run", "conf=debug", "trainer.aim=false", *arguments]
+
+
+def run(folder: Path, *arguments: str, limit: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(f"runs={folder}", *arguments),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+    )
+
+
+def run_folder(runs: Path) -> Path:
+    (folder,) = (runs / "debug").iterdir()
+    return folder
+
+
+def summary(runs: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run_folder(runs) / "summary.json").read_text())
+    return found
+
+
+def timeless(runs: Path) -> list[dict[str, Any]]:
+    """Return all metrics but those that measure time."""
+    lines = (run_folder(runs) / "metrics.jsonl").read_text().splitlines()
+    timed = ("time", "rate_hz", "tick_ms", "latency_ms", "missed")
+    return [
+        {key: value for key, value in json.loads(line).items() if not key.startswith(timed)}
+        for line in lines
+    ]
+
+
+def test_lockstep_with_one_seed_gives_one_run(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        result = run(tmp_path / name, "clock=lockstep", "seed=1", "steps=160", "device=cpu")
+        assert result.returncode == 0, result.stderr
+    first, second = timeless(tmp_path / "a"), timeless(tmp_path / "b")
+    assert first == second
+    told = summary(tmp_path / "a")
+    assert told["windows_filled"] == 5 and told["windows_dropped"] == 0
+    for role in ("encoder", "dynamics", "policy"):
+        assert told["learners"][role]["windows"] == 5
+        assert told["learners"][role]["version_in_use"] == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        command(f"runs={tmp_path}", "steps=100000"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Run folder"):
+            break
+    others = psutil.Process(process.pid).children(recursive=True)
+    # Trainer, recorder, world.
+    assert len(others) >= 3
+    process.send_signal(number)
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0, rest
+    assert summary(tmp_path)["ended"] == number.name
+    _, left = psutil.wait_procs(others, timeout=30)
+    assert not left
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["rate=0"], 2, ["rate=0"]),
+        (["learners.policy.model.init_args.lr=fast"], 2, ["lr", "fast"]),
+        (["learners.encoder.start_from=README.md"], 2, ["README.md", "not a checkpoint"]),
+        (["runs=/proc/nowhere"], 1, ["runs=/proc/nowhere", "cannot be written"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path, arguments: list[str], code: int, words: list[str]
+) -> None:
+    result = run(tmp_path, *arguments)
+    assert result.returncode == code
+    (line,) = [text for text in result.stderr.splitlines() if text.strip()]
+    for word in words:
+        assert word in line
+    assert not list(tmp_path.iterdir())

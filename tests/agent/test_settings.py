@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.compose import CommandLine, UsageError, compose
+from agent.help import render
+from agent.settings import Settings, parse, to_plain
+
+ROLES = {"encoder", "dynamics", "policy", "decoder"}
+
+
+def parsed(*layers: tuple[str, Any], conf: str = "japan_street") -> Settings:
+    return parse(compose(CommandLine(conf, dict(layers)), lambda: "tiny"), ROLES)
+
+
+@pytest.mark.parametrize("conf", ["base", "japan_street", "food_room", "debug"])
+@pytest.mark.parametrize("size", ["debug", "tiny", "small", "medium", "large"])
+def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
+    settings = parsed(("size", size), conf=conf)
+    assert settings.size == size
+    assert set(settings.learners) == ROLES
+    # What is saved with a run is plain YAML, and says the same when it is read again.
+    text = yaml.safe_dump(to_plain(settings))
+    assert to_plain(parse(yaml.safe_load(text), ROLES)) == to_plain(settings)
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("rat", 3, ["rat:", "did you mean rate?"]),
+        ("rate", 0, ["rate=0", "v>0"]),
+        ("rate", -1, ["rate=-1", "v>0"]),
+        ("rate", "fast", ["rate=fast"]),
+        ("steps", 0, ["steps=0", "v>0"]),
+        ("window", 1, ["window=1", "at least 2"]),
+        ("seconds", -5, ["seconds=-5"]),
+        ("size", "huge", ["size=huge", "tiny"]),
+        ("world", "mars", ["world=mars", "vrchat"]),
+        ("seed", 1.5, ["seed=1.5"]),
+        ("learners.polcy.freeze", True, ["learners.polcy", "did you mean policy?"]),
+        ("learners.policy.freez", True, ["learners.policy.freez", "did you mean freeze?"]),
+        ("trainer.nic", 3, ["trainer.nic", "did you mean nice?"]),
+        ("trainer", 3, ["trainer=3", "nice"]),
+    ],
+)
+def test_mistakes_name_the_key_the_value_and_what_is_allowed(
+    key: str, value: object, words: list[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parsed((key, value))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_lockstep_needs_a_rate_that_fits_physics_and_no_vrchat() -> None:
+    assert parsed(("clock", "lockstep"), ("rate", 15)).rate == 15
+    with pytest.raises(UsageError, match="must divide 30"):
+        parsed(("clock", "lockstep"), ("rate", 7))
+    with pytest.raises(UsageError, match="VRChat keeps its own time"):
+        parsed(("clock", "lockstep"), ("world", "vrchat"))
+
+
+def test_help_has_a_sentence_for_every_key() -> None:
+    composed = compose(CommandLine(), lambda: "tiny")
+    text = render(composed)
+    for key in ("rate", "trainer.nice", "learners.policy.start_from", "curiosity.class_path"):
+        assert f"  {key} " in text or f"  {key}\n" in text
+    lines = text.splitlines()
+    keys = [i for i, line in enumerate(lines) if line.startswith("  ") and line[2] != " "]
+    described = [i for i in keys if lines[i + 1].startswith("      ") and lines[i + 1].strip()]
+    usage_examples = 3
+    assert len(keys) - len(described) == usage_examples
+    assert any("learners.encoder.model.init_args.ema" in lines[i] for i in described)

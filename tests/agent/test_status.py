@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agent.report import LoopFigures
+from agent.status import StatusSource, block, plain_line, write_summary
+from pamiq_lightning.exchange.board import Board, BoardSpec
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> StatusSource:
+    board = Board(BoardSpec(tmp_path / "board", ("encoder", "decoder")), create=True)
+    figures = {"windows": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
+    board.set_learner("encoder", figures)
+    board.set_learner("decoder", {**figures, "loss": float("nan")})
+    board.set_progress(3, 1)
+    loop = LoopFigures(0.1)
+    for k in range(100):
+        loop.begin(k * 0.1, k * 0.1, 0)
+        loop.end(k * 0.1, k * 0.1 + 0.004, k * 0.1 + 0.008)
+        loop.reward.add(2.0)
+    loop.reward.end_window()
+    return StatusSource(
+        loop, board, ("encoder", "decoder"), lambda: {"encoder": 4}, lambda: 3, lambda: 9.95
+    )
+
+
+def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
+    summary = json.loads(json.dumps(source.summary(), allow_nan=False))
+    assert summary["ticks"] == 100
+    assert summary["rate_hz"] == pytest.approx(10.09, abs=0.02)
+    assert summary["missed_ticks"] == 0
+    assert summary["tick_ms"]["p50"] == pytest.approx(8.0, rel=0.02)
+    assert summary["latency_ms"]["max"] == pytest.approx(4.0, rel=0.02)
+    assert (summary["windows_filled"], summary["windows_dropped"]) == (3, 1)
+    assert summary["learners"]["encoder"] == {
+        "windows": 3,
+        "updates": 24,
+        "seconds": 4.5,
+        "loss": 0.125,
+        "version_in_use": 4,
+    }
+    assert summary["learners"]["decoder"]["version_in_use"] is None
+    assert summary["learners"]["decoder"]["loss"] is None
+    assert summary["reward"] == {"mean": 2.0, "first_window": 2.0, "last_window": 2.0}
+
+
+def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(block(source))
+    for text in (console.export_text(), plain_line(source)):
+        assert "0:00:09" in text and "missed 0" in text
+        assert "encoder" in text and "24" in text and "0.125" in text
+
+
+def test_a_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> None:
+    write_summary(tmp_path / "summary.json", source.summary())
+    assert json.loads((tmp_path / "summary.json").read_text()) == source.summary()
+    assert not list(tmp_path.glob("*.part"))
