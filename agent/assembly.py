@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from agent.body.limbs import CHOICES
-from agent.compose import UsageError
+from agent.errors import UsageError
 from agent.hot_swap import HotModule
 from agent.mind import ActingModules, Mind
 from agent.settings import Settings, to_plain
-from agent.worlds.base import World
 from pamiq_lightning.class_spec import SpecError, build, resolve
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.exchange import weights
@@ -188,38 +187,3 @@ def build_mind(
         seed=settings.seed,
         device=device,
     )
-
-
-def build_world(settings: Settings, size: int, tell: Tell) -> World:
-    """Enter VRChat or an embedded world, and say which.
-
-    Raises:
-        UsageError: the place's settings are wrong.
-        RuntimeError: VRChat is asked for and cannot be entered, or the embedded world cannot start.
-    """
-    from agent.body.window import find_window
-
-    window = find_window() if settings.world == "auto" and settings.clock == "real" else None
-    if window is not None:
-        window.close()
-    if settings.world == "vrchat" or window is not None:
-        from agent.worlds.vrchat import VRChat
-
-        tell("World: VRChat.")
-        return VRChat(size, settings.osc_host, settings.osc_port or 9000)
-    return _build_embedded(settings, size, tell)
-
-
-def _build_embedded(settings: Settings, size: int, tell: Tell) -> World:
-    from agent.worlds.embedded import make_world
-    from agent.worlds.place import Place
-
-    try:
-        settings.place = resolve(Place, settings.place, "place")
-        place = build(Place, settings.place, "place")
-    except SpecError as error:
-        raise UsageError(str(error)) from error
-    name = settings.place["class_path"].rpartition(".")[2]
-    why = "" if settings.world == "embedded" else " (no VRChat window was found)"
-    tell(f"World: embedded {name}{why}.")
-    return make_world(place, size, settings.seed, settings.clock, settings.rate, settings.osc_port)

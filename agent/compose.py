@@ -15,11 +15,8 @@ from typing import Any
 
 import yaml
 
+from agent.errors import UsageError
 from pamiq_lightning.names import unknown_name
-
-
-class UsageError(Exception):
-    """The command line or a settings file is wrong; exit code 2."""
 
 
 class _Loader(yaml.SafeLoader):

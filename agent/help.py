@@ -12,6 +12,7 @@ from docstring_parser import parse as parse_docstring
 
 from agent.compose import conf_folders
 from agent.settings import Settings
+from agent.worlds.vrchat_settings import VRChatSettings
 from pamiq_lightning.class_spec import find_class
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
@@ -38,14 +39,15 @@ def render(settings: dict[str, Any]) -> str:
 
 def _keys(settings: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Yield key, default and sentence of everything that can be set."""
-    nested = ("learners", "trainer", "place", "curiosity")
+    nested = ("learners", "trainer", "vrchat", "place", "curiosity")
     for name, default, sentence in _dataclass_keys(Settings):
         value = "" if name in nested else settings.get(name, default)
         yield name, value, sentence
         if name in ("place", "curiosity"):
             yield from _class_keys(name, settings.get(name) or {})
-    for name, default, sentence in _dataclass_keys(TrainerSettings):
-        yield f"trainer.{name}", (settings.get("trainer") or {}).get(name, default), sentence
+    for section, cls in (("vrchat", VRChatSettings), ("trainer", TrainerSettings)):
+        for name, default, sentence in _dataclass_keys(cls):
+            yield f"{section}.{name}", (settings.get(section) or {}).get(name, default), sentence
     for role, entry in (settings.get("learners") or {}).items():
         for name, default, sentence in _dataclass_keys(LearnerSettings):
             yield f"learners.{role}.{name}", "" if name == "model" else default, sentence

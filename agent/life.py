@@ -13,8 +13,9 @@ import torch
 import yaml
 
 from agent import assembly
-from agent.body.senses import SensesError
 from agent.clock import Clock, LockstepClock, RealClock
+from agent.dwelling import build_world
+from agent.errors import RunFailure
 from agent.loop import WEIGHT_BYTES_PER_TICK, Loop
 from agent.mind import Mind
 from agent.recorder import Recorder
@@ -27,10 +28,6 @@ from pamiq_lightning.trainer.process import TrainerProcess
 
 TRAINER_START_LIMIT_S = 300.0
 LOOK_S = 0.05
-
-
-class RunFailure(Exception):  # noqa: N818
-    """The run cannot begin or go on, for a reason that is not a typing error; exit code 1."""
 
 
 def make_run_folder(runs: Path, conf: str) -> Path:
@@ -131,8 +128,8 @@ class Life:
 
     def _enter_world(self, frame_size: int) -> World:
         try:
-            return assembly.build_world(self.settings, frame_size, print)
-        except (SensesError, RuntimeError, OSError) as error:
+            return build_world(self.settings, frame_size)
+        except (RuntimeError, OSError) as error:
             raise RunFailure(str(error)) from error
 
     def _write_settings(self) -> None:
@@ -169,6 +166,7 @@ class Life:
             lambda: dict(zip(ACTING_ROLES, mind.modules.versions(), strict=True)),
             lambda: self.hallway.writer.filled,
             loop.clock.now,
+            loop.world.status,
         )
 
     def _on_window(self) -> None:
@@ -192,6 +190,7 @@ class Life:
         code, failure = 0, None
         try:
             with StatusDisplay(status):
+                self._count_down(loop)
                 loop.run(self.stop, self.settings.steps, self.settings.seconds)
         except SecondInterrupt:
             code = 130
@@ -203,6 +202,13 @@ class Life:
         if failure:
             raise failure
         return code
+
+    def _count_down(self, loop: Loop) -> None:
+        """Give a person time to stop the agent before its first input in VRChat."""
+        if self.settings.world == "vrchat" and self.settings.vrchat.countdown_s > 0:
+            wait = self.settings.vrchat.countdown_s
+            print(f"The avatar will move in {wait:.0f} s. Ctrl-C stops it.", flush=True)
+            loop.clock.sleep_until(loop.clock.now() + wait, self.stop)
 
     def _end(self, status: StatusSource, code: int) -> int:
         """Stop the other processes and write the summary; return the exit code."""

@@ -6,11 +6,15 @@ of it. Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage, 130 st
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.compose import CommandLine, UsageError, compose, read_command_line
+from agent.body.senses import SensesError
+from agent.compose import CommandLine, compose, read_command_line
+from agent.dwelling import settle_world
+from agent.errors import RunFailure, UsageError
 from agent.settings import Settings, parse
 from pamiq_lightning.trainer.process import TrainerProcess
 
@@ -30,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except RunFailure as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def experiment_name(conf: str) -> str:
@@ -39,23 +46,25 @@ def experiment_name(conf: str) -> str:
 
 
 def default_size() -> str:
-    """Return `small` where torch has CUDA, else `tiny`."""
+    """Return `small` where torch has CUDA, else `tiny`; ask torch only where there is a card."""
+    if shutil.which("nvidia-smi") is None:
+        return "tiny"
     import torch
 
     return "small" if torch.cuda.is_available() else "tiny"
 
 
 def _live(settings: Settings, conf: str) -> int:
+    try:
+        settle_world(settings, print)
+    except (SensesError, OSError) as error:
+        raise RunFailure(str(error)) from error
     # Started before torch is imported here, so that both processes load it at the same time.
     trainer = TrainerProcess()
     try:
-        from agent.life import Life, RunFailure
+        from agent.life import Life
 
-        try:
-            return Life(settings, conf, trainer).live()
-        except RunFailure as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+        return Life(settings, conf, trainer).live()
     finally:
         trainer.kill()
 

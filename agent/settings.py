@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that a mistake is told at once.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -13,13 +14,16 @@ from typing import Any, Literal, get_args
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from agent.compose import UsageError
+from agent.errors import UsageError
+from agent.worlds.vrchat_settings import VRChatSettings
 from pamiq_lightning.class_spec import plain
 from pamiq_lightning.names import unknown_name
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 Size = Literal["debug", "tiny", "small", "medium", "large"]
 PHYSICS_HZ = 30
+CLASS_KEYS = ("place", "curiosity")
+"""Keys that hold a class_path and init_args; each learner's `model` does too."""
 
 
 @dataclass
@@ -42,6 +46,7 @@ class Settings:
         curiosity: class_path and init_args of the reward.
         runs: folder that runs are written to; it is also the Aim repository.
         record: write what is lived to the run's recording folder.
+        vrchat: the body in VRChat: what it looks through, listens on, and may press.
         osc_host: address of the machine that VRChat runs on.
         osc_port: UDP port of the OSC inputs; default: 9000 for VRChat, a free one for the embedded
             world.
@@ -63,6 +68,7 @@ class Settings:
     curiosity: dict[str, Any] = field(default_factory=dict)
     runs: str = "runs"
     record: bool = True
+    vrchat: VRChatSettings = field(default_factory=VRChatSettings)
     osc_host: str = "127.0.0.1"
     osc_port: PositiveInt | None = None
     learners: dict[str, LearnerSettings] = field(default_factory=dict)
@@ -82,6 +88,7 @@ def parse(composed: Mapping[str, Any], known_learners: set[str]) -> Settings:
     """
     _check_names(composed, Settings, "")
     _check_names(composed.get("trainer") or {}, TrainerSettings, "trainer.")
+    _check_names(composed.get("vrchat") or {}, VRChatSettings, "vrchat.")
     for role, entry in (composed.get("learners") or {}).items():
         if role not in known_learners:
             raise UsageError(f"learners.{role}: {unknown_name(role, known_learners)}")
@@ -89,11 +96,56 @@ def parse(composed: Mapping[str, Any], known_learners: set[str]) -> Settings:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Settings, None)
     try:
-        settings: Settings = Settings(**vars(parser.instantiate(parser.parse_object(composed))))
+        parsed = parser.instantiate(parser.parse_object(_without_classes(composed)))
+        settings = Settings(**vars(parsed))
     except ArgumentError as error:
         raise UsageError(_explain(error, composed)) from error
+    _put_classes_back(settings, composed)
+    _unwrap(settings)
     _check_combinations(settings)
     return settings
+
+
+def _without_classes(composed: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what names classes: jsonargparse would import them, which takes seconds."""
+    bare = {key: value for key, value in composed.items() if key not in CLASS_KEYS}
+    bare["learners"] = {
+        role: {key: value for key, value in entry.items() if key != "model"}
+        for role, entry in (composed.get("learners") or {}).items()
+    }
+    return bare
+
+
+def _put_classes_back(settings: Settings, composed: Mapping[str, Any]) -> None:
+    for key in CLASS_KEYS:
+        setattr(settings, key, _mapping(composed.get(key), key))
+    for role, entry in (composed.get("learners") or {}).items():
+        key = f"learners.{role}.model"
+        settings.learners[role].model = _mapping(entry.get("model"), key)
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise UsageError(f"{key}={value}: must hold class_path and init_args")
+    return dict(value or {})
+
+
+def _unwrap(section: Any) -> None:
+    """Make plain numbers of jsonargparse's restricted ones, which sockets and YAML do not know."""
+    for item in dataclasses.fields(section):
+        value = getattr(section, item.name)
+        parts = value.values() if isinstance(value, dict) else [value]
+        for part in parts:
+            if dataclasses.is_dataclass(part):
+                _unwrap(part)
+        setattr(section, item.name, _plain_number(value))
+
+
+def _plain_number(value: Any) -> Any:
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
 
 
 def _check_names(given: Any, cls: type, prefix: str) -> None:
@@ -105,14 +157,30 @@ def _check_names(given: Any, cls: type, prefix: str) -> None:
             raise UsageError(f"{prefix}{name}: {unknown_name(str(name), known)}")
 
 
+_ALLOWED = {
+    "PositiveInt": "a whole number above 0",
+    "NonNegativeInt": "a whole number, 0 or above",
+    "PositiveFloat": "a number above 0",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "NoneType": "null",
+}
+
+
 def _explain(error: ArgumentError, composed: Mapping[str, Any]) -> str:
-    """Name the key and the value; jsonargparse's own words say what is allowed."""
+    """Name the key, the value and what is allowed, from jsonargparse's longer words."""
     words = plain(error)
-    for key, value in _leaves(composed):
-        if f'"{key}"' in words:
-            detail = words.split(":", 1)[-1].strip()
-            return f"{key}={value}: {detail}"
-    return words
+    key = next((k for k, _ in _leaves(composed) if f'"{k}"' in words), None)
+    value = dict(_leaves(composed)).get(key or "")
+    choices = re.findall(r"Literal\[(.*?)\]", words)
+    types = re.findall(r"(?:Not of type |Expected a <class ')(\w+)", words)
+    allowed = [f"one of {choice}" for choice in choices]
+    allowed += [_ALLOWED[name] for name in dict.fromkeys(types) if name in _ALLOWED]
+    if key is None or not allowed:
+        return words
+    return f"{key}={value}: must be {' or '.join(allowed)}"
 
 
 def _leaves(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -154,8 +222,4 @@ def _to_plain(value: Any) -> Any:
         return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_to_plain(item) for item in value]
-    # jsonargparse's restricted numbers are subclasses that YAML does not know.
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
     return value

@@ -7,11 +7,11 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +33,7 @@ class StatusSource:
         versions: returns the versions that act now, by role.
         windows_filled: returns how many windows were handed over.
         now: the loop's clock.
+        body: returns what the body has to tell.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class StatusSource:
         versions: Callable[[], dict[str, int]],
         windows_filled: Callable[[], int],
         now: Callable[[], float],
+        body: Callable[[], Mapping[str, str | int | None]],
     ) -> None:
         self.figures, self._board, self._roles = figures, board, roles
         self._versions, self._windows_filled, self._now = versions, windows_filled, now
+        self._body = body
 
     def learners(self) -> dict[str, dict[str, float | int | None]]:
         """Return the figures of every learner."""
@@ -75,7 +78,13 @@ class StatusSource:
             "windows_dropped": self._board.windows_dropped,
             "learners": self.learners(),
             "reward": figures.reward.summary(),
+            "body": dict(self._body()),
         }
+
+    def troubles(self) -> str:
+        """Return what is wrong with the body now, in words; empty if nothing is."""
+        told = self._body()
+        return "; ".join(f"{key}: {told[key]}" for key in ("blind", "motion") if told.get(key))
 
     @property
     def uptime_s(self) -> float:
@@ -136,7 +145,7 @@ def plain_line(source: StatusSource) -> str:
         f"v{told['version_in_use'] if told['version_in_use'] is not None else '-'};"
         for role, told in source.learners().items()
     )
-    return f"{_headline(source)}   {learners}"
+    return f"{_headline(source)}   {learners} {source.troubles()}".rstrip()
 
 
 def block(source: StatusSource) -> Group:
@@ -161,7 +170,14 @@ def block(source: StatusSource) -> Group:
         f" ms   windows {summary['windows_filled']} filled, {summary['windows_dropped']} dropped"
         "   Ctrl-C stops"
     )
-    return Group(Text(_headline(source), style="bold"), table, Text(foot, style="dim"))
+    lines: list[RenderableType] = [
+        Text(_headline(source), style="bold"),
+        table,
+        Text(foot, style="dim"),
+    ]
+    if source.troubles():
+        lines.insert(1, Text(source.troubles(), style="bold red"))
+    return Group(*lines)
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,10 @@ class World(Protocol):
     @property
     def blind(self) -> str | None:
         """Why what `observe` returned last cannot be trusted; None while the senses are sound."""
+        ...
+
+    def status(self) -> Mapping[str, str | int | None]:
+        """Return what is worth showing a person of the body; empty where nothing is."""
         ...
 
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

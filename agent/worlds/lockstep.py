@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.body.limbs import inputs
+from agent.body.limbs import LIMBS, inputs
 from agent.worlds.place import Place
 from agent.worlds.simulation import Simulation, Size
 
@@ -41,6 +41,10 @@ class LockstepWorld:
         self._steps = STEPS_PER_SECOND // int(rate)
         self._started = False
 
+    def status(self) -> dict[str, str | int | None]:
+        """Return nothing: such a body has nothing to tell."""
+        return {}
+
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Let one tick pass, except before the first look; return frame (3, H, W) and info (K,)."""
         if self._started:
@@ -52,6 +56,10 @@ class LockstepWorld:
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Set the inputs of the coming tick from an action (A,)."""
+        for limb in LIMBS:
+            if limb.tap:
+                # Every action that chooses a tap is one press, as it is in real time.
+                self.simulation.set_input(limb.address, 0)
         for address, value in inputs(action).items():
             self.simulation.set_input(address, value)
 

@@ -104,6 +104,10 @@ class RealtimeWorld:
             reason = self._memory.failure or f"exit code {code}"
             raise RuntimeError(f"the embedded world has ended: {reason}")
 
+    def status(self) -> dict[str, str | int | None]:
+        """Return nothing: such a body has nothing to tell."""
+        return {}
+
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Return the newest frame (3, H, W) and its info (K,), without waiting.
 

@@ -11,7 +11,7 @@ from agent.worlds.place import Place, Scene, Start
 from agent.worlds.scenery import ground, overhead, shrine
 from agent.worlds.scenery.cyclist import Cyclist, build_cyclist
 from agent.worlds.scenery.fence import fence, gateway
-from agent.worlds.scenery.ground import HALF_STREET
+from agent.worlds.scenery.ground import HALF_ROAD, HALF_STREET
 from agent.worlds.scenery.horizon import horizon
 from agent.worlds.scenery.houses import DEPTH, SHOPS, TAVERNS, row
 from agent.worlds.scenery.overhead import SwingingStrings
@@ -81,6 +81,11 @@ class Street(Place):
         ground.street(mesh, 0.0, _NORTH_END)
         for y in _CROSSINGS:
             ground.crossing(mesh, y)
+        (east0, east1), (west0, west1) = _EAST_ALLEY, _WEST_ALLEY
+        ground.pavement_edge(mesh, (HALF_STREET, east0), (HALF_STREET, east1))
+        ground.pavement_edge(mesh, (-HALF_STREET, west1), (-HALF_STREET, west0))
+        for x0, x1 in ((-HALF_STREET, -HALF_ROAD), (HALF_ROAD, HALF_STREET)):
+            ground.pavement_edge(mesh, (x1, _NORTH_END), (x0, _NORTH_END))
         happenings += self._houses(mesh, chance)
         happenings += self._east_alley(mesh, chance) + self._west_alley(mesh, chance)
         self._yard(mesh, chance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +14,7 @@ from agent.body.senses import Eye
 from agent.body.window import attach_window
 from agent.worlds.vrchat import COUNTDOWN_S, VRChat
 
+EYE_MISTAKE = "eye={}: must be screen, camera:NUMBER or video:FILE"
 Category = Literal["vertical", "horizontal", "look", "jump", "run"]
 
 
@@ -77,7 +79,7 @@ def open_eye(eye: str, size: int, title: str) -> Eye:
         from agent.body.video import Video
 
         return Video(size, source)
-    raise ValueError(f"eye={eye}: must be screen, camera:NUMBER or video:FILE")
+    raise ValueError(EYE_MISTAKE.format(eye))
 
 
 def check_vrchat(settings: VRChatSettings) -> None:
@@ -89,6 +91,8 @@ def check_vrchat(settings: VRChatSettings) -> None:
         OSError: another program holds the port to listen on.
     """
     Muscles(settings.masked, settings.look_speed, settings.smoothing_s)
+    if settings.eye != "screen" and not re.fullmatch("(camera|video):.+", settings.eye):
+        raise ValueError(EYE_MISTAKE.format(settings.eye))
     if isinstance(settings.listen, int):
         bind_udp(LISTEN_HOST, settings.listen).close()
     if settings.eye == "screen":

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from agent import assembly
-from agent.compose import CommandLine, UsageError, compose
+from agent.compose import CommandLine, compose
+from agent.dwelling import build_world
+from agent.errors import UsageError
 from agent.settings import Settings, parse
 
 ROLES = {"encoder", "dynamics", "policy", "decoder"}
@@ -80,4 +82,4 @@ def test_an_unknown_place_or_reward_is_named() -> None:
     with pytest.raises(UsageError, match=r"curiosity\.class_path=x\.Y"):
         assembly.build_curiosity(debug(curiosity={"class_path": "x.Y"}))
     with pytest.raises(UsageError, match=r"place\.init_args\.speed"):
-        assembly.build_world(debug(place__init_args={"speed": 3}), 48, print)
+        build_world(debug(place__init_args={"speed": 3}), 48)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.compose import CommandLine, UsageError, compose, merge, read_command_line
+from agent.compose import CommandLine, compose, merge, read_command_line
+from agent.errors import UsageError
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.compose import CommandLine, UsageError, compose
+from agent.compose import CommandLine, compose
+from agent.errors import UsageError
 from agent.help import render
 from agent.settings import Settings, parse, to_plain
 
@@ -31,10 +32,10 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
     "key, value, words",
     [
         ("rat", 3, ["rat:", "did you mean rate?"]),
-        ("rate", 0, ["rate=0", "v>0"]),
-        ("rate", -1, ["rate=-1", "v>0"]),
+        ("rate", 0, ["rate=0", "must be a number above 0"]),
+        ("rate", -1, ["rate=-1", "above 0"]),
         ("rate", "fast", ["rate=fast"]),
-        ("steps", 0, ["steps=0", "v>0"]),
+        ("steps", 0, ["steps=0", "a whole number above 0 or null"]),
         ("window", 1, ["window=1", "at least 2"]),
         ("seconds", -5, ["seconds=-5"]),
         ("size", "huge", ["size=huge", "tiny"]),
@@ -43,6 +44,8 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
         ("learners.polcy.freeze", True, ["learners.polcy", "did you mean policy?"]),
         ("learners.policy.freez", True, ["learners.policy.freez", "did you mean freeze?"]),
         ("trainer.nic", 3, ["trainer.nic", "did you mean nice?"]),
+        ("curiosity", 3, ["curiosity=3", "class_path"]),
+        ("learners.policy.model", "x", ["learners.policy.model=x", "class_path"]),
         ("trainer", 3, ["trainer=3", "nice"]),
     ],
 )

@@ -58,6 +58,12 @@ def _pavement(mesh: Mesh, side: int, y0: float, y1: float) -> None:
     mesh.floor(x0, y0, x1, y1, _PAINT, "white", 0.64 if side < 0 else 1.05)
 
 
+def pavement_edge(mesh: Mesh, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Close the side of the pavement along a line; seen with `start` on the left."""
+    (xa, ya), (xb, yb) = start, end
+    mesh.quad(((xa, ya, 0.0), (xb, yb, 0.0), (xb, yb, PAVEMENT), (xa, ya, PAVEMENT)), "stone", 0.7)
+
+
 def crossing(mesh: Mesh, y: float) -> None:
     """Paint a pedestrian crossing that begins at y, and the word to stop before it."""
     for stripe in range(6):

@@ -16,6 +16,7 @@ import pytest
 from pythonosc.udp_client import SimpleUDPClient
 
 from agent.body.osc_read import read_message
+from agent.body.oscquery import find_vrchat
 from agent.worlds.avatar import CHANGE, PREFIX, parameters
 from agent.worlds.physics import Body
 
@@ -111,3 +112,11 @@ def test_velocities_are_the_avatars_own() -> None:
     assert told["VelocityY"] == -1.0
     assert told["AngularY"] == 0.7
     assert told["Grounded"] is True
+
+
+@pytest.mark.slow
+def test_it_can_be_found_on_the_network() -> None:
+    pytest.importorskip("zeroconf")
+    with stand_in("--window=false", "--osc_out=0", "--oscquery=true") as (_, port):
+        found = find_vrchat(10.0)
+    assert found is not None and found.osc_port == port
