@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+from pathlib import Path
 from types import FrameType
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""SIGHUP is the terminal closing; SIGBREAK is Windows' Ctrl-Break."""
 
 
 class SecondInterrupt(BaseException):
@@ -11,7 +17,7 @@ class SecondInterrupt(BaseException):
 
 
 class StopRequest:
-    """Takes SIGINT and SIGTERM (on Windows also CTRL_BREAK) while a life lasts."""
+    """Takes the signals that mean stop, while a life lasts."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -22,11 +28,10 @@ class StopRequest:
         return self.reason is not None
 
     def __enter__(self) -> StopRequest:
-        signals = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGBREAK"):
-            signals.append(signal.SIGBREAK)
-        for number in signals:
-            self._previous[number] = signal.signal(number, self._take)
+        for name in SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None:
+                self._previous[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -39,6 +44,9 @@ class StopRequest:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if name == "SIGHUP":
+            # Nobody reads any more, and a write to a terminal that is gone fails.
+            sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
         if number == signal.SIGINT and self.reason == "SIGINT":
             raise SecondInterrupt
         self.request(name)

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +64,17 @@ class RealtimeWorld:
         self._process = self._spawn(order)
         try:
             self._await_first_frame()
+            self.port = self._memory.port
+            self._actuator = OscActuator(HOST, self.port)
         except BaseException:
             self._stop()
             raise
         # Nobody else needs the file by name, so it cannot be left behind.
         self._memory.remove()
-        self.port = self._memory.port
-        self._actuator = OscActuator(HOST, self.port)
 
     def _spawn(self, order: Order) -> subprocess.Popen[bytes]:
         """Start the process and hand it its order; it keeps clear of the terminal's Ctrl-C."""
+        message = pickle.dumps(order)
         search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         process = subprocess.Popen(
@@ -83,8 +85,10 @@ class RealtimeWorld:
             creationflags=new_group,
         )
         assert process.stdin is not None
-        process.stdin.write(pickle.dumps(order))
-        process.stdin.flush()
+        # Should it be dead already, that is noticed while waiting for its first frame.
+        with suppress(BrokenPipeError):
+            process.stdin.write(message)
+            process.stdin.flush()
         return process
 
     def _await_first_frame(self) -> None:

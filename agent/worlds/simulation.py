@@ -82,6 +82,8 @@ class Simulation:
             happening.begin(self.stage)
         if not is_clear(scene.start.x, scene.start.y, self.stage.solids, self.stage.bounds):
             raise ValueError(f"the start of {type(place).__name__} is inside something")
+        # Stand still once: what is not compiled yet is compiled now, not in the middle of a run.
+        advance(self.stage.body, Controls().wish(), self.stage.solids, self.stage.bounds)
         for happening in self._happenings:
             happening.prepare(self.stage, self._look)
         self._flicker_share = math.nan

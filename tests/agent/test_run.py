@@ -62,25 +62,48 @@ def test_lockstep_with_one_seed_gives_one_run(tmp_path: Path) -> None:
         assert told["learners"][role]["version_in_use"] == 6
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def start(runs: Path) -> subprocess.Popen[str]:
+    """Start a life and return when it acts."""
     process = subprocess.Popen(
-        command(f"runs={tmp_path}", "steps=100000"),
+        command(f"runs={runs}", "steps=100000"),
         cwd=ROOT,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("Run folder"):
             break
+    return process
+
+
+def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    others = psutil.Process(process.pid).children(recursive=True)
+    # Stopped, the trainer cannot end by itself, so the first Ctrl-C would wait for it.
+    (trainer,) = [p for p in others if p.nice() == 19]
+    trainer.suspend()
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    assert summary(tmp_path)["exit_code"] == 130
+    _, left = psutil.wait_procs(others, timeout=30)
+    assert not left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    process = start(tmp_path)
     others = psutil.Process(process.pid).children(recursive=True)
     # Trainer, recorder, world.
     assert len(others) >= 3
     process.send_signal(number)
-    rest = process.stdout.read()
-    process.stdout.close()
-    assert process.wait(timeout=60) == 0, rest
+    rest, _ = process.communicate()
+    assert process.returncode == 0, rest
     assert summary(tmp_path)["ended"] == number.name
     _, left = psutil.wait_procs(others, timeout=30)
     assert not left

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.worlds import develop, physics, raster
 from agent.worlds.food_room import FoodRoom
 from agent.worlds.physics import RUN_SPEED, is_clear
 from agent.worlds.place import Place, Scene, Start
@@ -174,3 +175,14 @@ def put_somewhere(simulation: Simulation, seed: int) -> None:
         if is_clear(x, y, stage.solids, stage.bounds):
             stage.body.x, stage.body.y = x, y
             return
+
+
+def test_nothing_compiles_in_the_middle_of_a_run() -> None:
+    simulation = Simulation(place_named("street"), SIDE, 0)
+    simulation.frame()
+    functions = (raster.render, develop.develop, physics.slide, physics.is_clear)
+    before = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]
+    drive(simulation, 120, seed=2)
+    after = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]
+    assert after == before
+    assert all(before)
