@@ -179,6 +179,17 @@ def make_replay(memory: Memory) -> Replay:
     return replay
 
 
+def _only_finite(steps: TensorDict) -> TensorDict:
+    """Mark rows with a number that is not finite as invalid, and blank those numbers."""
+    steps, sound = steps.copy(), steps["valid"].clone()
+    for key, value in steps.items():
+        if value.is_floating_point():
+            sound &= value.flatten(1).isfinite().all(1) if value.ndim > 1 else value.isfinite()
+            steps[key] = value.nan_to_num(0.0, 0.0, 0.0)
+    steps["valid"] = sound
+    return steps
+
+
 def training_round(
     learner: Learner, replay: Replay, windows: Iterable[TensorDict]
 ) -> Iterator[TensorDict]:
@@ -188,11 +199,12 @@ def training_round(
         KeyError: a window lacks a key that the learner needs.
     """
     for steps in windows:
+        # TorchRL's storages take what they are given: a missing key would leave stale memory.
         missing = set(learner.needs) - set(steps.keys())
         if missing:
             raise KeyError(f"{type(learner).__name__} needs {sorted(missing)}, not in these steps")
+        # What no learner may read is not even shown.
+        steps = _only_finite(steps.exclude("info"))
         learner.on_new_steps(steps)
-        # TorchRL's storages take what they are given: a missing key would leave stale memory.
-        kept = [*learner.needs, "valid"] if "valid" in steps else learner.needs
-        replay.add(steps.select(*kept))
+        replay.add(steps.select(*{*learner.needs, "valid"}))
     yield from replay.batches(learner)

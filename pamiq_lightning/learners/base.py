@@ -57,6 +57,8 @@ class Learner(L.LightningModule):
     frame_size: int | None = None
     latest_version: int = 0
     n_updates: Tensor
+    grad_norm: Tensor
+    """Norm of the newest gradient, before it was clipped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,8 +114,8 @@ class Learner(L.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip and log the gradient here, in the hook that every driver calls."""
         limit = float("inf") if self.gradient_clip is None else self.gradient_clip
-        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
-        self.log("grad_norm", norm)
+        self.grad_norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        self.log("grad_norm", self.grad_norm)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count the update."""

@@ -1,14 +1,19 @@
 """Trains one LightningModule on one Fabric, update by update, exactly as `lightning.Trainer` would.
 
+An update whose loss or gradient is not finite is left out and counted; after three in a row the
+learner goes back to the state it was last known to be good in.
+
 One Fabric per learner: `fabric.setup` makes a module's hooks callbacks of that Fabric, so two
 modules on one would run each other's.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any, cast
 
 import lightning as L
+import torch
 from lightning.fabric.loggers.logger import Logger
 
 # Private, but they parse every legal return of configure_optimizers; lightning is pinned to 2.6.
@@ -52,8 +57,16 @@ class MetricsCollector(Logger):
         return taken
 
 
+SKIPS_BEFORE_ROLLBACK = 3
+
+
 class Driver:
     """Drives one learner.
+
+    Attributes:
+        batches: updates made, those left out not counted.
+        skipped: updates left out because something was not finite.
+        rollbacks: how often the learner went back to its last good state.
 
     Args:
         learner: the module; it stays the caller's own, its tensors never move to new ones on a CPU.
@@ -83,7 +96,9 @@ class Driver:
             )
         self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
         _, self.optimizer = self.fabric.setup(learner, optimizers[0])
-        self.batches = 0
+        self.batches = self.skipped = self.rollbacks = 0
+        self._skipped_in_a_row = 0
+        self.remember_good_state()
         learner.train()
         learner.on_fit_start()
         learner.on_train_start()
@@ -101,6 +116,10 @@ class Driver:
         self.fabric.backward(loss)
         learner.on_after_backward()
         learner.on_before_optimizer_step(self.optimizer)
+        if not bool(torch.isfinite(loss.detach() + learner.grad_norm)):
+            self._skip()
+            return float(loss.detach())
+        self._skipped_in_a_row = 0
         self.optimizer.step()
         learner.on_before_zero_grad(self.optimizer)
         self.optimizer.zero_grad()
@@ -110,3 +129,24 @@ class Driver:
         learner.on_train_batch_end(outputs, batch, index)
         self.batches += 1
         return float(loss.detach())
+
+    def remember_good_state(self) -> None:
+        """Keep a copy of learner and optimizer to go back to; call it when the weights are good."""
+        self._good_state = copy.deepcopy((self.learner.state_dict(), self.optimizer.state_dict()))
+
+    def _skip(self) -> None:
+        """Leave this update out; go back if it is not the first in a row."""
+        self.optimizer.zero_grad()
+        self.skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= SKIPS_BEFORE_ROLLBACK:
+            self.roll_back()
+        self.metrics.log_metrics({"skipped": self.skipped, "rollbacks": self.rollbacks})
+
+    def roll_back(self) -> None:
+        """Go back to the last good state."""
+        weights, optimizer = copy.deepcopy(self._good_state)
+        self.learner.load_state_dict(weights)
+        self.optimizer.load_state_dict(optimizer)
+        self.rollbacks += 1
+        self._skipped_in_a_row = 0

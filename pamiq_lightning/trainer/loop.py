@@ -73,7 +73,11 @@ class Trainee:
         return budget is not None and time.monotonic() - started > budget
 
     def publish(self) -> None:
-        """Let the agent have the present weights."""
+        """Let the agent have the present weights, unless some are not finite; then go back."""
+        if not all(bool(torch.isfinite(t).all()) for t in self.learner.state_dict().values()):
+            self.driver.roll_back()
+            return
+        self.driver.remember_good_state()
         if self.writer:
             self.learner.latest_version = self.writer.publish()
 
