@@ -24,9 +24,8 @@ from agent.status import StatusDisplay, StatusSource, print_summary, write_summa
 from agent.stopping import SecondInterrupt, StopRequest
 from agent.worlds.base import World
 from pamiq_lightning.step import ACTING_ROLES
-from pamiq_lightning.trainer.process import TrainerProcess
+from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 
-TRAINER_START_LIMIT_S = 300.0
 LOOK_S = 0.05
 
 
@@ -139,7 +138,7 @@ class Life:
 
     def _wait_for_trainer(self) -> None:
         """Return when the first weights are out and the trainer's code is warm."""
-        limit = time.monotonic() + TRAINER_START_LIMIT_S
+        limit = time.monotonic() + START_LIMIT_S
         while not self.hallway.board.ready:
             if not self.trainer.alive:
                 self._keep_folder()
@@ -147,7 +146,7 @@ class Life:
             if self.stop():
                 raise RunFailure(f"stopped by {self.stop.reason} before the first tick")
             if time.monotonic() > limit:
-                raise RunFailure(f"the trainer was not ready after {TRAINER_START_LIMIT_S:.0f} s")
+                raise RunFailure(f"the trainer was not ready after {START_LIMIT_S:.0f} s")
             time.sleep(LOOK_S)
 
     @staticmethod
@@ -172,10 +171,6 @@ class Life:
     def _on_window(self) -> None:
         """A window is full: wake the trainer; under lockstep, wait for it."""
         self.trainer.wake()
-        if not self.trainer.alive:
-            if self._lockstep:
-                raise RunFailure(self.trainer.describe_end())
-            return
         while self._lockstep and self.hallway.board.rounds < self.hallway.writer.filled:
             self.trainer.wait_for_round()
             if not self.trainer.alive:
@@ -189,7 +184,7 @@ class Life:
         print(f"Run folder: {self.folder}", flush=True)
         code, failure = 0, None
         try:
-            with StatusDisplay(status):
+            with StatusDisplay(status, self._watch_trainer):
                 self._count_down(loop)
                 loop.run(self.stop, self.settings.steps, self.settings.seconds)
         except SecondInterrupt:
@@ -198,7 +193,7 @@ class Life:
             failure = error
         finally:
             loop.world.rest()
-            code = self._end(status, code)
+            code = self._end(status, code, failure)
         if failure:
             raise failure
         return code
@@ -210,9 +205,8 @@ class Life:
             print(f"The avatar will move in {wait:.0f} s. Ctrl-C stops it.", flush=True)
             loop.clock.sleep_until(loop.clock.now() + wait, self.stop)
 
-    def _end(self, status: StatusSource, code: int) -> int:
+    def _end(self, status: StatusSource, code: int, failure: RunFailure | None) -> int:
         """Stop the other processes and write the summary; return the exit code."""
-        died = not self.trainer.alive
         self.hallway.board.ask_to_stop()
         self.trainer.wake()
         try:
@@ -222,14 +216,20 @@ class Life:
                     self.recorder.join()
         except SecondInterrupt:
             code = 130
-        summary = status.summary() | {"ended": self.stop.reason or "as set", "exit_code": code}
-        if died and code == 0:
-            code = summary["exit_code"] = 1
-            summary["ended"] = self.trainer.describe_end()
-            print(f"error: {self.trainer.describe_end()}", flush=True)
+        summary = status.summary() | {
+            "trainer_restarts": self.trainer.restarts,
+            "ended": str(failure) if failure else self.stop.reason or "as set",
+            "exit_code": 1 if failure else code,
+        }
         write_summary(self.folder / "summary.json", summary)
         print_summary(summary)
         return code
+
+    def _watch_trainer(self) -> str | None:
+        """In real time, replace a trainer that died; under lockstep that ends the run."""
+        if self._lockstep:
+            return None
+        return self.trainer.watch(self.hallway.board, time.monotonic())
 
     def _keep_folder(self) -> None:
         self._undo_folder.pop_all()

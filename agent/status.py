@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from agent.report import LoopFigures
 from pamiq_lightning.exchange.board import Board
 
 REFRESH_S = 1.0
-PLAIN_EVERY_S = 10.0
+PLAIN_EVERY = 10
+"""Refreshes to a plain line."""
 
 
 class StatusSource:
@@ -94,10 +97,15 @@ class StatusSource:
 
 
 class StatusDisplay:
-    """One live block on a terminal; a plain line now and then where there is none."""
+    """One live block on a terminal; a plain line now and then where there is none.
 
-    def __init__(self, source: StatusSource) -> None:
-        self._source = source
+    Args:
+        source: what is shown.
+        watch: called every second; returns what a person should read once, or None.
+    """
+
+    def __init__(self, source: StatusSource, watch: Callable[[], str | None]) -> None:
+        self._source, self._watch = source, watch
         self._console = Console()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._show, name="status", daemon=True)
@@ -110,13 +118,17 @@ class StatusDisplay:
         self._thread.join()
 
     def _show(self) -> None:
-        if not self._console.is_terminal:
-            while not self._end.wait(PLAIN_EVERY_S):
-                self._console.print(plain_line(self._source), soft_wrap=True)
-            return
-        with Live(block(self._source), console=self._console, auto_refresh=False) as live:
-            while not self._end.wait(REFRESH_S):
-                live.update(block(self._source), refresh=True)
+        live = Live(block(self._source), console=self._console, auto_refresh=False)
+        with live if self._console.is_terminal else nullcontext():
+            for count in itertools.count(1):
+                if self._end.wait(REFRESH_S):
+                    break
+                if told := self._watch():
+                    self._console.print(told, soft_wrap=True)
+                if self._console.is_terminal:
+                    live.update(block(self._source), refresh=True)
+                elif count % PLAIN_EVERY == 0:
+                    self._console.print(plain_line(self._source), soft_wrap=True)
 
 
 def _clock_time(seconds: float) -> str:

@@ -33,6 +33,7 @@ class BoardSpec:
                 ("ready", (1,), np.int64),
                 ("windows_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
+                ("sign_of_life", (1,), np.float64),
                 ("learners", (len(self.roles), len(LEARNER_FIGURES)), np.float64),
             ]
         )
@@ -62,9 +63,18 @@ class Board:
         """Whether the trainer is warmed up and has published every learner's first weights."""
         return bool(self._word("ready"))
 
-    def set_ready(self) -> None:
-        """Trainer: tell that the first weights are out."""
-        self._file["ready"][0] = 1
+    def set_ready(self, ready: bool = True) -> None:
+        """Trainer: tell that the first weights are out; agent: that a new one has to say so."""
+        self._file["ready"][0] = ready
+
+    @property
+    def sign_of_life(self) -> float:
+        """When the trainer last did something, in monotonic seconds; 0 before it ever did."""
+        return float(self._file["sign_of_life"][0])
+
+    def give_sign_of_life(self, now: float) -> None:
+        """Trainer: tell that it is at work."""
+        self._file["sign_of_life"][0] = now
 
     @property
     def windows_dropped(self) -> int:

@@ -132,13 +132,16 @@ class WeightsReader:
     Args:
         spec: where the weights are.
         module: any module of the kind that is published.
+        names: whether this is the agent's end, which alone may name a slot; without, read only
+            while nobody publishes.
 
     Raises:
         ValueError: the module's weights have another size than the exchange was made for.
     """
 
-    def __init__(self, spec: WeightsSpec, module: nn.Module) -> None:
+    def __init__(self, spec: WeightsSpec, module: nn.Module, names: bool = True) -> None:
         self._file, self._places = _open(spec, module)
+        self._names = names
         self._slot = 0
         self._next = 0
         self.copying = False
@@ -153,7 +156,8 @@ class WeightsReader:
         """Name the latest slot, which the writer then leaves alone, and return its version."""
         while True:
             slot = int(self._file["latest"][0])
-            self._file["named"][0] = slot
+            if self._names:
+                self._file["named"][0] = slot
             _fence()
             if int(self._file["latest"][0]) == slot:
                 break

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lightning as L
 import torch
+from torch.optim import Optimizer
 
+from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.learners.base import Learner
+
+if TYPE_CHECKING:
+    from pamiq_lightning.trainer.loop import Trainee
 
 
 class CheckpointError(Exception):
@@ -40,10 +47,28 @@ def load_weights(learner: Learner, path: Path) -> None:
         ) from error
 
 
-def save_weights(learner: Learner, path: Path) -> None:
-    """Write a learner's weights so that a crash leaves the old file or the new one, whole."""
+def load_optimizer(optimizer: Optimizer, path: Path) -> None:
+    """Load the optimizer's state that `save` wrote beside the weights.
+
+    Raises:
+        CheckpointError: it does not fit.
+    """
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        optimizer.load_state_dict(content["optimizer_states"][0])
+    except (KeyError, IndexError, ValueError) as error:
+        raise CheckpointError(f"{path} has no state for this optimizer: {error}") from error
+
+
+def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
+    """Write a learner and its optimizer so that a crash leaves the old file or the new one, whole.
+
+    Lightning reads it too.
+    """
     content = {
         "state_dict": learner.state_dict(),
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [],
         "hyper_parameters": dict(learner.hparams),
         "pytorch-lightning_version": L.__version__,
         "epoch": 0,
@@ -56,3 +81,43 @@ def save_weights(learner: Learner, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)
+
+
+def checkpoint_file(run_folder: Path, role: str) -> Path:
+    """Return where a run keeps a learner."""
+    return run_folder / "checkpoints" / f"{role}.ckpt"
+
+
+class Keeper:
+    """Saves all learners every so many windows.
+
+    Args:
+        run_folder: of the run.
+        trainees: the learners and their drivers.
+        every: windows between two saves.
+    """
+
+    def __init__(self, run_folder: Path, trainees: Sequence[Trainee], every: int) -> None:
+        self._run_folder, self._trainees, self._every = run_folder, trainees, every
+        self._next = every
+
+    def __call__(self, window: Window) -> None:
+        """Save if it is time; a disk that refuses is told, and tried again at the next window."""
+        if window.number + 1 < self._next:
+            return
+        try:
+            self.save()
+        except OSError as error:
+            print(f"not saved: {error}", flush=True)
+            return
+        self._next = window.number + 1 + self._every
+
+    def save(self) -> None:
+        """Save every learner and its optimizer.
+
+        Raises:
+            OSError: the disk refuses; the files before are still whole.
+        """
+        for trainee in self._trainees:
+            path = checkpoint_file(self._run_folder, trainee.role)
+            save(trainee.learner, trainee.driver.optimizer, path)

@@ -21,6 +21,7 @@ class TrainerJob:
         weights: by role, of the learners that act.
         lockstep: the agent waits for every round, so rounds must not depend on time.
         settings: the run's resolved settings, to be logged.
+        resume: another trainer had this job before and died: go on where it was.
     """
 
     trainer: TrainerSettings
@@ -33,3 +34,4 @@ class TrainerJob:
     seed: int
     lockstep: bool
     settings: dict[str, Any]
+    resume: bool = False

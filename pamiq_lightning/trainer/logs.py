@@ -73,16 +73,24 @@ class AimThread:
         experiment: name the run is found under.
         settings: the run's settings.
         tell: takes that one line.
+        hash_file: keeps the Aim run's hash, so that a trainer started anew goes on in the same one.
     """
 
-    def __init__(self, repo: Path, experiment: str, settings: dict[str, Any], tell: Tell) -> None:
+    def __init__(
+        self,
+        repo: Path,
+        experiment: str,
+        settings: dict[str, Any],
+        tell: Tell,
+        hash_file: Path,
+    ) -> None:
         self._tell = tell
         self._jobs: queue.Queue[Callable[[Any], None] | None] = queue.Queue(QUEUE_LENGTH)
         self._broken = threading.Event()
         self.lost = 0
         """Records dropped because Aim was too slow."""
         self._thread = threading.Thread(
-            target=self._work, args=(repo, experiment, settings), name="aim", daemon=True
+            target=self._work, args=(repo, experiment, settings, hash_file), name="aim", daemon=True
         )
         self._thread.start()
 
@@ -102,18 +110,21 @@ class AimThread:
         self._jobs.put(None) if not self._broken.is_set() else None
         self._thread.join(timeout)
 
-    def _work(self, repo: Path, experiment: str, settings: dict[str, Any]) -> None:
+    def _work(self, *where: Any) -> None:
         try:
-            self._write(repo, experiment, settings)
+            self._write(*where)
         # Whatever an optional back-end dies of, it must not end the run: it is told, and over.
         except Exception as error:
             self._broken.set()
             self._tell(f"Aim is not available ({type(error).__name__}: {error}); logging goes on")
 
-    def _write(self, repo: Path, experiment: str, settings: dict[str, Any]) -> None:
+    def _write(
+        self, repo: Path, experiment: str, settings: dict[str, Any], hash_file: Path
+    ) -> None:
         import aim
 
         run = aim.Run(
+            hash_file.read_text() if hash_file.is_file() else None,
             repo=str(repo),
             experiment=experiment,
             # Its default would store every environment variable.
@@ -121,6 +132,7 @@ class AimThread:
             capture_terminal_logs=False,
             system_tracking_interval=None,
         )
+        hash_file.write_text(run.hash)
         run["settings"] = settings
         while (job := self._jobs.get()) is not None:
             job(run)

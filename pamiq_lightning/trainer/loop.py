@@ -49,6 +49,11 @@ class Trainee:
         self.seconds = 0.0
         self.loss = float("nan")
 
+    def go_on_from(self, figures: Mapping[str, float]) -> None:
+        """Count on from what a trainer before this one had done."""
+        self.windows, self.seconds = int(figures["windows"]), figures["seconds"]
+        self.driver.batches, self.loss = int(figures["updates"]), figures["loss"]
+
     def train(self, windows: Sequence[Window], log: RunLog, stop: Callable[[], bool]) -> None:
         """Make one round on new windows, then publish."""
         started = time.monotonic()
@@ -124,6 +129,7 @@ class TrainerLoop:
         for trainee in self.trainees:
             self.board.set_learner(trainee.role, trainee.figures())
         while not self.board.stop:
+            self.board.give_sign_of_life(time.monotonic())
             if not self.round():
                 wait()
                 continue
@@ -137,12 +143,17 @@ class TrainerLoop:
         for window in windows:
             self.log.metrics("agent", window.number, window_metrics(window))
         for trainee in self.trainees:
-            trainee.train(windows, self.log, lambda: self.board.stop)
+            trainee.train(windows, self.log, self._is_over)
             self.board.set_learner(trainee.role, trainee.figures())
         for observe in self.observers:
             observe(windows[-1])
-        self.board.set_progress(windows[-1].number + 1, self.reader.dropped)
+        self.board.set_progress(self.reader.cursor, self.reader.dropped)
         return True
+
+    def _is_over(self) -> bool:
+        """Asked after every update: says that the trainer lives, returns whether to stop."""
+        self.board.give_sign_of_life(time.monotonic())
+        return self.board.stop
 
     def _unread(self) -> list[Window]:
         windows = []

@@ -11,10 +11,15 @@ import torch
 
 from pamiq_lightning.class_spec import build
 from pamiq_lightning.exchange.board import Board
-from pamiq_lightning.exchange.weights import WeightsWriter
+from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
 from pamiq_lightning.exchange.windows import WindowsReader
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.checkpoint import load_weights, save_weights
+from pamiq_lightning.trainer.checkpoint import (
+    Keeper,
+    checkpoint_file,
+    load_optimizer,
+    load_weights,
+)
 from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.job import TrainerJob
 from pamiq_lightning.trainer.logs import AimThread, RunLog
@@ -38,24 +43,39 @@ def train(job: TrainerJob, wait: Callable[[], None], on_round: Callable[[], obje
     board, reader = Board(job.board), WindowsReader(job.windows)
     log = _make_log(job)
     trainees = [_make_trainee(role, settings, job) for role, settings in job.learners.items()]
+    if job.resume:
+        reader.cursor, reader.dropped = board.rounds, board.windows_dropped
+        for trainee in trainees:
+            trainee.go_on_from(board.learner(trainee.role))
+    keeper = Keeper(job.run_folder, trainees, job.trainer.save_every)
     artist = Artist({t.role: t.learner for t in trainees}, log, job.trainer.pictures_every)
-    loop = TrainerLoop(trainees, reader, board, log, [artist])
+    loop = TrainerLoop(trainees, reader, board, log, [artist, keeper])
     board.set_ready()
     print(f"ready at {time.strftime('%H:%M:%S')}", flush=True)
     loop.run(wait, on_round)
-    for trainee in trainees:
-        save_weights(trainee.learner, job.run_folder / "checkpoints" / f"{trainee.role}.ckpt")
+    keeper.save()
     log.close()
 
 
 def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trainee:
     """Build a learner with its driver, warm its code up, and publish its first weights."""
     learner = build(Learner, settings.model)
-    if settings.start_from:
+    saved = checkpoint_file(job.run_folder, role)
+    resumed = job.resume and saved.is_file()
+    if resumed:
+        load_weights(learner, saved)
+    elif settings.start_from:
         load_weights(learner, Path(settings.start_from))
     driver = Driver(learner, job.device, job.trainer.precision)
+    if resumed:
+        load_optimizer(driver.optimizer, saved)
     acting = learner.acting
     writer = WeightsWriter(job.weights[role], acting) if acting is not None else None
+    if job.resume and not resumed and acting is not None:
+        # Died before its first save: what it had published is all there is.
+        reader = WeightsReader(job.weights[role], acting, names=False)
+        reader.begin()
+        reader.copy(tensors_of(acting))
     if not settings.freeze:
         with torch.random.fork_rng():
             warm_up(
@@ -63,6 +83,7 @@ def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trai
             )
     trainee = Trainee(role, learner, driver, writer, settings)
     trainee.publish()
+    print(f"{role}: ready{' where it was saved' if resumed else ''}", flush=True)
     return trainee
 
 
@@ -71,6 +92,7 @@ def _make_log(job: TrainerJob) -> RunLog:
     aim = None
     if job.trainer.aim:
         aim = AimThread(
+            hash_file=job.run_folder / "aim_run",
             repo=job.run_folder.parent.parent,
             experiment=job.run_folder.parent.name,
             settings=job.settings,

@@ -17,6 +17,8 @@ class TrainerSettings:
         nice: how far the trainer steps back for others on Linux and macOS, 0 (not) to 19.
         precision: number format of the updates; weights and their averages stay float32.
         pictures_every: windows between two pictures of what the agent sees and expects.
+        save_every: windows between two saves of all learners.
+        hang_s: seconds without a sign of life after which the trainer is started anew.
         aim: log to Aim beside metrics.jsonl.
     """
 
@@ -24,6 +26,8 @@ class TrainerSettings:
     nice: NonNegativeInt = 19
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     pictures_every: PositiveInt = 5
+    save_every: PositiveInt = 20
+    hang_s: PositiveFloat = 120.0
     aim: bool = True
 
 

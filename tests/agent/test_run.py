@@ -82,8 +82,7 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     process = start(tmp_path)
     others = psutil.Process(process.pid).children(recursive=True)
     # Stopped, the trainer cannot end by itself, so the first Ctrl-C would wait for it.
-    (trainer,) = [p for p in others if p.nice() == 19]
-    trainer.suspend()
+    trainer_of(process).suspend()
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
@@ -93,6 +92,28 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     assert summary(tmp_path)["exit_code"] == 130
     _, left = psutil.wait_procs(others, timeout=30)
     assert not left
+
+
+def trainer_of(process: subprocess.Popen[str]) -> psutil.Process:
+    (trainer,) = [p for p in psutil.Process(process.pid).children() if p.nice() == 19]
+    return trainer
+
+
+def test_a_killed_trainer_is_replaced_while_the_agent_acts_on(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    assert process.stdout is not None
+    trainer_of(process).kill()
+    lines = iter(process.stdout.readline, "")
+    assert any("a new one starts in 1 s" in line for line in lines)
+    # The learners train again: in some later line they have more windows than none.
+    assert any("alive" in line and "encoder: 0 windows" not in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 0
+    told = summary(tmp_path)
+    assert told["trainer_restarts"] == 1
+    assert told["learners"]["policy"]["version_in_use"] > 1
+    assert "the trainer" not in (run_folder(tmp_path) / "trainer.log").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -8,8 +8,34 @@ import torch
 
 from pamiq_lightning.class_spec import build
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights, save_weights
+from pamiq_lightning.trainer.checkpoint import (
+    CheckpointError,
+    load_optimizer,
+    load_weights,
+    save,
+)
 from tests.samples import DYNAMICS, PPO
+
+
+def save_weights(learner: Learner, path: Path) -> None:
+    optimizer = learner.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    save(learner, optimizer, path)
+
+
+def test_the_optimizer_comes_back_too(tmp_path: Path) -> None:
+    learner = build(Learner, PPO)
+    optimizer = learner.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    for p in learner.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    save(learner, optimizer, tmp_path / "a.ckpt")
+    again = learner.configure_optimizers()
+    assert isinstance(again, torch.optim.Optimizer)
+    load_optimizer(again, tmp_path / "a.ckpt")
+    for one, other in zip(optimizer.state.values(), again.state.values(), strict=True):
+        assert torch.equal(one["exp_avg"], other["exp_avg"])
 
 
 def test_what_was_saved_comes_back_here_and_in_lightning(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ class FakeRun(dict[str, Any]):
 
     made: list[FakeRun] = []  # noqa: RUF012
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, run_hash: str | None = None, **options: Any) -> None:
         super().__init__()
+        self.hash = run_hash or f"run{len(FakeRun.made)}"
         self.options, self.tracked, self.closed = options, [], False
         FakeRun.made.append(self)
 
@@ -39,7 +40,9 @@ def fake_aim(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
 
 
 def test_figures_and_pictures_reach_both_places(tmp_path: Path, fake_aim: type[FakeRun]) -> None:
-    log = RunLog(tmp_path, AimThread(tmp_path, "street", {"seed": 1}, pytest.fail))
+    log = RunLog(
+        tmp_path, AimThread(tmp_path, "street", {"seed": 1}, pytest.fail, tmp_path / "hash")
+    )
     log.metrics("policy", 7, {"loss": 0.5})
     log.metrics("policy", 8, {})
     log.picture("view", 3, Image.new("RGB", (4, 4)))
@@ -57,12 +60,23 @@ def test_figures_and_pictures_reach_both_places(tmp_path: Path, fake_aim: type[F
     assert run.options["log_system_params"] is False
 
 
+def test_a_second_trainer_goes_on_in_the_same_aim_run(
+    tmp_path: Path, fake_aim: type[FakeRun]
+) -> None:
+    for _ in range(2):
+        log = RunLog(tmp_path, AimThread(tmp_path, "x", {}, pytest.fail, tmp_path / "hash"))
+        log.metrics("policy", 7, {"loss": 0.5})
+        log.close()
+    assert [run.hash for run in fake_aim.made] == ["run0", "run0"]
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
 def test_without_aim_the_run_goes_on_after_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "aim", None)
     told: list[str] = []
-    log = RunLog(tmp_path, AimThread(tmp_path, "street", {}, told.append))
+    log = RunLog(tmp_path, AimThread(tmp_path, "street", {}, told.append, tmp_path / "hash"))
     for step in range(20):
         log.metrics("policy", step, {"loss": 0.5})
     log.close()
@@ -78,7 +92,7 @@ def test_an_aim_that_breaks_midway_is_told_once(
 
     monkeypatch.setattr(FakeRun, "track", full)
     told: list[str] = []
-    log = RunLog(tmp_path, AimThread(tmp_path, "street", {}, told.append))
+    log = RunLog(tmp_path, AimThread(tmp_path, "street", {}, told.append, tmp_path / "hash"))
     for step in range(20):
         log.metrics("policy", step, {"loss": 0.5})
     log.close()
