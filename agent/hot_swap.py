@@ -37,21 +37,26 @@ class HotModule(Generic[M]):
     def _frozen_copy(module: nn.Module, device: torch.device) -> M:
         return cast(M, copy.deepcopy(module).requires_grad_(False).eval().to(device))
 
-    def advance(self, max_bytes: int | None) -> None:
+    def advance(self, max_bytes: int | None) -> int:
         """Copy some of the newest weights into the standby; begin a copy if there are newer ones.
 
         Args:
-            max_bytes: about how much to copy now; None for all.
+            max_bytes: how much to copy now at most; None for all.
+
+        Returns:
+            How many bytes were copied.
         """
         # Whoever needed the weights before the last swap has had them by now.
         self.just_swapped = False
         if self._ready:
-            return
+            return 0
         if not self._reader.copying:
             if self._reader.latest_version == self.version:
-                return
+                return 0
             self._incoming = self._reader.begin()
-        self._ready = self._reader.copy(tensors_of(self.standby), max_bytes)
+        copied = self._reader.copy(tensors_of(self.standby), max_bytes)
+        self._ready = not self._reader.copying
+        return copied
 
     def swap(self) -> bool:
         """Exchange the two copies if the standby is complete; return whether it was."""

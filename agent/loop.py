@@ -17,6 +17,8 @@ from pamiq_lightning.exchange.windows import WindowsWriter
 
 WEIGHT_BYTES_PER_TICK = 16_000_000
 """A few ms of copying."""
+GAP_S = 0.5
+"""A longer stall is a gap: by then the watchdog has let go of what the last action pressed."""
 
 
 class MindLike(Protocol):
@@ -79,7 +81,7 @@ class Loop:
                 self.clock.sleep_until(deadline, stopped)
                 if stopped():
                     break
-                skipped = max(0, math.floor((self.clock.now() - deadline) / self.period))
+                skipped = max(0, math.floor((self.clock.now() - deadline) / self.period + 1e-9))
                 slot += skipped
                 self.tick(first + slot * self.period, skipped)
                 slot += 1
@@ -89,6 +91,9 @@ class Loop:
         """Observe, encode, act; then all that can wait: reward, predict, write, new weights."""
         started = self.clock.now()
         self.figures.begin(deadline, started, skipped)
+        if skipped * self.period > GAP_S:
+            self._index += skipped
+            self.mind.reset()
         frame, info = self.world.observe()
         sees = self.world.blind is None
         if sees and self._was_blind:

@@ -131,11 +131,11 @@ class Mind:
         """Use the slack: copy newer weights, and exchange what is complete for the next tick.
 
         Args:
-            max_bytes: about how much of each module to copy now; None to have the newest at once.
+            max_bytes: how much to copy now at most, of all modules; None for all at once.
         """
         for module in self.modules:
             if max_bytes is None:
                 module.load_latest()
             else:
-                module.advance(max_bytes)
+                max_bytes -= module.advance(max_bytes)
                 module.swap()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import multiprocessing as mp
 import os
-import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import Window, WindowsReader, WindowsSpec
 from pamiq_lightning.offline.files import DESCRIPTION, FORMAT_VERSION, window_file
+from pamiq_lightning.trainer.process import ignore_stop_signals
 
 LOOK_S = 0.5
 STOP_TIMEOUT_S = 20.0
@@ -32,6 +32,11 @@ class Recorder:
             target=_record, args=(windows, board, folder), name="recorder"
         )
         self._process.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
 
     @property
     def pid(self) -> int | None:
@@ -52,8 +57,7 @@ class Recorder:
 
 def _record(windows: WindowsSpec, board_spec: BoardSpec, folder: Path) -> None:
     """Be the recorder."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_stop_signals()
     if hasattr(os, "nice"):
         os.nice(10)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,10 +68,18 @@ def _record(windows: WindowsSpec, board_spec: BoardSpec, folder: Path) -> None:
         # Asked before reading: what was filled before the word to stop is still written.
         stopping = board.stop or (parent is not None and not parent.is_alive())
         while (window := reader.read()) is not None:
-            write_window(window, folder)
+            _write_or_warn(window, folder)
         if stopping:
             return
         time.sleep(LOOK_S)
+
+
+def _write_or_warn(window: Window, folder: Path) -> None:
+    """Write a window; a disk that refuses costs that window, not the recorder."""
+    try:
+        write_window(window, folder)
+    except OSError as error:
+        print(f"window {window.number} was not recorded: {error.strerror}", flush=True)
 
 
 def write_window(window: Window, folder: Path) -> None:

@@ -16,11 +16,7 @@ from jaxtyping import Int
 from tensordict import TensorDict
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
-from torchrl.data.replay_buffers.samplers import (
-    RandomSampler,
-    SamplerWithoutReplacement,
-    SliceSampler,
-)
+from torchrl.data.replay_buffers.samplers import RandomSampler, SamplerWithoutReplacement
 
 from pamiq_lightning.learners.base import Learner, Memory
 from pamiq_lightning.step import ACTING_ROLES, is_transition
@@ -71,7 +67,7 @@ class RowReplay:
         if room > 0 and len(sound):
             self._buffer.extend(sound[:room])
         late = sound[room:] if room > 0 else sound
-        late = late[torch.rand(len(late)) < self.keep_probability]
+        late = late[torch.rand(len(late)) < self.keep_probability][: self.memory.capacity]
         if len(late):
             # Chosen without replacement, else two rows of one window could want the same place.
             places = torch.randperm(self.memory.capacity)[: len(late)]
@@ -84,18 +80,22 @@ class RowReplay:
 
 
 class SliceReplay:
-    """Unbroken slices of the newest rows, none across a gap, a reset or an unsound row."""
+    """Unbroken slices of the newest rows, none across a gap, a reset or an unsound row.
+
+    Every possible start is equally likely. (TorchRL's SliceSampler draws a trace first, which would
+    repeat the shortest scrap between two breaks as often as an hour without one.)
+    """
 
     def __init__(self, memory: Memory) -> None:
+        if memory.capacity < memory.length:
+            raise ValueError(
+                f"capacity {memory.capacity} cannot hold one slice of {memory.length} steps"
+            )
         self.memory = memory
-        sampler = SliceSampler(slice_len=memory.length, traj_key="trace", strict_length=True)
-        self._buffer = TensorDictReplayBuffer(
-            storage=LazyTensorStorage(memory.capacity),
-            sampler=sampler,
-            batch_size=memory.batch_size * memory.length,
-        )
+        self._buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(memory.capacity))
         self._last: TensorDict | None = None
-        self._trace = 0
+        # The newest trace, and how many rows were ever written: where the ring begins.
+        self._trace = self._written = 0
 
     def add(self, steps: TensorDict) -> None:
         """Append the rows, numbered by trace."""
@@ -107,24 +107,30 @@ class SliceReplay:
         # TorchRL's buffer keeps a storage index of its own under this name.
         steps = steps.exclude("index")
         steps["trace"] = traces
+        steps = steps[-self.memory.capacity :]
         self._buffer.extend(steps)
+        self._written += len(steps)
 
-    def _has_slice(self) -> bool:
-        """Take stale rows out of every trace, then tell whether a whole slice is left."""
-        if not len(self._buffer):
-            return False
-        # A view: the storage's own memory.
-        rows = self._buffer.storage[: len(self._buffer)]
+    def _starts(self) -> tuple[Int[Tensor, " N"], Int[Tensor, " S"]]:
+        """Return the places of all rows from old to new, and which of these can begin a slice."""
+        oldest = max(0, self._written - self.memory.capacity)
+        places = torch.arange(oldest, self._written) % self.memory.capacity
+        rows = self._buffer[places].select("trace", "versions")
+        span = self.memory.length - 1
+        unbroken = rows["trace"][span:] == rows["trace"][: len(places) - span]
         version = rows["versions"][:, _ENCODER]
-        stale = version < version.max() - self.memory.max_version_lag
-        rows["trace"][stale] = -1 - torch.arange(int(stale.sum()))
-        _, lengths = rows["trace"].unique(return_counts=True)
-        return bool(lengths.max() >= self.memory.length)
+        # Versions only grow, so the first row of a slice is its oldest.
+        fresh = version >= version.max() - self.memory.max_version_lag
+        return places, (unbroken & fresh[: len(unbroken)]).nonzero()[:, 0]
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
         """Yield `updates` batches (B, length); none while no trace is long enough."""
-        for _ in range(self.memory.updates if self._has_slice() else 0):
-            yield self._buffer.sample().reshape(-1, self.memory.length)
+        if self._written < self.memory.length:
+            return
+        places, starts = self._starts()
+        for _ in range(self.memory.updates if len(starts) else 0):
+            chosen = starts[torch.randint(len(starts), (self.memory.batch_size, 1))]
+            yield self._buffer[places[chosen + torch.arange(self.memory.length)]]
 
 
 class WindowReplay:
@@ -134,11 +140,27 @@ class WindowReplay:
         self.memory = memory
         self._last: TensorDict | None = None
         self._new: list[TensorDict] = []
+        self._buffer: TensorDictReplayBuffer | None = None
+        self._capacity = 0
 
     def add(self, steps: TensorDict) -> None:
         """Put the window behind the last row of the one before."""
         self._new.append(steps if self._last is None else torch.cat([self._last, steps]))
         self._last = steps[-1:]
+
+    def _filled(self, rows: TensorDict) -> TensorDictReplayBuffer:
+        """Return the buffer with just these rows in it."""
+        # One for all windows: each holds locks that only a full garbage collection frees.
+        if self._buffer is None or self._capacity < len(rows):
+            self._capacity = len(rows)
+            self._buffer = TensorDictReplayBuffer(
+                storage=LazyTensorStorage(self._capacity),
+                sampler=SamplerWithoutReplacement(),
+                batch_size=self.memory.batch_size,
+            )
+        self._buffer.empty()
+        self._buffer.extend(rows)
+        return self._buffer
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
         """Yield minibatches without replacement, `updates` passes over each new window."""
@@ -146,12 +168,7 @@ class WindowReplay:
             rows = learner.prepare(self._new.pop(0))
             if not len(rows):
                 continue
-            buffer = TensorDictReplayBuffer(
-                storage=LazyTensorStorage(len(rows)),
-                sampler=SamplerWithoutReplacement(),
-                batch_size=self.memory.batch_size,
-            )
-            buffer.extend(rows)
+            buffer = self._filled(rows)
             for _ in range(self.memory.updates * math.ceil(len(rows) / self.memory.batch_size)):
                 if learner.satisfied:
                     break

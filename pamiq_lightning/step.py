@@ -80,3 +80,12 @@ def is_transition(steps: Mapping[str, Any]) -> Any:
     follows = steps["index"][1:] == steps["index"][:-1] + 1
     sound = steps["valid"][1:] & steps["valid"][:-1]
     return follows & sound & ~steps["is_first"][1:]
+
+
+def is_transition_into(steps: Mapping[str, Any]) -> Any:
+    """Tell which rows of (N, ...) steps carry the reward of a transition: valid, and no first row.
+
+    Returns:
+        bool (N,)
+    """
+    return steps["valid"] & ~steps["is_first"]

@@ -16,6 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 ALIGNMENT = 64
 """Bytes; a cache line, so that counters of different owners never share one."""
 
+FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+PREFIX = "pamiq-exchange-"
+
 Layout = tuple[tuple[str, tuple[int, ...], np.dtype[np.generic]], ...]
 
 
@@ -38,20 +41,43 @@ def exchange_folder(size: int) -> Path:
     """Return a new private folder for shared files of `size` bytes in all.
 
     /dev/shm where it exists and has room (containers often give it 64 MB), else the temp folder.
+    What processes that were killed left there is removed first.
 
     Raises:
         OSError: neither has room.
     """
-    for parent in (Path("/dev/shm"), Path(tempfile.gettempdir())):
+    for parent in FOLDERS:
         if parent.is_dir() and os.access(parent, os.W_OK):
+            _sweep(parent)
             free = shutil.disk_usage(parent).free
             if free > size * 1.1:
-                return Path(tempfile.mkdtemp(prefix="pamiq-", dir=parent))
+                return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     raise OSError(
         errno.ENOSPC,
         f"the exchange between agent and trainer needs {size / 1e6:.0f} MB in /dev/shm or in "
         f"{tempfile.gettempdir()}; free some space or set TMPDIR to a folder that has it",
     )
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of owners that are no more: in /dev/shm they take memory for ever."""
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdigit() and not _lives(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    if os.name == "nt":
+        # There, files in use cannot be removed anyway, and a signal 0 would end the process.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class SharedFile:

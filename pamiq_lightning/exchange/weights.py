@@ -143,7 +143,8 @@ class WeightsReader:
         self._file, self._places = _open(spec, module)
         self._names = names
         self._slot = 0
-        self._next = 0
+        # The tensor that is copied next, and how many of its numbers have been.
+        self._next = self._done = 0
         self.copying = False
         """Whether a copy was begun and is not finished."""
 
@@ -161,23 +162,32 @@ class WeightsReader:
             _fence()
             if int(self._file["latest"][0]) == slot:
                 break
-        self._slot, self._next, self.copying = slot, 0, True
+        self._slot, self._next, self._done, self.copying = slot, 0, 0, True
         return int(self._file["versions"][slot])
 
     @torch.no_grad()
-    def copy(self, into: Sequence[Tensor], max_bytes: int | None = None) -> bool:
-        """Copy the next tensors, about `max_bytes` of them; return whether all have been copied.
+    def copy(self, into: Sequence[Tensor], max_bytes: int | None = None) -> int:
+        """Copy what comes next, `max_bytes` of it at most; `copying` tells whether there is more.
 
         Args:
             into: `tensors_of` the module that takes the weights, the same for the whole copy.
-            max_bytes: where to pause; default: not at all.
+            max_bytes: where to pause, within a tensor if need be; default: not at all.
+
+        Returns:
+            How many bytes were copied.
         """
         copied = 0
         places = self._places[self._slot]
-        while self._next < len(places) and (max_bytes is None or copied < max_bytes):
-            target = into[self._next]
-            target.copy_(places[self._next])
-            copied += target.numel() * target.element_size()
-            self._next += 1
+        while self._next < len(places):
+            source, target = places[self._next].flatten(), into[self._next].view(-1)
+            left, size = source.numel() - self._done, max(source.element_size(), 1)
+            count = left if max_bytes is None else min(left, (max_bytes - copied) // size)
+            part = slice(self._done, self._done + count)
+            target[part].copy_(source[part])
+            copied += count * size
+            self._done += count
+            if self._done < source.numel():
+                break
+            self._next, self._done = self._next + 1, 0
         self.copying = self._next < len(places)
-        return not self.copying
+        return copied

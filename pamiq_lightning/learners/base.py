@@ -29,8 +29,8 @@ class Memory:
         length: steps of one slice.
         max_version_lag: rows whose encoder is more versions behind than this are not sampled as
             slices.
-        survival: expected number of frames a stored row survives once the store is full, as a
-            multiple of the capacity.
+        survival: expected number of rows, as a multiple of the capacity, that pass before every row
+            of a full store has been replaced.
     """
 
     kind: Literal["rows", "slices", "windows"]
@@ -70,6 +70,9 @@ class Learner(L.LightningModule):
     def acting(self) -> nn.Module | None:
         """The module the agent runs, sharing this learner's tensors; None if nothing of it acts."""
         return None
+
+    def on_acting_restored(self) -> None:
+        """Called when only the acting module's weights could be saved from a crash."""
 
     @property
     def memory(self) -> Memory:
@@ -123,10 +126,15 @@ class Learner(L.LightningModule):
 
     def decay_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return optimizer groups: no weight decay on biases and other 1-D parameters."""
-        trained = [p for p in self.parameters() if p.requires_grad]
+        decayed: list[nn.Parameter] = []
+        bare: list[nn.Parameter] = []
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                is_bias = parameter.ndim <= 1 or name.endswith("bias")
+                (bare if is_bias else decayed).append(parameter)
         return [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": bare, "weight_decay": 0.0},
         ]
 
 

@@ -21,7 +21,8 @@ class Decoder(Learner):
         channels: channels of the convolutions.
         lr: learning rate of AdamW.
         capacity: steps remembered.
-        survival: steps a remembered one survives on average, as a multiple of the capacity.
+        survival: steps, as a multiple of the capacity, that pass before every one remembered has
+            been replaced.
         batch_size: steps of one update.
         updates: updates of a training round.
     """

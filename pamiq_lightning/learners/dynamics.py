@@ -6,6 +6,8 @@ predicted one.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from tensordict import TensorDict
@@ -29,6 +31,7 @@ class Dynamics(Learner):
         state: blocks and width [depth, dim] of the SioConv stack, which is its recurrent state.
         action_choices: choices of each action category.
         heads: heads of each block.
+        core: the sequence core, SioConv or its elementwise variant SioConvPS.
         mix_features: size the latent is squeezed to.
         dropout: dropout probability while training.
         lr: learning rate of AdamW.
@@ -52,6 +55,7 @@ class Dynamics(Learner):
         state: tuple[int, int],
         action_choices: tuple[int, ...] = (3, 3, 3, 2, 2),
         heads: int = 8,
+        core: Literal["sioconv", "sioconv_ps"] = "sioconv",
         mix_features: int = 64,
         dropout: float = 0.1,
         lr: float = 1e-4,
@@ -70,6 +74,10 @@ class Dynamics(Learner):
         self.save_hyperparameters()
         if not 0 <= burn_in < slice_length:
             raise ValueError(f"burn_in {burn_in} must be below slice_length {slice_length}")
+        if capacity < slice_length + 1:
+            raise ValueError(
+                f"capacity {capacity} must be at least slice_length {slice_length} + 1"
+            )
         self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
         self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
         self._dimensions = {
@@ -94,6 +102,7 @@ class Dynamics(Learner):
             heads=heads,
             mix_features=mix_features,
             dropout=dropout,
+            core=core,
         )
 
     @property

@@ -67,7 +67,8 @@ class IJEPA(Learner):
         lr: learning rate of AdamW.
         weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
         capacity: frames remembered.
-        survival: frames a remembered one survives on average, as a multiple of the capacity.
+        survival: frames, as a multiple of the capacity, that pass before every one remembered has
+            been replaced.
         batch_size: frames of one update.
         updates: updates of a training round.
     """
@@ -130,6 +131,10 @@ class IJEPA(Learner):
     def memory(self) -> Memory:
         """Frames, with a known half-life."""
         return self._memory
+
+    def on_acting_restored(self) -> None:
+        """Begin the encoder at its target, which is what acts."""
+        self.encoder.load_state_dict(self.target.state_dict())
 
     def dimensions(self) -> dict[str, tuple[int, ...]]:
         """Return what it makes."""

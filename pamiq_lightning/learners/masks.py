@@ -48,16 +48,12 @@ class MaskSampler:
     min_keep: int = 10
 
     def __post_init__(self) -> None:
-        most = self.grid**2 - self.targets * self._largest_target()
-        if most < 1:
+        if self.grid < 3 or self.target_scale[1] >= self.context_scale[0]:
             raise ValueError(
-                f"{self.targets} target blocks of scale {self.target_scale} can cover the whole "
-                f"grid of {self.grid}x{self.grid} patches: use more patches or smaller targets"
+                f"a grid of {self.grid}x{self.grid} patches with targets of scale "
+                f"{self.target_scale} may leave nothing to see: use 3x3 at least, and targets "
+                f"smaller than the context {self.context_scale}"
             )
-
-    def _largest_target(self) -> int:
-        corners = [self._size(s, a) for s in self.target_scale for a in self.target_aspect]
-        return max(height * width for height, width in corners)
 
     def _size(self, scale: float, aspect: float) -> tuple[int, int]:
         area = scale * self.grid**2
@@ -79,6 +75,11 @@ class MaskSampler:
             retried = self._context(batch, side, again)
             better = poor & (retried.sum(dim=1) > context.sum(dim=1))
             blocks[better], context[better] = again[better], retried[better]
+        hopeless = ~context.any(dim=1)
+        if hopeless.any():
+            # On a small grid targets can hide everything, again and again: one target, K times.
+            blocks[hopeless] = blocks[hopeless, :1]
+            context[hopeless] = self._context(batch, side, blocks)[hopeless]
         numbers = blocks.flatten(2).nonzero()[:, 2].view(batch, self.targets, height * width)
         return Masks(_pick_same_count(context), numbers)
 

@@ -15,8 +15,10 @@ from torchrl.objectives.value.functional import vec_generalized_advantage_estima
 
 from pamiq_lightning.learners.base import Learner, Memory, mean_square
 from pamiq_lightning.nets.actor_critic import ActorCritic, Judgement
-from pamiq_lightning.step import ACTING_ROLES, is_transition
+from pamiq_lightning.step import ACTING_ROLES, is_transition, is_transition_into
 
+OUTLIER_SCALES = 10.0
+"""A reward further from the usual one than this many scales counts as this far."""
 _POLICY = ACTING_ROLES.index("policy")
 
 
@@ -30,7 +32,7 @@ class Policy(nn.Module):
     def forward(self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]) -> Judgement:
         """Judge every situation; the value is of the scaled, not normalised, return."""
         judged = self.net(latent, state)
-        return Judgement(judged.logits, self.value_norm.denormalize(judged.value))
+        return Judgement(judged.logits, self.value_norm.denormalize(judged.value).float())
 
 
 class PPO(Learner):
@@ -110,9 +112,11 @@ class PPO(Learner):
             depth,
             mix_features,
         )
-        self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay)
-        self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay)
-        self.register_buffer("running_return", torch.zeros(()))
+        # In double: they subtract the square of a mean from a mean of squares, and returns of a
+        # reward that is never 0 have a mean far above their spread.
+        self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
+        self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
+        self.register_buffer("running_return", torch.zeros((), dtype=torch.float64))
         self._satisfied = False
 
     @property
@@ -133,7 +137,7 @@ class PPO(Learner):
     @property
     def reward_scale(self) -> Tensor:
         """What raw rewards are divided by: the running std of their discounted return."""
-        scale: Tensor = self.reward_norm.scale().squeeze().clamp(min=1e-4)
+        scale: Tensor = self.reward_norm.scale().squeeze().float().clamp(min=1e-4)
         return scale
 
     def dimensions(self) -> dict[str, tuple[int, ...]]:
@@ -142,16 +146,37 @@ class PPO(Learner):
 
     @torch.no_grad()
     def on_new_steps(self, steps: TensorDict) -> None:
-        """Update the reward's running scale, once per window."""
-        returns = []
-        carry = float(self.running_return)
-        rewards, fresh = steps["reward"].tolist(), (steps["is_first"] | ~steps["valid"]).tolist()
-        for reward, is_fresh in zip(rewards, fresh, strict=True):
-            carry = 0.0 if is_fresh else self.gamma * carry + reward
+        """Update the reward's running scale, once per window.
+
+        The discounted return goes on over gaps, as RND's does; it begins at its expected value, for
+        a ramp from 0 would be all that the scale sees for hours.
+        """
+        rewards = steps["reward"][is_transition_into(steps)].double()
+        if not len(rewards):
+            return
+        begun = bool(self.reward_norm.debiasing_term > 0)
+        clipped = 0
+        if begun:
+            middle = float(self.running_return) * (1 - self.gamma)
+            bound = OUTLIER_SCALES * float(self.reward_scale)
+            kept = rewards.clamp(middle - bound, middle + bound)
+            clipped, rewards = int((kept != rewards).sum()), kept
+        else:
+            self.running_return.fill_(float(rewards.mean()) / (1 - self.gamma + 1e-8))
+        returns, carry = [], float(self.running_return)
+        for reward in rewards.tolist():
+            carry = self.gamma * carry + reward
             returns.append(carry)
         self.running_return.fill_(carry)
-        self.reward_norm.update(torch.tensor(returns, device=self.device)[:, None])
-        self.note({"reward_raw": steps["reward"].mean(), "reward_scale": self.reward_scale})
+        values = torch.tensor(returns, dtype=torch.float64, device=self.device)
+        self.reward_norm.update(values[:, None])
+        self.note(
+            {
+                "reward_raw": rewards.mean(),
+                "reward_scale": self.reward_scale,
+                "reward_outliers": float(clipped),
+            }
+        )
 
     @torch.no_grad()
     def prepare(self, window: TensorDict) -> TensorDict:
@@ -164,17 +189,17 @@ class PPO(Learner):
         self._satisfied = False
         window = window.to(self.device)
         judged = self.net(window["latent"], window["state"])
-        value = self.value_norm.denormalize(judged.value)
+        value = self.value_norm.denormalize(judged.value).float()
         sound = is_transition(window)
         advantage = self.advantages(value, window["reward"] / self.reward_scale, sound)
         target = advantage + value[:-1]
         age = self.latest_version - window["versions"][:-1, _POLICY]
         kept = sound & (age <= self.max_version_lag)
         if kept.any():
-            self.value_norm.update(target[kept][:, None])
+            self.value_norm.update(target[kept].double()[:, None])
         rows = window[:-1][kept].select("latent", "state", "action", "log_prob")
         rows["advantage"] = advantage[kept]
-        rows["value_target"] = self.value_norm.normalize(target[kept])
+        rows["value_target"] = self.value_norm.normalize(target[kept]).float()
         self._log_window(value[:-1][kept], target[kept], int((sound & ~kept).sum()))
         return rows
 

@@ -56,6 +56,7 @@ class ForwardDynamics(nn.Module):
         mix_features: size the latent is squeezed to.
         action_features: size of the embedding of each action category.
         dropout: probability, while training.
+        core: `sioconv` or `sioconv_ps`.
     """
 
     def __init__(
@@ -68,13 +69,14 @@ class ForwardDynamics(nn.Module):
         mix_features: int = 64,
         action_features: int = 8,
         dropout: float = 0.1,
+        core: str = "sioconv",
     ) -> None:
         super().__init__()
         self.latent, self.state_shape = latent, (depth, dim)
         self.mix = LatentMix(latent, mix_features)
         self.actions = nn.ModuleList(nn.Embedding(n, action_features) for n in action_choices)
         self.enter = nn.Linear(mix_features + len(action_choices) * action_features, dim)
-        self.core = SioConvStack(depth, dim, heads, dropout)
+        self.core = SioConvStack(depth, dim, heads, dropout, core)
         self.norm = nn.RMSNorm(dim, eps=1e-6)
         P, D = latent
         self.change, self.forget, self.log_var = (nn.Linear(dim, n) for n in (P * D, P, P * D))

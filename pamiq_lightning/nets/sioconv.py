@@ -12,6 +12,7 @@ Letters: B batch, T time, H heads, I inner, N state size (dim), L layers (depth)
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import cast
 
 import torch
@@ -67,45 +68,29 @@ def _scan_chunk(
     return h.transpose(1, 2)
 
 
-class SioConv(nn.Module):
-    """One SioConv layer; its state is the `dim` numbers of h.
+class Recurrence(nn.Module):
+    """h_t = a_t h_{t-1} + z_t in H heads, of which the variants differ in a, z and what is read.
 
     Args:
-        dim: features in and out.
+        dim: features in and out, and numbers of the state.
         heads: heads, each with its own decay.
     """
 
+    chunk = CHUNK
+
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        if dim % heads:
+        if heads < 1 or dim % heads:
             raise ValueError(f"heads {heads} does not divide dim {dim}")
         self.heads, self.inner = heads, dim // heads
-        self.w_z, self.w_za = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.w_y, self.w_ya = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.w_dt = nn.Linear(dim, heads)
-        self.ln_a = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
-        self.norm = nn.GroupNorm(heads, heads, eps=1e-5)
-        self._init()
 
-    def _init(self) -> None:
-        for linear in (self.w_z, self.w_za, self.w_y, self.w_ya, self.w_dt):
-            nn.init.xavier_normal_(linear.weight, gain=1e-2)
-            nn.init.zeros_(linear.bias)
-        dt = torch.empty(self.heads).uniform_(math.log(0.001), math.log(0.1)).exp()
-        with torch.no_grad():
-            self.w_dt.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
-
-    def _decay_and_input(self, x: Float[Tensor, "*batch N"]) -> tuple[Tensor, Tensor]:
+    @abstractmethod
+    def decay_and_input(self, x: Float[Tensor, "*batch N"]) -> tuple[Tensor, Tensor]:
         """Return ln a (..., H) and z (..., H, I), in float32 whatever the autocast."""
-        ln_a = -self.ln_a.exp() * F.softplus(self.w_dt(x).float())
-        z = self.w_z(x) * F.silu(self.w_za(x))
-        return ln_a, z.float().unflatten(-1, (self.heads, self.inner))
 
-    def _read(self, h: Float[Tensor, "*batch H I"], x: Tensor) -> Tensor:
-        """Return y from the states h and the inputs x."""
-        normed = self.norm(h.reshape(-1, self.heads, self.inner)).view(*h.shape[:-2], -1)
-        y: Tensor = self.w_y(normed) * F.silu(self.w_ya(x))
-        return y
+    @abstractmethod
+    def read(self, h: Float[Tensor, "*batch H I"], x: Float[Tensor, "*batch N"]) -> Tensor:
+        """Return y (..., N) from the states h and the inputs x."""
 
     def forward(
         self,
@@ -114,18 +99,86 @@ class SioConv(nn.Module):
         is_first: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B T N"], Float[Tensor, "B T N"]]:
         """Return the outputs and the state after every step."""
-        ln_a, z = self._decay_and_input(x)
+        ln_a, z = self.decay_and_input(x)
         start = state.float().unflatten(-1, (self.heads, self.inner))
-        h = decay_scan(ln_a, z, start, is_first)
-        return self._read(h, x), h.flatten(-2)
+        # In bfloat16 the sums of a slow decay would be wrong in the third digit.
+        with torch.autocast(z.device.type, enabled=False):
+            h = decay_scan(ln_a, z, start, is_first, self.chunk)
+        return self.read(h, x), h.flatten(-2)
 
     def step(
         self, x: Float[Tensor, "B N"], state: Float[Tensor, "B N"]
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
         """One step of the same recurrence."""
-        ln_a, z = self._decay_and_input(x)
+        ln_a, z = self.decay_and_input(x)
         h = ln_a.exp()[..., None] * state.float().unflatten(-1, (self.heads, self.inner)) + z
-        return self._read(h, x), h.flatten(-2)
+        return self.read(h, x), h.flatten(-2)
+
+
+def _init_small(*layers: nn.Linear) -> None:
+    for linear in layers:
+        nn.init.xavier_normal_(linear.weight, gain=1e-2)
+        nn.init.zeros_(linear.bias)
+
+
+class SioConv(Recurrence):
+    """The recurrence at the head of this file."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__(dim, heads)
+        self.w_z, self.w_za = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.w_y, self.w_ya = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.w_dt = nn.Linear(dim, heads)
+        self.ln_a = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
+        self.norm = nn.GroupNorm(heads, heads, eps=1e-5)
+        _init_small(self.w_z, self.w_za, self.w_y, self.w_ya, self.w_dt)
+        dt = torch.empty(heads).uniform_(math.log(0.001), math.log(0.1)).exp()
+        with torch.no_grad():
+            self.w_dt.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+
+    def decay_and_input(self, x: Float[Tensor, "*batch N"]) -> tuple[Tensor, Tensor]:
+        """Return ln a = -exp(ln_a) softplus(W_dt x + b) and z = (W_z x) * SiLU(W_za x)."""
+        ln_a = -self.ln_a.exp() * F.softplus(self.w_dt(x).float())
+        z = self.w_z(x) * F.silu(self.w_za(x))
+        return ln_a, z.float().unflatten(-1, (self.heads, self.inner))
+
+    def read(self, h: Float[Tensor, "*batch H I"], x: Float[Tensor, "*batch N"]) -> Tensor:
+        """Return y = W_y(GroupNorm(h)) * SiLU(W_ya x)."""
+        normed = self.norm(h.reshape(-1, self.heads, self.inner)).view(*h.shape[:-2], -1)
+        y: Tensor = self.w_y(normed) * F.silu(self.w_ya(x))
+        return y
+
+
+class SioConvPS(Recurrence):
+    """The later variant, elementwise: h_t = (1 - g_t) h_{t-1} + g_t z_t.
+
+    g_t = sigmoid(W_dt x_t), z_t = sigmoid(W_z x_t), y_t = W_y h_t * SiLU(W_ya x_t). Every element
+    is a head of its own, so `heads` is taken for the sake of one interface and not used.
+    """
+
+    # One matrix per element: short chunks keep them small.
+    chunk = 16
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__(dim, dim)
+        self.w_z, self.w_dt = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.w_y, self.w_ya = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        _init_small(self.w_z, self.w_y, self.w_ya, self.w_dt)
+
+    def decay_and_input(self, x: Float[Tensor, "*batch N"]) -> tuple[Tensor, Tensor]:
+        """Return ln(1 - g), and g z as the input."""
+        gate = self.w_dt(x).float()
+        # log(1 - sigmoid(u)) = logsigmoid(-u), without the cancellation.
+        z = gate.sigmoid() * self.w_z(x).float().sigmoid()
+        return F.logsigmoid(-gate), z[..., None]
+
+    def read(self, h: Float[Tensor, "*batch H I"], x: Float[Tensor, "*batch N"]) -> Tensor:
+        """Return y = W_y h * SiLU(W_ya x)."""
+        y: Tensor = self.w_y(h.flatten(-2)) * F.silu(self.w_ya(x))
+        return y
+
+
+CORES: dict[str, type[SioConv | SioConvPS]] = {"sioconv": SioConv, "sioconv_ps": SioConvPS}
 
 
 class SwiGLU(nn.Module):
@@ -143,12 +196,12 @@ class SwiGLU(nn.Module):
 
 
 class SioConvBlock(nn.Module):
-    """x += Drop(SioConv(RMSNorm x)); x += Drop(SwiGLU(RMSNorm x))."""
+    """x += Drop(core(RMSNorm x)); x += Drop(SwiGLU(RMSNorm x))."""
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, core: str) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.RMSNorm(dim, eps=1e-6), nn.RMSNorm(dim, eps=1e-6)
-        self.core, self.mlp = SioConv(dim, heads), SwiGLU(dim)
+        self.core, self.mlp = CORES[core](dim, heads), SwiGLU(dim)
         self.drop = nn.Dropout(dropout)
 
     def _close(self, x: Tensor, y: Tensor) -> Tensor:
@@ -175,11 +228,14 @@ class SioConvStack(nn.Module):
         dim: features (N).
         heads: heads of each block.
         dropout: probability, while training.
+        core: `sioconv` or `sioconv_ps`.
     """
 
-    def __init__(self, depth: int, dim: int, heads: int, dropout: float = 0.1) -> None:
+    def __init__(
+        self, depth: int, dim: int, heads: int, dropout: float = 0.1, core: str = "sioconv"
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(SioConvBlock(dim, heads, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(SioConvBlock(dim, heads, dropout, core) for _ in range(depth))
 
     def forward(
         self,

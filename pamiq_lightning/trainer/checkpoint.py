@@ -99,7 +99,8 @@ class Keeper:
 
     def __init__(self, run_folder: Path, trainees: Sequence[Trainee], every: int) -> None:
         self._run_folder, self._trainees, self._every = run_folder, trainees, every
-        self._next = every
+        # The first at once: what a young encoder has learned is not all in what acts.
+        self._next = 1
 
     def __call__(self, window: Window) -> None:
         """Save if it is time; a disk that refuses is told, and tried again at the next window."""

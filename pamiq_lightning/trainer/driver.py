@@ -95,6 +95,11 @@ class Driver:
                 "loops within an update belong in how the learner remembers"
             )
         self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
+        if any(scheduler.interval != "step" for scheduler in self.schedulers):
+            raise ValueError(
+                f"{type(learner).__name__}: a life has no epochs; its scheduler must say "
+                '{"scheduler": ..., "interval": "step"}'
+            )
         _, self.optimizer = self.fabric.setup(learner, optimizers[0])
         self.batches = self.skipped = self.rollbacks = 0
         self._skipped_in_a_row = 0
@@ -124,7 +129,7 @@ class Driver:
         learner.on_before_zero_grad(self.optimizer)
         self.optimizer.zero_grad()
         for config in self.schedulers:
-            if config.interval == "step" and (index + 1) % config.frequency == 0:
+            if (index + 1) % config.frequency == 0:
                 learner.lr_scheduler_step(config.scheduler, None)
         learner.on_train_batch_end(outputs, batch, index)
         self.batches += 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,9 @@ class RunLog:
         """Write figures of one role (a learner's, or `agent`) at a step of its own."""
         if not metrics:
             return
-        record = {"role": role, "step": step, "time": time.time(), **metrics}
+        # JSON knows no NaN.
+        known = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        record = {"role": role, "step": step, "time": time.time(), **known}
         self._lines.write(json.dumps(record) + "\n")
         if self._aim:
             self._aim.put(lambda run: _track(run, role, step, metrics))
@@ -107,7 +111,9 @@ class AimThread:
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what is queued, or give up after `timeout` seconds."""
-        self._jobs.put(None) if not self._broken.is_set() else None
+        if not self._broken.is_set():
+            with suppress(queue.Full):
+                self._jobs.put(None, timeout=timeout)
         self._thread.join(timeout)
 
     def _work(self, *where: Any) -> None:

@@ -56,10 +56,11 @@ class Trainee:
 
     def train(self, windows: Sequence[Window], log: RunLog, stop: Callable[[], bool]) -> None:
         """Make one round on new windows, then publish."""
+        if self.settings.freeze:
+            return
         started = time.monotonic()
-        if not self.settings.freeze:
-            self._round(windows, log, lambda: stop() or self._over_budget(started))
-            self.windows += len(windows)
+        self._round(windows, log, lambda: stop() or self._over_budget(started))
+        self.windows += len(windows)
         self.publish()
         self.seconds += time.monotonic() - started
 
@@ -119,21 +120,21 @@ class TrainerLoop:
         self.trainees, self.reader, self.board, self.log = trainees, reader, board, log
         self.observers = observers
 
-    def run(self, wait: Callable[[], None], on_round: Callable[[], object]) -> None:
-        """Train until the board says stop.
+    def run(self, wait: Callable[[], bool], on_round: Callable[[], object]) -> None:
+        """Train until the board says stop, or nobody is left to train for.
 
         Args:
-            wait: returns when a window may have come, or after a while.
+            wait: returns when a window may have come, or after a while; False if the agent is gone.
             on_round: called after each round.
         """
         for trainee in self.trainees:
             self.board.set_learner(trainee.role, trainee.figures())
         while not self.board.stop:
             self.board.give_sign_of_life(time.monotonic())
-            if not self.round():
-                wait()
-                continue
-            on_round()
+            if self.round():
+                on_round()
+            elif not wait():
+                return
 
     def round(self) -> bool:
         """Train every learner on all unread windows; return whether there were any."""

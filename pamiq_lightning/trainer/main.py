@@ -29,15 +29,15 @@ from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.warm_up import warm_up
 
 
-def train(job: TrainerJob, wait: Callable[[], None], on_round: Callable[[], object]) -> None:
+def train(job: TrainerJob, wait: Callable[[], bool], on_round: Callable[[], object]) -> None:
     """Build the learners, publish their first weights, and train until the board says stop.
 
     Args:
         job: all there is to know.
-        wait: returns when a window may have come, or after a while.
+        wait: returns when a window may have come, or after a while; False if the agent is gone.
         on_round: called after each training round.
     """
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     torch.set_num_threads(job.trainer.threads or (1 if job.lockstep else max(1, cores - 1)))
     torch.manual_seed(job.seed)
     board, reader = Board(job.board), WindowsReader(job.windows)
@@ -55,6 +55,13 @@ def train(job: TrainerJob, wait: Callable[[], None], on_round: Callable[[], obje
     loop.run(wait, on_round)
     keeper.save()
     log.close()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, where it is bound to some."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trainee:
@@ -76,6 +83,7 @@ def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trai
         reader = WeightsReader(job.weights[role], acting, names=False)
         reader.begin()
         reader.copy(tensors_of(acting))
+        learner.on_acting_restored()
     if not settings.freeze:
         with torch.random.fork_rng():
             warm_up(

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Semaphore
@@ -63,7 +64,9 @@ class TrainerProcess:
     def begin(self, job: TrainerJob) -> None:
         """Give it its job."""
         self._job = job
-        self._job_pipe.send(job)
+        # If it has died meanwhile, whoever watches it will see.
+        with suppress(BrokenPipeError):
+            self._job_pipe.send(job)
 
     def watch(self, board: Board, now: float) -> str | None:
         """Replace a trainer that died or hangs; call it a few times a second.
@@ -149,9 +152,7 @@ class TrainerProcess:
 
 def _child(job_pipe: Connection, filled: Semaphore, trained: Semaphore) -> None:
     """Be the trainer."""
-    # Ctrl-C reaches the whole group, but the agent decides when the trainer ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_stop_signals()
     from pamiq_lightning.trainer.main import train
 
     try:
@@ -170,6 +171,13 @@ def _child(job_pipe: Connection, filled: Semaphore, trained: Semaphore) -> None:
         sys.exit(1)
 
 
+def ignore_stop_signals() -> None:
+    """Leave it to the agent: Ctrl-C and a closed terminal reach the whole group of processes."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def _redirect_output(path: Path) -> None:
     """Send all that libraries print into a file: the terminal belongs to the agent's status."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -177,10 +185,11 @@ def _redirect_output(path: Path) -> None:
     os.dup2(descriptor, 2)
 
 
-def _wait(filled: Semaphore) -> None:
-    """Sleep until the agent says that a window is full; end if the agent is gone."""
+def _wait(filled: Semaphore) -> bool:
+    """Sleep until the agent says that a window is full; return whether the agent still lives."""
     filled.acquire(timeout=LOOK_S)
     parent = mp.parent_process()
     if parent is not None and not parent.is_alive():
-        print("the agent is gone: ending", flush=True)
-        sys.exit(1)
+        print("the agent is gone: saving and ending", flush=True)
+        return False
+    return True

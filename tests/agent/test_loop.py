@@ -107,6 +107,15 @@ def test_an_overrun_is_followed_by_one_tick_at_once_and_its_slots_are_missed(lif
     assert life.loop.figures.missed == 5
 
 
+def test_a_long_stall_is_a_gap(life: Life) -> None:
+    life.world.costs = {3: 5.0}
+    life.loop.run(never, max_ticks=8)
+    steps = life.steps()
+    # Tick 3 ended 5 s later, as its 50th slot after it began: 49 slots were skipped.
+    assert steps["index"].tolist() == [0, 1, 2, 3, 53, 54, 55, 56]
+    assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
+
+
 def test_windows_are_handed_over_and_indices_never_reused(life: Life) -> None:
     life.loop.run(never, max_ticks=20)
     assert life.windows == 2

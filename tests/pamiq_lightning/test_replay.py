@@ -82,6 +82,25 @@ def test_slices_are_unbroken_across_windows_and_never_cross_a_break() -> None:
     assert across > 0
 
 
+def test_every_start_is_equally_likely_whatever_the_traces() -> None:
+    replay = SliceReplay(Memory("slices", capacity=200, batch_size=50, updates=40, length=10))
+    steps = window(200)
+    steps["is_first"][12] = True
+    replay.add(steps)
+    starts = torch.cat([batch["time"][:, 0] for batch in replay.batches(ANY)])
+    # Three starts before the break, 179 behind it.
+    assert 0.005 < (starts < 12).float().mean() < 0.04
+
+
+def test_small_stores_take_large_windows() -> None:
+    rows = RowReplay(Memory("rows", capacity=10, batch_size=4, updates=1, survival=1.0))
+    rows.add(numbered(0, 50))
+    assert len(rows) == 10
+    slices = SliceReplay(Memory("slices", capacity=12, batch_size=4, updates=2, length=6))
+    slices.add(window(50))
+    assert min(float(b["time"].min()) for b in slices.batches(ANY)) >= 38
+
+
 def test_rows_of_an_old_encoder_are_not_sampled() -> None:
     memory = Memory("slices", capacity=64, batch_size=4, updates=30, length=4, max_version_lag=2)
     replay = SliceReplay(memory)

@@ -76,6 +76,7 @@ class Agent:
             [
                 *(sys.executable, "-m", "agent.run", "conf=debug", "world=vrchat"),
                 *(f"osc_port={relay_port}", f"runs={self.folder}", f"rate={RATE_HZ}"),
+                *("vrchat.countdown_s=0", "trainer.aim=false"),
                 *("steps=1000000", "policy=random", f"curiosity={faulty}", *settings),
             ],
             stdout=subprocess.PIPE,

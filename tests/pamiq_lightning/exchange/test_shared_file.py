@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,22 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     SharedFile(tmp_path / "f", FIELDS, create=True)
     with pytest.raises(FileExistsError):
         SharedFile(tmp_path / "f", FIELDS, create=True)
+
+
+def test_what_a_killed_owner_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_file, "FOLDERS", (tmp_path,))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name in (f"pamiq-exchange-{gone.pid}-a", f"pamiq-exchange-{os.getpid()}-b", "other"):
+        (tmp_path / name).mkdir()
+    made = shared_file.exchange_folder(10)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f"pamiq-exchange-{os.getpid()}-b",
+        "other",
+        made.name,
+    }
 
 
 def test_no_room_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,8 @@ def test_all_parameters_and_buffers_arrive(tmp_path: Path) -> None:
     assert reader.latest_version == 0
     assert writer.publish() == 1
     assert reader.begin() == 1
-    assert reader.copy(tensors_of(target))
+    reader.copy(tensors_of(target))
+    assert not reader.copying
     assert values(target) == {3.0}
 
 
@@ -59,11 +60,12 @@ def test_a_copy_in_pieces_is_of_one_version(tmp_path: Path) -> None:
     writer.publish()
     assert reader.begin() == 1
     pieces = 0
-    while not reader.copy(tensors_of(target), max_bytes=1):
+    while reader.copying:
+        assert reader.copy(tensors_of(target), max_bytes=50) <= 50
         pieces += 1
         source.fill(100 + pieces)
         writer.publish()
-    assert pieces == len(tensors_of(source)) - 1
+    assert pieces >= sum(t.numel() * t.element_size() for t in tensors_of(source)) // 50
     assert values(target) == {1.0}
     reader.begin()
     reader.copy(tensors_of(target))
@@ -90,8 +92,8 @@ def test_nothing_tears_under_a_publishing_storm(tmp_path: Path) -> None:
         versions = []
         while len(versions) < 2000 or versions[-1] == versions[0]:
             versions.append(reader.begin())
-            while not reader.copy(tensors_of(target), max_bytes=500):
-                pass
+            while reader.copying:
+                reader.copy(tensors_of(target), max_bytes=500)
             assert len({t.flatten()[i].item() for t in tensors_of(target) for i in (0, -1)}) == 1
     finally:
         stop.set()

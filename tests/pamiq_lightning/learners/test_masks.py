@@ -77,6 +77,16 @@ def test_many_block_sizes_occur() -> None:
     assert len(sizes) >= 4
 
 
-def test_a_grid_that_targets_can_cover_is_refused() -> None:
-    with pytest.raises(ValueError, match="cover the whole"):
-        MaskSampler(4, targets=8)
+def test_there_is_always_something_to_see() -> None:
+    """Targets that nearly always hide a small grid."""
+    sampler = MaskSampler(4, targets=12)
+    for _ in range(50):
+        masks = sampler(8)
+        assert masks.context.shape[1] >= 1
+        assert masks.targets.shape[:2] == (8, 12)
+
+
+@pytest.mark.parametrize("settings", [{"grid": 2}, {"grid": 12, "target_scale": (0.2, 0.9)}])
+def test_masks_that_leave_nothing_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="nothing to see"):
+        MaskSampler(**settings)  # type: ignore[arg-type]

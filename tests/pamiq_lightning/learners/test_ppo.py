@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import pytest
 import torch
 from tensordict import TensorDict
 
@@ -89,18 +91,43 @@ def test_stale_and_unsound_steps_are_left_out() -> None:
     assert len(rows) == 4
 
 
-def test_rewards_are_scaled_by_the_std_of_their_return() -> None:
-    learner = ppo(gamma=0.5, scale_decay=0.5)
-    steps = window(200)
-    steps["reward"] = 1000 * torch.randn(200)
-    for _ in range(20):
+def scale_after(rewards: Callable[[int], torch.Tensor], windows: int, **changes: object) -> PPO:
+    learner = ppo(**changes)
+    for number in range(windows):
+        steps = window(200, 200 * number)
+        steps["reward"] = rewards(number)
         learner.on_new_steps(steps)
-    carry, returns = 0.0, []
-    for reward, first in zip(steps["reward"].tolist(), steps["is_first"].tolist(), strict=True):
-        carry = 0.0 if first else 0.5 * carry + reward
-        returns.append(carry)
-    expected = torch.tensor(returns).std(unbiased=False)
-    torch.testing.assert_close(learner.reward_scale, expected, rtol=0.02, atol=0)
+    return learner
+
+
+def test_rewards_are_scaled_by_the_std_of_their_return() -> None:
+    noise = torch.randn(400, 200)
+    learner = scale_after(lambda n: 5 + 1000 * noise[n], 100, gamma=0.5)
+    # The variance of sum gamma^k r is var(r) / (1 - gamma^2).
+    assert learner.reward_scale.item() == pytest.approx(1000 / (1 - 0.25) ** 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("mean, std", [(-3.08, 0.01), (1.0, 0.3)])
+def test_the_scale_is_right_far_from_zero_and_from_the_start(mean: float, std: float) -> None:
+    """A reward that hardly varies: neither a ramp from 0 nor float32 may hide its spread."""
+    noise = torch.randn(400, 200)
+    learner = scale_after(lambda n: mean + std * noise[n], 100)
+    expected = std / (1 - 0.99**2) ** 0.5
+    assert learner.reward_scale.item() == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize("surprise", [1e4, 1e8])
+def test_one_absurd_reward_does_not_flatten_the_rest(surprise: float) -> None:
+    noise = torch.randn(400, 200)
+
+    def rewards(number: int) -> torch.Tensor:
+        values = 1 + 0.3 * noise[number]
+        if number == 40:
+            values[100] = surprise
+        return values
+
+    learner = scale_after(rewards, 60)
+    assert learner.reward_scale.item() < 10 * 0.3 / (1 - 0.99**2) ** 0.5
 
 
 def test_stops_a_round_when_the_policy_has_moved_far() -> None:

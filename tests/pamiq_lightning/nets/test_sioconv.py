@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pamiq_lightning.nets.sioconv import SioConv, SioConvStack, decay_scan
+from pamiq_lightning.nets.sioconv import SioConv, SioConvPS, SioConvStack, decay_scan
 
 
 def loop_scan(ln_a: Tensor, z: Tensor, state: Tensor, is_first: Tensor | None = None) -> Tensor:
@@ -61,19 +61,34 @@ def test_reset_equals_two_separate_runs() -> None:
     torch.testing.assert_close(h, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("core", ["sioconv", "sioconv_ps"])
 @pytest.mark.parametrize("dim, heads", [(32, 4), (64, 8)])
-def test_parallel_equals_recurrent(dim: int, heads: int) -> None:
-    stack = SioConvStack(depth=3, dim=dim, heads=heads).eval()
+def test_parallel_equals_recurrent(dim: int, heads: int, core: str) -> None:
+    stack = SioConvStack(depth=3, dim=dim, heads=heads, core=core).eval()
+    with torch.no_grad():
+        for p in stack.parameters():
+            p.add_(0.1 * torch.randn_like(p))
     x, state = torch.randn(2, 90, dim), torch.randn(2, 3, dim)
     y, states = stack(x, state)
     for t in range(90):
         y_t, state = stack.step(x[:, t], state)
-        torch.testing.assert_close(y_t, y[:, t], rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(state, states[:, t], rtol=1e-5, atol=1e-5)
+        assert (y_t - y[:, t]).abs().max() <= 1e-5 * y.abs().max()
+        assert (state - states[:, t]).abs().max() <= 1e-5 * states.abs().max()
 
 
-def test_outputs_do_not_depend_on_the_future() -> None:
-    stack = SioConvStack(depth=2, dim=16, heads=4).eval()
+def test_the_scan_is_float32_under_autocast() -> None:
+    layer, x, state = SioConv(16, 4), torch.randn(1, 128, 16), torch.randn(1, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _, states = layer(x, state)
+        ln_a, z = layer.decay_and_input(x)
+    exact = loop_scan(ln_a, z, state.view(1, 4, 4)).flatten(-2)
+    assert states.dtype == torch.float32
+    assert (states - exact).abs().max() <= 1e-5 * exact.abs().max()
+
+
+@pytest.mark.parametrize("core", ["sioconv", "sioconv_ps"])
+def test_outputs_do_not_depend_on_the_future(core: str) -> None:
+    stack = SioConvStack(depth=2, dim=16, heads=4, core=core).eval()
     x = torch.randn(1, 80, 16, requires_grad=True)
     y, _ = stack(x, torch.zeros(1, 2, 16))
     y[:, 30].sum().backward()
@@ -85,7 +100,7 @@ def test_outputs_do_not_depend_on_the_future() -> None:
 def test_a_million_steps_stay_finite() -> None:
     layer = SioConv(8, 2)
     with torch.no_grad():
-        ln_a, z = layer._decay_and_input(torch.randn(1, 1_000_000, 8))
+        ln_a, z = layer.decay_and_input(torch.randn(1, 1_000_000, 8))
         h = decay_scan(ln_a, z, torch.zeros(1, 2, 4), chunk=256)
     assert torch.isfinite(h).all()
 
@@ -107,6 +122,21 @@ def test_group_norm_is_one_mean_and_variance_per_head() -> None:
     expected = (h - mean) / (var + 1e-5).sqrt() * layer.norm.weight[:, None]
     expected = expected + layer.norm.bias[:, None]
     torch.testing.assert_close(layer.norm(h), expected)
+
+
+def test_the_elementwise_variant_against_its_formula() -> None:
+    layer = SioConvPS(6, heads=3)
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.copy_(torch.randn_like(p))
+    x, h = torch.randn(2, 40, 6), torch.randn(2, 6)
+    y, states = layer(x, h)
+    for t in range(40):
+        g, z = layer.w_dt(x[:, t]).sigmoid(), layer.w_z(x[:, t]).sigmoid()
+        h = (1 - g) * h + g * z
+        expected = layer.w_y(h) * torch.nn.functional.silu(layer.w_ya(x[:, t]))
+        torch.testing.assert_close(states[:, t], h, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(y[:, t], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_heads_must_divide_dim() -> None:

@@ -94,12 +94,18 @@ def test_unread_windows_are_taken_together_and_counted(build_house: Callable[...
     assert [record["step"] for record in house.metrics("agent")] == [0, 1, 2]
 
 
-def test_a_frozen_learner_is_published_but_not_trained(build_house: Callable[..., House]) -> None:
+def test_an_agent_that_is_gone_ends_the_loop(build_house: Callable[..., House]) -> None:
+    build_house().loop.run(wait=lambda: False, on_round=pytest.fail)
+
+
+def test_a_frozen_learner_is_neither_trained_nor_published_again(
+    build_house: Callable[..., House],
+) -> None:
     house = build_house(encoder=LearnerSettings(freeze=True))
     fill(house.windows, 0)
     house.loop.round()
     assert house.board.learner("encoder")["updates"] == 0
-    assert house.board.learner("encoder")["version"] == 1
+    assert house.board.learner("encoder")["version"] == 0
     assert house.board.learner("policy")["updates"] > 0
 
 
@@ -114,10 +120,11 @@ def test_the_board_ends_the_loop(build_house: Callable[..., House]) -> None:
     house = build_house()
     waits: list[int] = []
 
-    def wait() -> None:
+    def wait() -> bool:
         waits.append(1)
         if len(waits) == 2:
             house.board.ask_to_stop()
+        return True
 
     house.loop.run(wait, on_round=pytest.fail)
     assert len(waits) == 2
