@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from agent.body.limbs import CHOICES
 from agent.errors import UsageError
 from agent.hot_swap import HotModule
 from agent.mind import ActingModules, Mind
-from agent.settings import Settings, to_plain
+from agent.settings import Settings, plain_settings
 from pamiq_lightning.class_spec import SpecError, build, resolve
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.exchange import weights
@@ -150,12 +150,13 @@ def make_job(
     settings: Settings, hallway: Hallway, run_folder: Path, device: torch.device
 ) -> TrainerJob:
     """Write down what the trainer has to do."""
+    learners = dict(settings.learners)
     if settings.policy == "random":
         # What a uniform policy did is nothing to improve a learned one by.
-        settings.learners["policy"].freeze = True
+        learners["policy"] = replace(learners["policy"], freeze=True)
     return TrainerJob(
         trainer=settings.trainer,
-        learners=settings.learners,
+        learners=learners,
         windows=hallway.windows,
         weights=hallway.weights,
         board=hallway.board_spec,
@@ -163,7 +164,7 @@ def make_job(
         device=device.type,
         seed=settings.seed,
         lockstep=settings.clock == "lockstep",
-        settings=to_plain(settings),
+        settings=plain_settings(settings),
     )
 
 

@@ -108,6 +108,12 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
     # The size decides which files are included, so it is read before them.
     size = command.overrides.get("size") or _load(path, None).get("size") or default_size()
     settings = _load(path, str(size))
+    resolved = read_yaml(path)
+    if path.name == "settings.yaml" and resolved.get("size") != size:
+        raise UsageError(
+            f"size={size}: {path} has all sizes of {resolved.get('size')} written out; begin from "
+            "a conf instead"
+        )
     for key, value in command.overrides.items():
         settings = merge(settings, _nested(key, value))
     return {**settings, "size": size}

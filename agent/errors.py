@@ -9,3 +9,7 @@ class UsageError(Exception):
 
 class RunFailure(Exception):  # noqa: N818
     """The run cannot begin or go on, for a reason that is not a typing error; exit code 1."""
+
+
+class StoppedEarly(Exception):  # noqa: N818
+    """Somebody asked to stop before the first tick; exit code 0."""

@@ -11,9 +11,10 @@ from typing import Any
 from docstring_parser import parse as parse_docstring
 
 from agent.compose import conf_folders
+from agent.errors import UsageError
 from agent.settings import Settings
 from agent.worlds.vrchat_settings import VRChatSettings
-from pamiq_lightning.class_spec import find_class
+from pamiq_lightning.class_spec import SpecError, find_class
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 USAGE = """\
@@ -65,7 +66,10 @@ def _dataclass_keys(cls: type) -> Iterator[tuple[str, Any, str]]:
 def _class_keys(key: str, spec: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
     if "class_path" not in spec:
         return
-    cls: type = find_class(object, spec["class_path"], key)
+    try:
+        cls: type = find_class(object, spec["class_path"], key)
+    except SpecError as error:
+        raise UsageError(str(error)) from error
     yield f"{key}.class_path", spec["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
     sentences, given = _sentences(cls), spec.get("init_args") or {}
     for name, parameter in inspect.signature(cls).parameters.items():

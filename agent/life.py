@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from contextlib import ExitStack
+import traceback
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
+from torch import nn
 
 from agent import assembly
 from agent.clock import Clock, LockstepClock, RealClock
 from agent.dwelling import build_world
-from agent.errors import RunFailure
+from agent.errors import RunFailure, StoppedEarly
 from agent.loop import WEIGHT_BYTES_PER_TICK, Loop
 from agent.mind import Mind
 from agent.recorder import Recorder
-from agent.settings import Settings, to_plain
+from agent.settings import Settings, plain_settings
 from agent.status import StatusDisplay, StatusSource, print_summary, write_summary
 from agent.stopping import SecondInterrupt, StopRequest
 from agent.worlds.base import World
-from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 
 LOOK_S = 0.05
@@ -56,12 +59,16 @@ class Life:
         settings: of the run; defaults of classes are filled in.
         conf: name of the experiment.
         trainer: the process that is already importing; it has no job yet.
+        stop: what ends it.
     """
 
-    def __init__(self, settings: Settings, conf: str, trainer: TrainerProcess) -> None:
-        self.settings, self.conf, self.trainer = settings, conf, trainer
-        self.stop = StopRequest()
+    def __init__(
+        self, settings: Settings, conf: str, trainer: TrainerProcess, stop: StopRequest
+    ) -> None:
+        self.settings, self.conf, self.trainer, self.stop = settings, conf, trainer, stop
         self._lockstep = settings.clock == "lockstep"
+        self.recorder: Recorder | None = None
+        self._recorder_lost = False
 
     def live(self) -> int:
         """Live until stopped; return the exit code.
@@ -71,8 +78,6 @@ class Life:
             RunFailure: the run cannot begin.
         """
         with ExitStack() as end:
-            end.enter_context(self.stop)
-            end.callback(self.trainer.kill)
             loop, status = self._prepare(end)
             return self._run(loop, status)
 
@@ -91,6 +96,8 @@ class Life:
         self.folder = make_run_folder(Path(settings.runs), self.conf)
         self._undo_folder = end.enter_context(ExitStack())
         self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        # After this in time, so before it at the end: nobody writes into a folder being removed.
+        end.callback(self.trainer.kill)
 
         shape = assembly.step_shape(learners, world.info_names)
         acting = {
@@ -98,12 +105,11 @@ class Life:
             for role, learner in learners.items()
             if (module := learner.acting) is not None
         }
-        self.hallway = assembly.open_hallway(shape, settings.window, acting, tuple(learners))
+        self.hallway = self._open_hallway(shape, acting, tuple(learners))
         end.callback(self.hallway.remove)
         end.callback(self.hallway.board.ask_to_stop)
         self.trainer.begin(assembly.make_job(settings, self.hallway, self.folder, device))
         self._write_settings()
-        self.recorder: Recorder | None = None
         if settings.record:
             self.recorder = Recorder(
                 self.hallway.windows, self.hallway.board_spec, self.folder / "recording"
@@ -125,6 +131,14 @@ class Life:
         self._warm_up(mind, frame_size)
         return loop, self._status(loop, mind, tuple(learners))
 
+    def _open_hallway(
+        self, shape: StepShape, acting: dict[str, nn.Module], roles: tuple[str, ...]
+    ) -> assembly.Hallway:
+        try:
+            return assembly.open_hallway(shape, self.settings.window, acting, roles)
+        except OSError as error:
+            raise RunFailure(f"window={self.settings.window}: {error.strerror}") from error
+
     def _enter_world(self, frame_size: int) -> World:
         try:
             return build_world(self.settings, frame_size)
@@ -133,7 +147,7 @@ class Life:
 
     def _write_settings(self) -> None:
         """Write all that is needed to repeat the run."""
-        text = yaml.safe_dump(to_plain(self.settings), sort_keys=False)
+        text = yaml.safe_dump(plain_settings(self.settings), sort_keys=False)
         (self.folder / "settings.yaml").write_text(text, encoding="utf-8")
 
     def _wait_for_trainer(self) -> None:
@@ -144,7 +158,7 @@ class Life:
                 self._keep_folder()
                 raise RunFailure(self.trainer.describe_end())
             if self.stop():
-                raise RunFailure(f"stopped by {self.stop.reason} before the first tick")
+                raise StoppedEarly
             if time.monotonic() > limit:
                 raise RunFailure(f"the trainer was not ready after {START_LIMIT_S:.0f} s")
             time.sleep(LOOK_S)
@@ -184,19 +198,28 @@ class Life:
         print(f"Run folder: {self.folder}", flush=True)
         code, failure = 0, None
         try:
-            with StatusDisplay(status, self._watch_trainer):
+            with StatusDisplay(status, self._watch):
                 self._count_down(loop)
                 loop.run(self.stop, self.settings.steps, self.settings.seconds)
         except SecondInterrupt:
             code = 130
         except RunFailure as error:
             failure = error
-        finally:
+        except Exception as error:
+            failure = self._describe(error)
+        # Before all that takes time; a world that is gone cannot be told, and must not stop this.
+        with suppress(RuntimeError, OSError):
             loop.world.rest()
-            code = self._end(status, code, failure)
+        code = self._end(status, code, failure)
         if failure:
             raise failure
         return code
+
+    def _describe(self, error: Exception) -> RunFailure:
+        """Keep the whole story in a file, and tell it in one line."""
+        path = self.folder / "error.log"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        return RunFailure(f"{type(error).__name__}: {error} (see {path})")
 
     def _count_down(self, loop: Loop) -> None:
         """Give a person time to stop the agent before its first input in VRChat."""
@@ -209,13 +232,14 @@ class Life:
         """Stop the other processes and write the summary; return the exit code."""
         self.hallway.board.ask_to_stop()
         self.trainer.wake()
-        try:
-            if code == 0:
-                self.trainer.join()
-                if self.recorder:
-                    self.recorder.join()
-        except SecondInterrupt:
-            code = 130
+        if code == 0:
+            try:
+                lost = self._join_others()
+            except SecondInterrupt:
+                code, lost = 130, None
+            if lost and not failure:
+                print(f"error: {lost}", file=sys.stderr, flush=True)
+                code, failure = 1, RunFailure(lost)
         summary = status.summary() | {
             "trainer_restarts": self.trainer.restarts,
             "ended": str(failure) if failure else self.stop.reason or "as set",
@@ -225,8 +249,23 @@ class Life:
         print_summary(summary)
         return code
 
-    def _watch_trainer(self) -> str | None:
-        """In real time, replace a trainer that died; under lockstep that ends the run."""
+    def _join_others(self) -> str | None:
+        """Wait until trainer and recorder have written what they have; say what was lost, if so."""
+        saved = self.trainer.join()
+        if self.recorder:
+            self.recorder.join()
+        return (
+            None if saved else f"what was learned last is not saved: {self.trainer.describe_end()}"
+        )
+
+    def _watch(self) -> str | None:
+        """Look after the other processes; return what a person should read.
+
+        In real time a trainer that died is replaced. Under lockstep its end is the run's.
+        """
+        if self.recorder and not self.recorder.alive and not self._recorder_lost:
+            self._recorder_lost = True
+            return "the recorder ended: what is lived from now on is not recorded"
         if self._lockstep:
             return None
         return self.trainer.watch(self.hallway.board, time.monotonic())

@@ -14,29 +14,42 @@ from pathlib import Path
 from agent.body.senses import SensesError
 from agent.compose import CommandLine, compose, read_command_line
 from agent.dwelling import settle_world
-from agent.errors import RunFailure, UsageError
+from agent.errors import RunFailure, StoppedEarly, UsageError
 from agent.settings import Settings, parse
+from agent.stopping import SecondInterrupt, StopRequest
 from pamiq_lightning.trainer.process import TrainerProcess
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one life; return the exit code."""
     try:
-        command = read_command_line(sys.argv[1:] if arguments is None else arguments)
-        composed = compose(command, default_size)
-        if command.help:
-            from agent.help import render
-
-            print(render(composed))
-            return 0
-        roles = set(compose(CommandLine(command.conf), lambda: "tiny").get("learners") or {})
-        return _live(parse(composed, roles), experiment_name(command.conf))
+        with StopRequest() as stop:
+            return _run(sys.argv[1:] if arguments is None else arguments, stop)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except RunFailure as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except StoppedEarly:
+        print("Stopped before the first tick.", file=sys.stderr)
+        return 0
+    except (KeyboardInterrupt, SecondInterrupt):
+        print("Stopped at once.", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str], stop: StopRequest) -> int:
+    command = read_command_line(arguments)
+    composed = compose(command, default_size)
+    roles = set(compose(CommandLine(command.conf), lambda: "tiny").get("learners") or {})
+    settings = parse(composed, roles)
+    if command.help:
+        from agent.help import render
+
+        print(render(composed))
+        return 0
+    return _live(settings, experiment_name(command.conf), stop)
 
 
 def experiment_name(conf: str) -> str:
@@ -54,7 +67,7 @@ def default_size() -> str:
     return "small" if torch.cuda.is_available() else "tiny"
 
 
-def _live(settings: Settings, conf: str) -> int:
+def _live(settings: Settings, conf: str, stop: StopRequest) -> int:
     try:
         settle_world(settings, print)
     except (SensesError, OSError) as error:
@@ -64,7 +77,9 @@ def _live(settings: Settings, conf: str) -> int:
     try:
         from agent.life import Life
 
-        return Life(settings, conf, trainer).live()
+        if stop():
+            raise StoppedEarly
+        return Life(settings, conf, trainer, stop).live()
     finally:
         trainer.kill()
 

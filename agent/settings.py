@@ -18,6 +18,7 @@ from agent.errors import UsageError
 from agent.worlds.vrchat_settings import VRChatSettings
 from pamiq_lightning.class_spec import plain
 from pamiq_lightning.names import unknown_name
+from pamiq_lightning.plain import to_plain
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 Size = Literal["debug", "tiny", "small", "medium", "large"]
@@ -89,7 +90,10 @@ def parse(composed: Mapping[str, Any], known_learners: set[str]) -> Settings:
     _check_names(composed, Settings, "")
     _check_names(composed.get("trainer") or {}, TrainerSettings, "trainer.")
     _check_names(composed.get("vrchat") or {}, VRChatSettings, "vrchat.")
-    for role, entry in (composed.get("learners") or {}).items():
+    learners = composed.get("learners") or {}
+    if not isinstance(learners, Mapping):
+        raise UsageError(f"learners={learners}: must hold {', '.join(sorted(known_learners))}")
+    for role, entry in learners.items():
         if role not in known_learners:
             raise UsageError(f"learners.{role}: {unknown_name(role, known_learners)}")
         _check_names(entry, LearnerSettings, f"learners.{role}.")
@@ -138,14 +142,8 @@ def _unwrap(section: Any) -> None:
         for part in parts:
             if dataclasses.is_dataclass(part):
                 _unwrap(part)
-        setattr(section, item.name, _plain_number(value))
-
-
-def _plain_number(value: Any) -> Any:
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+        if isinstance(value, int | float):
+            setattr(section, item.name, to_plain(value))
 
 
 def _check_names(given: Any, cls: type, prefix: str) -> None:
@@ -195,6 +193,10 @@ def _leaves(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def _check_combinations(settings: Settings) -> None:
     if settings.size not in get_args(Size):
         raise UsageError(f"size={settings.size}: {unknown_name(settings.size, get_args(Size))}")
+    if settings.seed >= 2**32:
+        raise UsageError(f"seed={settings.seed}: must be below {2**32}")
+    if settings.osc_port is not None and settings.osc_port >= 2**16:
+        raise UsageError(f"osc_port={settings.osc_port}: must be below {2**16}")
     if settings.window < 2:
         raise UsageError(f"window={settings.window}: must be at least 2 steps")
     if settings.clock == "lockstep":
@@ -206,20 +208,16 @@ def _check_combinations(settings: Settings) -> None:
                 f"rate={settings.rate}: under lockstep it must divide {PHYSICS_HZ}: {allowed}"
             )
     for role, learner in settings.learners.items():
+        if settings.clock == "lockstep" and learner.budget_s is not None:
+            raise UsageError(
+                f"learners.{role}.budget_s={learner.budget_s}: under lockstep a round must not "
+                "depend on time"
+            )
         if not learner.model:
             raise UsageError(f"learners.{role}.model: is missing")
 
 
-def to_plain(settings: Settings) -> dict[str, Any]:
+def plain_settings(settings: Settings) -> dict[str, Any]:
     """Return settings as plain dictionaries, lists, numbers and strings, for files and logs."""
-    plain_settings = _to_plain(dataclasses.asdict(settings))
-    assert isinstance(plain_settings, dict)
-    return plain_settings
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_plain(item) for item in value]
-    return value
+    plain_ones: dict[str, Any] = to_plain(dataclasses.asdict(settings))
+    return plain_ones

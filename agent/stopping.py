@@ -47,6 +47,6 @@ class StopRequest:
         if name == "SIGHUP":
             # Nobody reads any more, and a write to a terminal that is gone fails.
             sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
-        if number == signal.SIGINT and self.reason == "SIGINT":
+        if number == signal.SIGINT and self.reason is not None:
             raise SecondInterrupt
         self.request(name)

@@ -56,6 +56,8 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
         raise SpecError(f"{key}: has class_path and init_args, got {sorted(spec)}")
     cls = find_class(base, str(spec["class_path"]), key)
     given = spec.get("init_args") or {}
+    if not isinstance(given, Mapping):
+        raise SpecError(f"{key}.init_args={given}: must hold the arguments of {cls.__qualname__}")
     known = list(inspect.signature(cls).parameters)
     for name in given:
         if name not in known:
@@ -79,7 +81,8 @@ def build(base: type[T], spec: Mapping[str, Any], key: str = "model") -> T:
     cls = find_class(base, resolved["class_path"], key)
     try:
         return cls(**resolved["init_args"])
-    except ValueError as error:
+    # What torch makes of a width of -4 is one of these.
+    except (ValueError, RuntimeError, ArithmeticError, TypeError) as error:
         raise SpecError(f"{key}.init_args: {error}") from error
 
 

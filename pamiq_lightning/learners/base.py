@@ -124,6 +124,16 @@ class Learner(L.LightningModule):
         """Count the update."""
         self.n_updates += 1
 
+    def require_positive(self, *names: str) -> None:
+        """Check hyper-parameters that must be above 0.
+
+        Raises:
+            ValueError: one is not; the message names it.
+        """
+        for name in names:
+            if not self.hparams[name] > 0:
+                raise ValueError(f"{name}={self.hparams[name]}: must be above 0")
+
     def decay_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return optimizer groups: no weight decay on biases and other 1-D parameters."""
         decayed: list[nn.Parameter] = []

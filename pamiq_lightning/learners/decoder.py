@@ -42,6 +42,7 @@ class Decoder(Learner):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.require_positive("image_size", "channels", "capacity", "batch_size", "updates", "lr")
         self.latent, self.lr = (latent[0], latent[1]), lr
         self._memory = Memory("rows", capacity, batch_size, updates, survival=survival)
         self.net = LatentDecoder(self.latent, image_size, channels)

@@ -72,6 +72,9 @@ class Dynamics(Learner):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.require_positive(
+            "heads", "mix_features", "slice_length", "capacity", "batch_size", "updates", "lr"
+        )
         if not 0 <= burn_in < slice_length:
             raise ValueError(f"burn_in {burn_in} must be below slice_length {slice_length}")
         if capacity < slice_length + 1:

@@ -100,6 +100,21 @@ class IJEPA(Learner):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.require_positive(
+            "image_size",
+            "patch_size",
+            "width",
+            "depth",
+            "heads",
+            "predictor_width",
+            "predictor_depth",
+            "predictor_heads",
+            "pool",
+            "capacity",
+            "batch_size",
+            "updates",
+            "lr",
+        )
         self.latent = (latent[0], latent[1])
         self.frame_size, self.pool = image_size, pool
         self.variance_coef, self.covariance_coef = variance_coef, covariance_coef

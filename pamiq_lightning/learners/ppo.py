@@ -95,6 +95,7 @@ class PPO(Learner):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.require_positive("dim", "depth", "mix_features", "batch_size", "epochs", "lr")
         self.lr, self.gamma, self.gae_lambda, self.clip = lr, gamma, gae_lambda, clip
         self.entropy_coef, self.value_coef, self.target_kl = entropy_coef, value_coef, target_kl
         self.max_version_lag, self.gradient_clip = max_version_lag, gradient_clip

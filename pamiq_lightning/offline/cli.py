@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the CLI; return the exit code."""
     # Lightning 2.6 calls what jsonargparse 4.49 renamed.
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
+    # Batches come from this process alone, see `RelivedRounds`.
+    warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
     try:
         LightningCLI(
             Learner,

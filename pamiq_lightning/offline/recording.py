@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -67,6 +68,16 @@ class RelivedRounds(IterableDataset[TensorDict]):
 
     def __init__(self, learner: Learner, files: list[Path]) -> None:
         self.learner, self.files = learner, files
+
+    def __len__(self) -> int:
+        """Return the most batches there can be.
+
+        With a length Lightning fetches no batch ahead; without, the next window would be prepared
+        by weights that the last one had not finished training.
+        """
+        memory, rows = self.learner.memory, len(read_window(self.files[0])["index"])
+        each = math.ceil(rows / memory.batch_size) if memory.kind == "windows" else 1
+        return len(self.files) * memory.updates * each
 
     def __iter__(self) -> Iterator[TensorDict]:
         replay = make_replay(self.learner.memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -65,7 +65,7 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
 
     Lightning reads it too.
     """
-    content = {
+    content: dict[str, Any] = {
         "state_dict": learner.state_dict(),
         "optimizer_states": [optimizer.state_dict()],
         "lr_schedulers": [],

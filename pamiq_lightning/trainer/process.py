@@ -135,13 +135,12 @@ class TrainerProcess:
         self._trained.acquire(timeout=LOOK_S)
 
     def join(self) -> bool:
-        """Wait for its end, and end it if it takes too long; return whether it ended by itself."""
+        """Wait for its end, and end it if it takes too long; return whether it ended well."""
         self._stopping = True
         self._job_pipe.close()
         self._process.join(STOP_TIMEOUT_S)
-        ended = not self._process.is_alive()
         self.kill()
-        return ended
+        return self._process.exitcode == 0
 
     def kill(self) -> None:
         """End it at once, if it still runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -62,13 +63,50 @@ def test_lockstep_with_one_seed_gives_one_run(tmp_path: Path) -> None:
         assert told["learners"][role]["version_in_use"] == 6
 
 
-def start(runs: Path) -> subprocess.Popen[str]:
+def test_a_failure_of_the_world_is_told_and_summed_up(tmp_path: Path) -> None:
+    process = start(tmp_path, stderr=subprocess.PIPE)
+    (world,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if any("realtime_process" in word for word in child.cmdline())
+    ]
+    world.kill()
+    _, error = process.communicate()
+    assert process.returncode == 1
+    (line,) = [text for text in error.splitlines() if text.startswith("error:")]
+    assert "Traceback" not in error
+    told = summary(tmp_path)
+    assert told["exit_code"] == 1 and told["ended"] in line
+    assert "Traceback" in (run_folder(tmp_path) / "error.log").read_text()
+    assert (run_folder(tmp_path) / "checkpoints" / "policy.ckpt").is_file()
+
+
+def test_an_interrupt_before_the_first_tick_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        # Told before torch is loaded.
+        command(f"runs={tmp_path}", "world=auto"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DISPLAY": "", "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("World:")
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert "Traceback" not in error
+    assert process.returncode == 0, error
+    assert not list(tmp_path.glob("debug/*"))
+
+
+def start(runs: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     """Start a life and return when it acts."""
     process = subprocess.Popen(
         command(f"runs={runs}", "steps=100000"),
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         text=True,
     )
     assert process.stdout is not None

@@ -8,7 +8,7 @@ import yaml
 from agent.compose import CommandLine, compose
 from agent.errors import UsageError
 from agent.help import render
-from agent.settings import Settings, parse, to_plain
+from agent.settings import Settings, parse, plain_settings
 
 ROLES = {"encoder", "dynamics", "policy", "decoder"}
 
@@ -24,8 +24,8 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
     assert settings.size == size
     assert set(settings.learners) == ROLES
     # What is saved with a run is plain YAML, and says the same when it is read again.
-    text = yaml.safe_dump(to_plain(settings))
-    assert to_plain(parse(yaml.safe_load(text), ROLES)) == to_plain(settings)
+    text = yaml.safe_dump(plain_settings(settings))
+    assert plain_settings(parse(yaml.safe_load(text), ROLES)) == plain_settings(settings)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,9 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
         ("learners.polcy.freeze", True, ["learners.polcy", "did you mean policy?"]),
         ("learners.policy.freez", True, ["learners.policy.freez", "did you mean freeze?"]),
         ("trainer.nic", 3, ["trainer.nic", "did you mean nice?"]),
+        ("learners", 5, ["learners=5", "policy"]),
+        ("seed", 10**20, ["seed=", "must be below"]),
+        ("osc_port", 99999, ["osc_port=99999"]),
         ("curiosity", 3, ["curiosity=3", "class_path"]),
         ("learners.policy.model", "x", ["learners.policy.model=x", "class_path"]),
         ("trainer", 3, ["trainer=3", "nice"]),

@@ -22,6 +22,9 @@ def test_defaults_are_filled_in() -> None:
     [
         (with_args(lrr=1), ["k.init_args.lrr", "did you mean lr?"]),
         (with_args(lr="fast"), ["k.init_args", "lr", "fast", "float"]),
+        (with_args(dim=-4), ["k.init_args", "dim"]),
+        (with_args(depth=0), ["k.init_args", "depth"]),
+        ({**PPO, "init_args": 5}, ["k.init_args=5"]),
         ({"class_path": "pamiq_lightning.learners.ppo.POP"}, ["k.class_path", "POP"]),
         ({"class_path": "nowhere.Thing"}, ["k.class_path=nowhere.Thing"]),
         ({"class_path": "pathlib.Path"}, ["is not a pamiq_lightning.learners.base.Learner"]),

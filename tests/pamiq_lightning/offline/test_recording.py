@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from agent.recorder import write_window
 from pamiq_lightning.class_spec import build
@@ -49,6 +51,30 @@ def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
     assert len(batches) >= 3 * learner.memory.updates
     learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     assert torch.isfinite(learner.training_step(batches[-1], 0))
+
+
+def test_a_window_is_prepared_by_weights_that_finished_the_one_before(recording: Path) -> None:
+    """Under Lightning's Trainer too, which fetches ahead where a loader has no length."""
+    learner = build(Learner, LEARNERS["policy"])
+    events: list[str] = []
+    prepare, step = learner.prepare, learner.training_step
+    learner.prepare = lambda window: events.append("prepare") or prepare(window)  # type: ignore[method-assign, func-returns-value]
+    learner.training_step = lambda b, i: events.append("train") or step(b, i)  # type: ignore[method-assign, func-returns-value]
+    data = RelivedRounds(learner, window_files(recording))
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(learner, DataLoader(data, batch_size=None, collate_fn=lambda batch: batch))
+    rounds = " ".join(events).split("prepare")[1:]
+    assert len(rounds) == 3
+    # 15 transitions, then 16 with the row carried over: 2 minibatches of 8, at most 3 passes.
+    assert all(1 <= each.count("train") <= 6 for each in rounds)
+    assert len(events) == 3 + int(learner.n_updates)
 
 
 def test_what_is_no_recording_is_named(tmp_path: Path, recording: Path) -> None:
