@@ -174,7 +174,7 @@ def _explain(error: ArgumentError, composed: Mapping[str, Any]) -> str:
     value = dict(_leaves(composed)).get(key or "")
     choices = re.findall(r"Literal\[(.*?)\]", words)
     types = re.findall(r"(?:Not of type |Expected a <class ')(\w+)", words)
-    allowed = [f"one of {choice}" for choice in choices]
+    allowed = [f"one of {choice}" for choice in dict.fromkeys(choices)]
     allowed += [_ALLOWED[name] for name in dict.fromkeys(types) if name in _ALLOWED]
     if key is None or not allowed:
         return words

@@ -62,9 +62,10 @@ def test_a_new_class_drops_the_old_arguments() -> None:
     assert merge(old, same)["model"]["init_args"] == {"lr": 1, "k": 2}
 
 
-def test_values_are_yaml_and_1e_4_is_a_number() -> None:
-    line = read_command_line(["conf=x", "a=1e-4", "b.c=[1, 2]", "d=true", "e=text"])
-    assert line == CommandLine("x", {"a": 1e-4, "b.c": [1, 2], "d": True, "e": "text"})
+def test_values_are_yaml_and_1e_4_is_a_number_and_off_a_word() -> None:
+    line = read_command_line(["conf=x", "a=1e-4", "b.c=[1, 2]", "d=true", "e=text", "f=off"])
+    expected = {"a": 1e-4, "b.c": [1, 2], "d": True, "e": "text", "f": "off"}
+    assert line == CommandLine("x", expected)
 
 
 @pytest.mark.parametrize("argument", ["street", "--rate=3", "=3", "a={"])

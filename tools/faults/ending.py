@@ -39,7 +39,7 @@ def run(trials: int) -> list[Outcome]:
         for trial in range(trials):
             name = list(ways)[trial % len(ways)]
             relay = Relay(client.port)
-            agent = Agent(relay.port)
+            agent = Agent(relay.port, "vrchat.listen=off")
             try:
                 wait_until_alive(agent, relay)
                 time.sleep(0.5 + chance.random())

@@ -19,7 +19,7 @@ def run(trials: int) -> list[Outcome]:
     """Inject every fault of the picture so many times."""
     client = Client()
     relay = Relay(client.port)
-    agent = Agent(relay.port)
+    agent = Agent(relay.port, "vrchat.listen=off")
     try:
         wait_until_alive(agent, relay)
         time.sleep(_NORMAL_S)
