@@ -10,16 +10,11 @@ tries, because other programs can only make it worse.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from pythonosc.udp_client import SimpleUDPClient
@@ -28,6 +23,7 @@ from agent.body.limbs import CHOICES, inputs
 from agent.worlds.embedded import LockstepWorld, RealtimeWorld
 from agent.worlds.simulation import Simulation, Size
 from agent.worlds.street import Street
+from tools.figures import Figure, at_least, at_most, print_figures
 
 _TRIES = 5
 _FRAMES = 200
@@ -56,27 +52,6 @@ while time.monotonic() < started + float(sys.argv[2]):
 share = (time.process_time() - cpu) / (time.monotonic() - started)
 print(share, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
 """
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number and its limit."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    ok: bool
-
-
-def at_most(name: str, value: float, unit: str, limit: float) -> Figure:
-    """Return a figure that should be small."""
-    return Figure(name, round(value, 3), unit, limit, value <= limit)
-
-
-def at_least(name: str, value: float, unit: str, limit: float) -> Figure:
-    """Return a figure that should be large."""
-    return Figure(name, round(value, 3), unit, limit, value >= limit)
 
 
 def frame_milliseconds(size: Size, supersample: int) -> float:
@@ -178,42 +153,13 @@ def figures(seconds: float) -> Iterator[Figure]:
     yield at_most("start to first frame, warm", start_seconds(), "s", 1.2)
 
 
-def machine() -> str:
-    """Name the processor and the system."""
-    cpu = platform.processor() or platform.machine()
-    table = Path("/proc/cpuinfo")
-    if table.exists():
-        names = [line for line in table.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(":")[2].strip() if names else cpu
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{cpu}, {os.cpu_count()} cores, {system}"
-
-
-def table_row(figure: Figure) -> str:
-    """Return a figure as one line for people."""
-    verdict = "ok" if figure.ok else "MISSED"
-    value = f"{figure.value:10.3f} {figure.unit:12}"
-    return f"{figure.name:36} {value} limit {figure.limit:7.1f}  {verdict}"
-
-
-def json_row(figure: Figure) -> str:
-    """Return a figure as one line for programs."""
-    return json.dumps(asdict(figure))
-
-
 def main() -> None:
     """Print every figure as soon as it is known; exit with 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the real-time run")
     options = parser.parse_args()
-    print(machine(), file=sys.stderr if options.json else sys.stdout)
-    row: Callable[[Figure], str] = json_row if options.json else table_row
-    missed = False
-    for figure in figures(options.seconds):
-        print(row(figure), flush=True)
-        missed |= not figure.ok
-    sys.exit(missed)
+    sys.exit(not print_figures(figures(options.seconds), options.json))
 
 
 if __name__ == "__main__":

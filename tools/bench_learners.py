@@ -1,0 +1,224 @@
+"""What the learners cost, as ratios measured in one run on one thread.
+
+    python -m tools.bench_learners            a table
+    python -m tools.bench_learners --json     one line a figure: name, value, unit, limit, ok
+
+Two things that are compared take turns, so that what else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import lightning as L
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.learners.masks import Masks
+from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
+from pamiq_lightning.trainer.driver import Driver
+from tools.figures import Figure, at_least, at_most, print_figures
+
+B, DIM, HEADS, DEPTH = 4, 256, 8, 3
+TRIES = 7
+
+
+def compare(*jobs: Callable[[], object], tries: int = TRIES) -> list[float]:
+    """Return the median seconds of each job; they take turns, after one round to warm up."""
+    for job in jobs:
+        job()
+    times: list[list[float]] = [[] for _ in jobs]
+    for _ in range(tries):
+        for taken, job in zip(times, jobs, strict=True):
+            began = time.perf_counter()
+            job()
+            taken.append(time.perf_counter() - began)
+    return [median(taken) for taken in times]
+
+
+def forward_backward(stack: nn.Module, length: int) -> Callable[[], None]:
+    """Return a job: one pass forward and backward over sequences of `length`."""
+    x = torch.randn(B, length, DIM)
+    state = torch.zeros(B, DEPTH, DIM)
+
+    def job() -> None:
+        y = stack(x, state)[0] if isinstance(stack, SioConvStack) else stack(x)[0]
+        y.sum().backward()
+
+    return job
+
+
+def gru_of_equal_size(stack: nn.Module) -> nn.GRU:
+    """Return a GRU on DIM inputs with as many parameters as the stack, in as many layers."""
+    wanted = sum(p.numel() for p in stack.parameters())
+    sizes = (nn.GRU(DIM, h, DEPTH, batch_first=True) for h in itertools.count(64, 8))
+    return next(g for g in sizes if sum(p.numel() for p in g.parameters()) >= wanted)
+
+
+def full_matrix_scan(ln_a: Tensor, z: Tensor, state: Tensor) -> Tensor:
+    """The plain form: one L x L matrix a head."""
+    return decay_scan(ln_a, z, state, chunk=z.shape[1])
+
+
+def sioconv() -> Iterator[Figure]:
+    """Growth with length, and against the full matrix and a GRU."""
+    stack = SioConvStack(DEPTH, DIM, HEADS)
+    lengths = [256, 512, 1024, 2048, 4096]
+    times = compare(*(forward_backward(stack, n) for n in lengths), tries=5)
+    worst = max(b / a / 2 for a, b in itertools.pairwise(times))
+    yield at_most("SioConv time a doubling, beyond linear", worst, "x", 1.15)
+    memory = [saved_bytes(forward_backward(stack, n)) for n in (1024, 4096)]
+    yield at_most("SioConv memory 1024 -> 4096, / 4", memory[1] / memory[0] / 4, "x", 1.05)
+
+    ln_a = -torch.rand(B, 1024, HEADS).requires_grad_()
+    z = torch.randn(B, 1024, HEADS, DIM // HEADS, requires_grad=True)
+    state = torch.zeros(B, HEADS, DIM // HEADS)
+    chunked, full = compare(
+        lambda: decay_scan(ln_a, z, state).sum().backward(),
+        lambda: full_matrix_scan(ln_a, z, state).sum().backward(),
+    )
+    yield at_least("scan at 1024, full matrix / chunks", full / chunked, "x", 4.0)
+
+    plain = SioConvStack(DEPTH, DIM, HEADS)
+    for block in plain.blocks:
+        setattr(block.core, "chunk", 1024)  # noqa: B010
+    gru = gru_of_equal_size(stack)
+    jobs = [forward_backward(net, 1024) for net in (stack, plain, gru)]
+    ours, theirs, recurrent = compare(*jobs, tries=5)
+    yield at_least("stack at 1024, full matrix / chunks", theirs / ours, "x", 2.0)
+    yield at_least("stack at 1024, GRU / ours", recurrent / ours, "x", 1.0)
+    yield acting_step()
+
+
+def acting_step() -> Figure:
+    """One step at size small against one of a GRU of equal size."""
+    stack = SioConvStack(6, 1024, 8).eval()
+    wanted = sum(p.numel() for p in stack.parameters())
+    hidden = next(h for h in itertools.count(1024, 32) if 6 * (6 * h * h + 6 * h) >= wanted)
+    gru = nn.GRU(hidden, hidden, 6, batch_first=True).eval()
+    x, state = torch.randn(1, 1024), torch.zeros(1, 6, 1024)
+    y, memory = torch.randn(1, 1, hidden), torch.zeros(6, 1, hidden)
+    with torch.inference_mode():
+        ours, theirs = compare(lambda: stack.step(x, state), lambda: gru(y, memory), tries=30)
+    return at_most("acting step at small, ours / GRU", ours / theirs, "x", 1.1)
+
+
+def saved_bytes(job: Callable[[], None]) -> int:
+    """Return the bytes that autograd keeps for the backward pass."""
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        job()
+    return sum(seen.values())
+
+
+class MaskedInput(IJEPA):
+    """I-JEPA as the originals had it: hidden patches are replaced, so the encoder sees all 144."""
+
+    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
+        """Keep every patch, as far as work is concerned."""
+        sampler = self.masks
+        everything = torch.arange(sampler.grid**2).expand(len(batch), -1)
+        self.masks = lambda n: Masks(everything, sampler(n).targets)  # type: ignore[assignment]
+        loss = super().training_step(batch, batch_idx)
+        self.masks = sampler
+        return loss
+
+
+def ijepa() -> Iterator[Figure]:
+    """Dropped against replaced tokens."""
+    batch = TensorDict({"frame": torch.randint(0, 256, (16, 3, 144, 144), dtype=torch.uint8)}, [16])
+    drivers = [
+        Driver(cls(latent=(36, 32), pool=2, batch_size=16), "cpu", "32-true")
+        for cls in (IJEPA, MaskedInput)
+    ]
+    dropped, replaced = compare(*(lambda d=d: d.update(batch) for d in drivers))
+    yield at_least("I-JEPA update, replaced / dropped", replaced / dropped, "x", 1.5)
+
+
+class _Batches(Dataset[TensorDict]):
+    """A list, as Lightning wants it."""
+
+    def __init__(self, batches: list[TensorDict]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> TensorDict:
+        return self._batches[index]
+
+
+def driver() -> Iterator[Figure]:
+    """The driver against plain torch, and against Lightning's Trainer, on the same batches."""
+    frames = torch.randint(0, 256, (8, 3, 48, 48), dtype=torch.uint8)
+    batches = [TensorDict({"frame": frames}, [8]) for _ in range(60)]
+
+    def small() -> IJEPA:
+        return IJEPA(
+            (16, 16), 48, 6, width=32, depth=2, heads=2, predictor_width=16, predictor_depth=1,
+            predictor_heads=1, pool=2, batch_size=8,
+        )  # fmt: skip
+
+    plain, mine = small(), Driver(small(), "cpu", "32-true")
+    plain.log = plain.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    optimizer = plain.configure_optimizers()
+
+    def by_hand() -> None:
+        for batch in batches:
+            plain.training_step(batch, 0).backward()
+            plain.on_before_optimizer_step(optimizer)
+            optimizer.step()
+            optimizer.zero_grad()
+            plain.on_train_batch_end(None, batch, 0)
+
+    def by_driver() -> None:
+        for batch in batches:
+            mine.update(batch)
+            mine.metrics.take()
+
+    def by_trainer() -> None:
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False, log_every_n_steps=1,
+        )  # fmt: skip
+        trainer.fit(small(), DataLoader(_Batches(batches), batch_size=None, collate_fn=lambda b: b))
+
+    hand, ours, theirs = compare(by_hand, by_driver, by_trainer)
+    overhead = 1000 * (ours - hand) / len(batches)
+    yield at_most("driver over plain torch, an update", overhead, "ms", 1.0)
+    yield at_least("updates/s, driver / lightning.Trainer", theirs / ours, "x", 0.95)
+
+
+def figures() -> Iterator[Figure]:
+    """Yield all."""
+    torch.manual_seed(0)
+    yield from sioconv()
+    yield from ijepa()
+    yield from driver()
+
+
+def main() -> None:
+    """Print every figure; exit with 1 if a limit is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    sys.exit(not print_figures(figures(), options.json))
+
+
+if __name__ == "__main__":
+    main()
