@@ -23,7 +23,7 @@ from agent.body.ports import bind_udp
 from agent.compose import compose, read_command_line
 from agent.settings import parse
 from agent.worlds.vrchat import VRChat
-from tools.figures import Figure, at_most, print_figures
+from tools.figures import Figure, measured, print_figures
 
 TITLE = "pamiq-lightning bench"
 _LEVELS = 200  # Grey levels that number the pictures; the rest keeps them from being black.
@@ -113,9 +113,9 @@ def live(
 
 
 def figures(
-    seen: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]], rate: float
+    seen: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]]
 ) -> Iterator[Figure]:
-    """Yield p50 and p95 of every leg, in ms; what has no limit of its own has one period."""
+    """Yield p50 and p95 of every leg, in ms."""
     legs: dict[str, list[float]] = {
         "drawn to tick (waiting for the rate)": [],
         "capture": [],
@@ -140,12 +140,9 @@ def figures(
             )
             for leg, value in zip(legs.values(), legs_now, strict=True):
                 leg.append(1000 * value)
-    period = 1000 / rate
     for name, leg in legs.items():
-        # A picture may wait a whole period for the tick that sees it, and is answered within one.
-        limit = 2 * period if name.startswith("all") else 1.1 * period
         for share in (50, 95):
-            yield at_most(f"{name} p{share}", float(np.percentile(leg, share)), "ms", limit)
+            yield measured(f"{name} p{share}", float(np.percentile(leg, share)), "ms")
 
 
 def main() -> None:
@@ -182,7 +179,7 @@ def main() -> None:
         window.terminate()
     rows = [line.split() for line in window.stdout.read().splitlines()]
     drawn = {int(number): (float(heard), float(at)) for number, heard, at in rows}
-    sys.exit(not print_figures(figures(seen, drawn, options.rate), options.json))
+    sys.exit(not print_figures(figures(seen, drawn), options.json))
 
 
 if __name__ == "__main__":

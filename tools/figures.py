@@ -18,8 +18,13 @@ class Figure:
     name: str
     value: float
     unit: str
-    limit: float
+    limit: float | None
     ok: bool
+
+
+def measured(name: str, value: float, unit: str) -> Figure:
+    """Return a figure that is only to be known."""
+    return Figure(name, round(value, 3), unit, None, True)
 
 
 def at_most(name: str, value: float, unit: str, limit: float) -> Figure:
@@ -50,6 +55,8 @@ def json_row(figure: Figure) -> str:
 
 def table_row(figure: Figure) -> str:
     """Return a figure as one line for people."""
+    if figure.limit is None:
+        return f"{figure.name:36} {figure.value:10.3f} {figure.unit}"
     verdict = "ok" if figure.ok else "MISSED"
     value = f"{figure.value:10.3f} {figure.unit:12}"
     return f"{figure.name:36} {value} limit {figure.limit:7.1f}  {verdict}"

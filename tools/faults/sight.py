@@ -13,6 +13,8 @@ CLOSED_S = 1.0
 BACK_S = 5.0
 _LASTS_S = 5.0
 _NORMAL_S = 3.0
+_REST_S = 0.3
+"""Three ticks: whoever is neutral that long is not so by chance."""
 
 
 def run(trials: int) -> list[Outcome]:
@@ -42,6 +44,18 @@ def run(trials: int) -> list[Outcome]:
         client.close()
 
 
+def _at_rest(relay: Relay, since: float, limit_s: float) -> float | None:
+    """Return when everything had become neutral and stayed so: a random body pauses by chance."""
+    end = time.monotonic() + limit_s
+    while (at := relay.wait_until_neutral(since, end - time.monotonic())) is not None:
+        time.sleep(_REST_S)
+        moved = [h.time for h in relay.heard if at < h.time < at + _REST_S and h.value != 0.0]
+        if not moved:
+            return at
+        since = moved[-1]
+    return None
+
+
 def _blind(
     fault: str,
     seen_s: float,
@@ -55,7 +69,7 @@ def _blind(
     back = Outcome(f"{fault}: over", f"moving again <= {BACK_S:.0f} s", BACK_S, "s")
     for _ in range(trials):
         began = client.tell(command)
-        at = relay.wait_until_neutral(began, seen_s + 2.0)
+        at = _at_rest(relay, began, seen_s + 2.0)
         seen.values.append(None if at is None else at - began)
         if ending:
             time.sleep(max(0.0, began + _LASTS_S - time.monotonic()))
