@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import sys
 import time
@@ -17,6 +19,7 @@ from torch import nn
 
 from agent import assembly
 from agent.clock import Clock, LockstepClock, RealClock
+from agent.ctl import PID_FILE
 from agent.dwelling import build_world
 from agent.errors import RunFailure, StoppedEarly
 from agent.loop import WEIGHT_BYTES_PER_TICK, Loop
@@ -85,6 +88,8 @@ class Life:
         """Build everything up to the first tick; what is begun is undone if that fails."""
         settings = self.settings
         device = assembly.choose_device(settings.device, print)
+        if settings.trainer.aim and importlib.util.find_spec("aim") is None:
+            print("Aim is not installed here: figures go to metrics.jsonl alone.", flush=True)
         # One thread: a barrier among more loses the deadline while the trainer computes.
         torch.set_num_threads(1)
         torch.manual_seed(settings.seed)
@@ -195,6 +200,7 @@ class Life:
     def _run(self, loop: Loop, status: StatusSource) -> int:
         """Live, then end everything in order: inputs, trainer, recorder, summary."""
         self._keep_folder()
+        (self.folder / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
         print(f"Run folder: {self.folder}", flush=True)
         code, failure = 0, None
         try:
@@ -246,6 +252,7 @@ class Life:
             "exit_code": 1 if failure else code,
         }
         write_summary(self.folder / "summary.json", summary)
+        (self.folder / PID_FILE).unlink(missing_ok=True)
         print_summary(summary)
         return code
 

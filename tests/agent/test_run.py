@@ -132,6 +132,21 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     assert not left
 
 
+def test_it_can_be_stopped_from_another_terminal(tmp_path: Path) -> None:
+    def ctl() -> subprocess.CompletedProcess[str]:
+        stop = [sys.executable, "-m", "agent.ctl", "stop", "--run", str(tmp_path)]
+        return subprocess.run(stop, cwd=ROOT, capture_output=True, text=True, timeout=90)
+
+    process = start(tmp_path)
+    result = ctl()
+    assert result.returncode == 0 and str(run_folder(tmp_path)) in result.stdout
+    process.communicate()
+    assert process.returncode == 0
+    assert summary(tmp_path)["ended"] == "SIGTERM"
+    again = ctl()
+    assert again.returncode == 1 and "no agent runs" in again.stderr
+
+
 def trainer_of(process: subprocess.Popen[str]) -> psutil.Process:
     (trainer,) = [p for p in psutil.Process(process.pid).children() if p.nice() == 19]
     return trainer
