@@ -38,11 +38,6 @@ class Recorder:
         """Whether it runs."""
         return self._process.is_alive()
 
-    @property
-    def pid(self) -> int | None:
-        """Its process number."""
-        return self._process.pid
-
     def join(self) -> None:
         """Wait until all is written; the board must have said stop."""
         self._process.join(STOP_TIMEOUT_S)

@@ -114,11 +114,6 @@ class TrainerProcess:
         return self._process.is_alive()
 
     @property
-    def pid(self) -> int | None:
-        """Its process number."""
-        return self._process.pid
-
-    @property
     def _log_file(self) -> Path | None:
         return self._job.run_folder / LOG_FILE if self._job else None
 
