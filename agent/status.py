@@ -62,6 +62,9 @@ class StatusSource:
             found[role] = {
                 "windows": int(told["windows"]),
                 "updates": int(told["updates"]),
+                "idle_updates": int(told["idle_updates"]),
+                "skipped": int(told["skipped"]),
+                "rollbacks": int(told["rollbacks"]),
                 "seconds": round(told["seconds"], 3),
                 "loss": None if math.isnan(told["loss"]) else told["loss"],
                 "version_in_use": acting.get(role),

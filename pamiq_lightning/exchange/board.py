@@ -12,8 +12,18 @@ import numpy as np
 
 from pamiq_lightning.exchange.shared_file import Layout, SharedFile, layout
 
-LEARNER_FIGURES = ("windows", "updates", "seconds", "loss", "version")
-"""What the trainer tells of each learner: windows trained, updates done, seconds spent, last loss,
+LEARNER_FIGURES = (
+    "windows",
+    "updates",
+    "idle_updates",
+    "skipped",
+    "rollbacks",
+    "seconds",
+    "loss",
+    "version",
+)
+"""What the trainer tells of each learner: windows trained, updates in all, those of them made while
+no window was unread, updates left out, returns to the last good state, seconds spent, last loss,
 published version."""
 
 
@@ -30,6 +40,11 @@ class BoardSpec:
         return layout(
             [
                 ("stop", (1,), np.int64),
+                ("pause", (1,), np.int64),
+                ("paused", (1,), np.int64),
+                ("save_asked", (1,), np.int64),
+                ("save_done", (1,), np.int64),
+                ("save_failed", (1,), np.int64),
                 ("ready", (1,), np.int64),
                 ("windows_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
@@ -57,6 +72,44 @@ class Board:
     def ask_to_stop(self) -> None:
         """Agent: ask the trainer (and the recorder) to end."""
         self._file["stop"][0] = 1
+
+    @property
+    def pause(self) -> bool:
+        """Whether the agent asked the trainer to stand still."""
+        return bool(self._word("pause"))
+
+    def ask_to_pause(self, pause: bool) -> None:
+        """Agent: ask the trainer to stand still, or to go on."""
+        self._file["pause"][0] = pause
+
+    @property
+    def paused(self) -> bool:
+        """Whether the trainer stands still."""
+        return bool(self._word("paused"))
+
+    def set_paused(self, paused: bool) -> None:
+        """Trainer: tell whether it stands still."""
+        self._file["paused"][0] = paused
+
+    @property
+    def save_asked(self) -> int:
+        """Number of the newest save that was asked for."""
+        return self._word("save_asked")
+
+    def ask_to_save(self) -> int:
+        """Agent: ask for a save; return its number, to be compared with what `saved` says."""
+        self._file["save_asked"][0] = self.save_asked + 1
+        return self.save_asked
+
+    def saved(self, number: int) -> bool | None:
+        """Return whether a save that was asked for is on disk; None while it is not settled."""
+        if self._word("save_done") >= number:
+            return True
+        return False if self._word("save_failed") >= number else None
+
+    def set_saved(self, number: int, done: bool) -> None:
+        """Trainer: tell how the save of this number, and those asked for before it, ended."""
+        self._file["save_done" if done else "save_failed"][0] = number
 
     @property
     def ready(self) -> bool:

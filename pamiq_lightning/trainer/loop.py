@@ -92,6 +92,9 @@ class Trainee:
         return {
             "windows": self.windows,
             "updates": self.driver.batches,
+            "idle_updates": 0,
+            "skipped": self.driver.skipped,
+            "rollbacks": self.driver.rollbacks,
             "seconds": self.seconds,
             "loss": self.loss,
             "version": self.learner.latest_version,

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from agent.report import LoopFigures
 from agent.status import StatusSource, block, plain_line, write_summary
-from pamiq_lightning.exchange.board import Board, BoardSpec
+from pamiq_lightning.exchange.board import LEARNER_FIGURES, Board, BoardSpec
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> StatusSource:
     board = Board(BoardSpec(tmp_path / "board", ("encoder", "decoder")), create=True)
-    figures = {"windows": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
+    figures = dict.fromkeys(LEARNER_FIGURES, 0.0)
+    figures |= {"windows": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
     board.set_learner("encoder", figures)
     board.set_learner("decoder", {**figures, "loss": float("nan")})
     board.set_progress(3, 1)
@@ -42,6 +43,9 @@ def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
     assert summary["learners"]["encoder"] == {
         "windows": 3,
         "updates": 24,
+        "idle_updates": 0,
+        "skipped": 0,
+        "rollbacks": 0,
         "seconds": 4.5,
         "loss": 0.125,
         "version_in_use": 4,
