@@ -7,7 +7,6 @@ dropped and counted.
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
 import os
 import time
 from dataclasses import asdict
@@ -18,7 +17,7 @@ import numpy as np
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import Window, WindowsReader, WindowsSpec
 from pamiq_lightning.offline.files import DESCRIPTION, FORMAT_VERSION, window_file
-from pamiq_lightning.trainer.process import ignore_stop_signals
+from pamiq_lightning.processes import Starting, context, ignore_stop_signals, parent_lives
 
 LOOK_S = 0.5
 STOP_TIMEOUT_S = 20.0
@@ -28,10 +27,10 @@ class Recorder:
     """The agent's handle on the recorder process."""
 
     def __init__(self, windows: WindowsSpec, board: BoardSpec, folder: Path) -> None:
-        self._process = mp.get_context("spawn").Process(
+        self._process = context().Process(
             target=_record, args=(windows, board, folder), name="recorder"
         )
-        self._process.start()
+        Starting(self._process).wait()
 
     @property
     def alive(self) -> bool:
@@ -58,10 +57,10 @@ def _record(windows: WindowsSpec, board_spec: BoardSpec, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     description = {"format": FORMAT_VERSION, "rows": windows.rows, **asdict(windows.shape)}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
-    reader, board, parent = WindowsReader(windows), Board(board_spec), mp.parent_process()
+    reader, board = WindowsReader(windows), Board(board_spec)
     while True:
         # Asked before reading: what was filled before the word to stop is still written.
-        stopping = board.stop or (parent is not None and not parent.is_alive())
+        stopping = board.stop or not parent_lives()
         while (window := reader.read()) is not None:
             _write_or_warn(window, folder)
         if stopping:

@@ -15,7 +15,7 @@ from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.learners.base import Learner
 
 if TYPE_CHECKING:
-    from pamiq_lightning.trainer.loop import Trainee
+    from pamiq_lightning.trainer.trainee import Trainee
 
 
 class CheckpointError(Exception):
@@ -81,6 +81,18 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in a folder outlast a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def checkpoint_file(run_folder: Path, role: str) -> Path:
@@ -103,15 +115,18 @@ class Keeper:
         self._next = 1
 
     def __call__(self, window: Window) -> None:
-        """Save if it is time; a disk that refuses is told, and tried again at the next window."""
-        if window.number + 1 < self._next:
-            return
+        """Save if it is time; a disk that refuses is tried again at the next window."""
+        if window.number + 1 >= self._next and self.try_to_save():
+            self._next = window.number + 1 + self._every
+
+    def try_to_save(self) -> bool:
+        """Save every learner; say so in the log and return False where the disk refuses."""
         try:
             self.save()
         except OSError as error:
             print(f"not saved: {error}", flush=True)
-            return
-        self._next = window.number + 1 + self._every
+            return False
+        return True
 
     def save(self) -> None:
         """Save every learner and its optimizer.

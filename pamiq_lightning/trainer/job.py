@@ -22,6 +22,7 @@ class TrainerJob:
         lockstep: the agent waits for every round, so rounds must not depend on time.
         settings: the run's resolved settings, to be logged.
         resume: another trainer had this job before and died: go on where it was.
+        agent_core: the core that the agent has to itself.
     """
 
     trainer: TrainerSettings
@@ -35,3 +36,4 @@ class TrainerJob:
     lockstep: bool
     settings: dict[str, Any]
     resume: bool = False
+    agent_core: int | None = None

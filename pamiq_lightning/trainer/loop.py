@@ -1,4 +1,4 @@
-"""The training loop: takes new windows, trains every learner on them, publishes what acts.
+"""The training loop: hands new windows to the learners, gives each its turn, obeys the agent.
 
 It knows nothing of models: what a learner remembers and how it learns is the learner's own.
 """
@@ -8,108 +8,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-from tensordict import TensorDict
-
 from pamiq_lightning.exchange.board import Board
-from pamiq_lightning.exchange.weights import WeightsWriter
 from pamiq_lightning.exchange.windows import Window, WindowsReader
-from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay import make_replay, training_round
-from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.logs import RunLog
-from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.trainee import Trainee
 
 Observer = Callable[[Window], None]
 
 
-class Trainee:
-    """One learner with its driver, its memory, its way out, and a count of what it has done.
-
-    Args:
-        role: its key in settings, logs and board.
-        learner: the module.
-        driver: what trains it.
-        writer: where its acting module is published, or None if nothing of it acts.
-        settings: freeze and time budget.
-    """
-
-    def __init__(
-        self,
-        role: str,
-        learner: Learner,
-        driver: Driver,
-        writer: WeightsWriter | None,
-        settings: LearnerSettings,
-    ) -> None:
-        self.role, self.learner, self.driver, self.writer = role, learner, driver, writer
-        self.settings = settings
-        self.replay = make_replay(learner.memory)
-        self.windows = 0
-        self.seconds = 0.0
-        self.loss = float("nan")
-
-    def go_on_from(self, figures: Mapping[str, float]) -> None:
-        """Count on from what a trainer before this one had done."""
-        self.windows, self.seconds = int(figures["windows"]), figures["seconds"]
-        self.driver.batches, self.loss = int(figures["updates"]), figures["loss"]
-
-    def train(self, windows: Sequence[Window], log: RunLog, stop: Callable[[], bool]) -> None:
-        """Make one round on new windows, then publish."""
-        if self.settings.freeze:
-            return
-        started = time.monotonic()
-        self._round(windows, log, lambda: stop() or self._over_budget(started))
-        self.windows += len(windows)
-        self.publish()
-        self.seconds += time.monotonic() - started
-
-    def _round(self, windows: Sequence[Window], log: RunLog, stop: Callable[[], bool]) -> None:
-        steps = [as_tensors(window) for window in windows]
-        for batch in training_round(self.learner, self.replay, steps):
-            self.loss = self.driver.update(batch)
-            log.metrics(self.role, self.driver.batches, self.driver.metrics.take())
-            if stop():
-                break
-        # A round without a batch has still told something of its windows.
-        log.metrics(self.role, self.driver.batches, self.driver.metrics.take())
-
-    def _over_budget(self, started: float) -> bool:
-        budget = self.settings.budget_s
-        return budget is not None and time.monotonic() - started > budget
-
-    def publish(self) -> None:
-        """Let the agent have the present weights, unless some are not finite; then go back."""
-        if not all(bool(torch.isfinite(t).all()) for t in self.learner.state_dict().values()):
-            self.driver.roll_back()
-            return
-        self.driver.remember_good_state()
-        if self.writer:
-            self.learner.latest_version = self.writer.publish()
-
-    def figures(self) -> dict[str, float]:
-        """Return what the board shows of it."""
-        return {
-            "windows": self.windows,
-            "updates": self.driver.batches,
-            "idle_updates": 0,
-            "skipped": self.driver.skipped,
-            "rollbacks": self.driver.rollbacks,
-            "seconds": self.seconds,
-            "loss": self.loss,
-            "version": self.learner.latest_version,
-        }
-
-
 class TrainerLoop:
-    """Trains all learners on every new window.
+    """Trains all learners on every new window, and from memory while there is none.
 
     Args:
-        trainees: in the order they are trained in.
+        trainees: in the order they are trained in, where turns do not depend on time.
         reader: where the windows come from.
-        board: where the agent looks for progress and asks to stop.
+        board: where the agent looks for progress and asks for something.
         log: where figures go.
-        observers: called with the newest window after each round.
+        wait: returns when something may be to do, or after a while (at once if given False); False
+            if the agent is gone.
+        save: saves every learner; returns whether it could.
+        observers: called with the newest window whenever all learners are done with one more.
+        fair: whoever has had the least time comes first; else the order of the trainees holds.
+        idle_ratio: updates from memory for each one on new windows, at most; 0 for none.
     """
 
     def __init__(
@@ -118,58 +38,92 @@ class TrainerLoop:
         reader: WindowsReader,
         board: Board,
         log: RunLog,
+        wait: Callable[[bool], bool],
+        save: Callable[[], bool],
         observers: Sequence[Observer] = (),
+        fair: bool = True,
+        idle_ratio: float = 0.0,
     ) -> None:
         self.trainees, self.reader, self.board, self.log = trainees, reader, board, log
-        self.observers = observers
+        self._wait, self._save, self._observers = wait, save, observers
+        self._fair, self._idle_ratio = fair, idle_ratio
+        self._newest: Window | None = None
+        self._abandoned = False
 
-    def run(self, wait: Callable[[], bool], on_round: Callable[[], object]) -> None:
+    def run(self, on_round: Callable[[], object]) -> None:
         """Train until the board says stop, or nobody is left to train for.
 
         Args:
-            wait: returns when a window may have come, or after a while; False if the agent is gone.
-            on_round: called after each round.
+            on_round: called whenever all learners are done with one more window.
         """
         for trainee in self.trainees:
             self.board.set_learner(trainee.role, trainee.figures())
-        while not self.board.stop:
-            self.board.give_sign_of_life(time.monotonic())
-            if self.round():
-                on_round()
-            elif not wait():
-                return
+        while not self._attend():
+            rounds = self.board.rounds
+            if self.turn():
+                if self.board.rounds > rounds:
+                    on_round()
+            else:
+                self._abandoned = not self._wait(not self.rehearse())
 
-    def round(self) -> bool:
-        """Train every learner on all unread windows; return whether there were any."""
-        windows = self._unread()
-        if not windows:
+    def turn(self) -> bool:
+        """Train the learner whose turn it is on all its windows; return False if none has any."""
+        windows = self._take_unread()
+        waiting = [trainee for trainee in self.trainees if trainee.pending]
+        if waiting:
+            chosen = min(waiting, key=lambda t: t.seconds) if self._fair else waiting[0]
+            chosen.train(self.log, self._attend)
+            self.board.set_learner(chosen.role, chosen.figures())
+        elif not windows:
             return False
-        for window in windows:
-            self.log.metrics("agent", window.number, window_metrics(window))
-        for trainee in self.trainees:
-            trainee.train(windows, self.log, self._is_over)
-            self.board.set_learner(trainee.role, trainee.figures())
-        for observe in self.observers:
-            observe(windows[-1])
-        self.board.set_progress(self.reader.cursor, self.reader.dropped)
+        self._tell_progress()
         return True
 
-    def _is_over(self) -> bool:
-        """Asked after every update: says that the trainer lives, returns whether to stop."""
-        self.board.give_sign_of_life(time.monotonic())
-        return self.board.stop
+    def rehearse(self) -> bool:
+        """Make one update from memory where one is allowed; return whether one was made."""
+        for trainee in sorted(self.trainees, key=lambda t: t.idle_seconds):
+            if trainee.rehearse(self.log, self._idle_ratio):
+                self.board.set_learner(trainee.role, trainee.figures())
+                return True
+        return False
 
-    def _unread(self) -> list[Window]:
-        windows = []
+    def _take_unread(self) -> int:
+        """Let every learner have the windows that are new; return how many there were."""
+        count = 0
         while (window := self.reader.read()) is not None:
-            windows.append(window)
-        return windows
+            self.log.metrics("agent", window.number, window_metrics(window))
+            for trainee in self.trainees:
+                trainee.take(window)
+            self._newest, count = window, count + 1
+        return count
 
+    def _tell_progress(self) -> None:
+        """Say which windows all learners are done with, and let the observers have the newest."""
+        done = self.reader.cursor - max(len(trainee.pending) for trainee in self.trainees)
+        dropped = self.reader.dropped + max(trainee.dropped for trainee in self.trainees)
+        before = self.board.rounds
+        if done > before and self._newest is not None:
+            for observe in self._observers:
+                observe(self._newest)
+        # Last: under lockstep the agent goes on from here.
+        self.board.set_progress(done, dropped)
 
-def as_tensors(window: Window) -> TensorDict:
-    """Return a window's steps as a TensorDict [N] over the same memory."""
-    rows = {key: torch.from_numpy(array) for key, array in window.steps.items()}
-    return TensorDict(rows, [len(window.steps["index"])])
+    def _attend(self) -> bool:
+        """Say that the trainer lives and do what the agent asks; return whether to end.
+
+        Called between any two updates, where learners and optimizers are whole.
+        """
+        while True:
+            self.board.give_sign_of_life(time.monotonic())
+            asked = self.board.save_asked
+            if self.board.saved(asked) is None:
+                self.board.set_saved(asked, self._save())
+            if self.board.stop or self._abandoned:
+                return True
+            self.board.set_paused(self.board.pause)
+            if not self.board.paused:
+                return False
+            self._abandoned = not self._wait(True)
 
 
 def window_metrics(window: Window) -> Mapping[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 
 from pamiq_lightning.class_spec import build
+from pamiq_lightning.cores import keep_off, usable_cores
 from pamiq_lightning.exchange.board import Board
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
 from pamiq_lightning.exchange.windows import WindowsReader
@@ -23,20 +23,24 @@ from pamiq_lightning.trainer.checkpoint import (
 from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.job import TrainerJob
 from pamiq_lightning.trainer.logs import AimThread, RunLog
-from pamiq_lightning.trainer.loop import Trainee, TrainerLoop
+from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.pictures import Artist
 from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.trainee import Trainee
 from pamiq_lightning.trainer.warm_up import warm_up
 
 
-def train(job: TrainerJob, wait: Callable[[], bool], on_round: Callable[[], object]) -> None:
+def train(job: TrainerJob, wait: Callable[[bool], bool], on_round: Callable[[], object]) -> None:
     """Build the learners, publish their first weights, and train until the board says stop.
 
     Args:
         job: all there is to know.
-        wait: returns when a window may have come, or after a while; False if the agent is gone.
-        on_round: called after each training round.
+        wait: returns when something may be to do, or after a while (at once if given False); False
+            if the agent is gone.
+        on_round: called whenever all learners are done with one more window.
     """
+    if job.agent_core is not None:
+        keep_off(job.agent_core)
     cores = usable_cores()
     torch.set_num_threads(job.trainer.threads or (1 if job.lockstep else max(1, cores - 1)))
     torch.manual_seed(job.seed)
@@ -49,19 +53,23 @@ def train(job: TrainerJob, wait: Callable[[], bool], on_round: Callable[[], obje
             trainee.go_on_from(board.learner(trainee.role))
     keeper = Keeper(job.run_folder, trainees, job.trainer.save_every)
     artist = Artist({t.role: t.learner for t in trainees}, log, job.trainer.pictures_every)
-    loop = TrainerLoop(trainees, reader, board, log, [artist, keeper])
+    loop = TrainerLoop(
+        trainees,
+        reader,
+        board,
+        log,
+        wait,
+        keeper.try_to_save,
+        [artist, keeper],
+        # Under lockstep nothing may depend on how long something took.
+        fair=not job.lockstep,
+        idle_ratio=job.trainer.idle_ratio if job.trainer.idle and not job.lockstep else 0.0,
+    )
     board.set_ready()
     print(f"ready at {time.strftime('%H:%M:%S')}", flush=True)
-    loop.run(wait, on_round)
+    loop.run(on_round)
     keeper.save()
     log.close()
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use, where it is bound to some."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trainee:

@@ -20,7 +20,7 @@ from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.logs import RunLog
-from pamiq_lightning.trainer.loop import as_tensors
+from pamiq_lightning.trainer.trainee import as_tensors
 
 COLUMNS = 4
 ROWS = ("seen", "kept", "expected")

@@ -5,9 +5,7 @@ Nothing heavy is imported here, so that the child loads torch while its parent s
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import os
-import signal
 import sys
 import time
 import traceback
@@ -18,6 +16,8 @@ from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pamiq_lightning.processes import Starting, context, ignore_stop_signals, parent_lives
+
 if TYPE_CHECKING:
     from pamiq_lightning.exchange.board import Board
     from pamiq_lightning.trainer.job import TrainerJob
@@ -26,7 +26,8 @@ LOOK_S = 0.5
 """Longest wait without a look at whether the other process still lives."""
 STOP_TIMEOUT_S = 20.0
 """How long a trainer may take to finish and save before it is ended."""
-FIRST_DELAY_S, LONGEST_DELAY_S, HEALTHY_LIFE_S = 1.0, 60.0, 60.0
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 60.0
+"""Waits before a trainer is replaced: the first, doubling up to the last."""
 START_LIMIT_S = 300.0
 """How long it may take to import, build and warm up."""
 LOG_FILE = "trainer.log"
@@ -40,30 +41,31 @@ class TrainerProcess:
     """
 
     def __init__(self) -> None:
-        # Spawn: a fork after torch has used its threads hangs in the child.
-        self._context = mp.get_context("spawn")
+        self._context = context()
         self._filled = self._context.Semaphore(0)
         self._trained = self._context.Semaphore(0)
         self._job: TrainerJob | None = None
         self._stopping = False
         self._delay = FIRST_DELAY_S
         self._start_at: float | None = None
+        self._rounds_at_start = 0
         self.restarts = 0
         self._start()
 
     def _start(self) -> None:
-        here, there = self._context.Pipe()
-        self._job_pipe = here
+        # Kept open here until the next start: the process may not have been begun yet.
+        self._job_pipe, self._child_pipe = self._context.Pipe()
         self._process = self._context.Process(
-            target=_child, args=(there, self._filled, self._trained), name="trainer"
+            target=_child, args=(self._child_pipe, self._filled, self._trained), name="trainer"
         )
-        self._process.start()
+        self._starting = Starting(self._process)
         self._started = time.monotonic()
-        there.close()
 
     def begin(self, job: TrainerJob) -> None:
         """Give it its job."""
         self._job = job
+        self._starting.wait()
+        self._child_pipe.close()
         # If it has died meanwhile, whoever watches it will see.
         with suppress(BrokenPipeError):
             self._job_pipe.send(job)
@@ -72,7 +74,7 @@ class TrainerProcess:
         """Replace a trainer that died or hangs; call it a few times a second.
 
         It waits twice as long before each further try, and begins anew with short waits once a
-        trainer has lived for a while.
+        trainer has trained on a window.
 
         Returns:
             What happened, in one line, or None.
@@ -86,16 +88,18 @@ class TrainerProcess:
         patience = self._job.trainer.hang_s if board.ready else START_LIMIT_S
         if self.alive and now - max(board.sign_of_life, self._started) > patience:
             self.kill()
-            return self._plan_restart(now, f"hangs ({patience:.0f} s without a sign of life)")
+            why = f"hangs ({patience:.0f} s without a sign of life)"
+            return self._plan_restart(board, now, why)
         if not self.alive:
-            return self._plan_restart(now, f"ended (exit code {self._process.exitcode})")
+            return self._plan_restart(board, now, f"ended (exit code {self._process.exitcode})")
         return None
 
-    def _plan_restart(self, now: float, what: str) -> str:
-        if now - self._started > HEALTHY_LIFE_S:
+    def _plan_restart(self, board: Board, now: float, what: str) -> str:
+        if board.rounds > self._rounds_at_start:
             self._delay = FIRST_DELAY_S
+        self._rounds_at_start = board.rounds
         self._start_at = now + self._delay
-        told = f"the trainer {what}; a new one starts in {self._delay:.0f} s; see {self._log_file}"
+        told = f"the trainer {what}; a new one starts in {self._delay:.3g} s; see {self._log_file}"
         self._delay = min(2 * self._delay, LONGEST_DELAY_S)
         return told
 
@@ -104,6 +108,7 @@ class TrainerProcess:
         self._start_at = None
         self.restarts += 1
         board.set_ready(False)
+        board.set_paused(False)
         board.give_sign_of_life(now)
         self._start()
         self.begin(replace(self._job, resume=True))
@@ -122,7 +127,7 @@ class TrainerProcess:
         return f"the trainer ended (exit code {self._process.exitcode}); see {self._log_file}"
 
     def wake(self) -> None:
-        """Tell it that a window is full; never waits."""
+        """Tell it that a window is full, or that the board asks for something; never waits."""
         self._filled.release()
 
     def wait_for_round(self) -> None:
@@ -132,6 +137,7 @@ class TrainerProcess:
     def join(self) -> bool:
         """Wait for its end, and end it if it takes too long; return whether it ended well."""
         self._stopping = True
+        self._starting.wait()
         self._job_pipe.close()
         self._process.join(STOP_TIMEOUT_S)
         self.kill()
@@ -139,6 +145,7 @@ class TrainerProcess:
 
     def kill(self) -> None:
         """End it at once, if it still runs."""
+        self._starting.wait()
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -158,18 +165,11 @@ def _child(job_pipe: Connection, filled: Semaphore, trained: Semaphore) -> None:
     if hasattr(os, "nice"):
         os.nice(job.trainer.nice)
     try:
-        train(job, wait=lambda: _wait(filled), on_round=trained.release)
+        train(job, wait=lambda block: _wait(filled, block), on_round=trained.release)
     except Exception:
         # The agent tells it in one line and names the log, which has the whole story.
         traceback.print_exc()
         sys.exit(1)
-
-
-def ignore_stop_signals() -> None:
-    """Leave it to the agent: Ctrl-C and a closed terminal reach the whole group of processes."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _redirect_output(path: Path) -> None:
@@ -179,11 +179,13 @@ def _redirect_output(path: Path) -> None:
     os.dup2(descriptor, 2)
 
 
-def _wait(filled: Semaphore) -> bool:
-    """Sleep until the agent says that a window is full; return whether the agent still lives."""
-    filled.acquire(timeout=LOOK_S)
-    parent = mp.parent_process()
-    if parent is not None and not parent.is_alive():
-        print("the agent is gone: saving and ending", flush=True)
-        return False
-    return True
+def _wait(filled: Semaphore, block: bool) -> bool:
+    """Sleep until the agent says that something is to do; return whether the agent still lives.
+
+    Without `block`, only look.
+    """
+    filled.acquire(block, LOOK_S if block else None)
+    if parent_lives():
+        return True
+    print("the agent is gone: saving and ending", flush=True)
+    return False

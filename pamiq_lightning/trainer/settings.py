@@ -18,6 +18,8 @@ class TrainerSettings:
         precision: number format of the updates; weights and their averages stay float32.
         pictures_every: windows between two pictures of what the agent sees and expects.
         save_every: windows between two saves of all learners.
+        idle: go on learning from memory while no new window waits; never under lockstep.
+        idle_ratio: updates from memory for each one made on new windows, at most.
         hang_s: seconds without a sign of life after which the trainer is started anew.
         aim: log to Aim beside metrics.jsonl.
     """
@@ -27,6 +29,8 @@ class TrainerSettings:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     pictures_every: PositiveInt = 5
     save_every: PositiveInt = 20
+    idle: bool = True
+    idle_ratio: PositiveFloat = 3.0
     hang_s: PositiveFloat = 120.0
     aim: bool = True
 

@@ -20,8 +20,8 @@ from pamiq_lightning.exchange.weights import (
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay import make_replay, training_round
 from pamiq_lightning.trainer.driver import Driver
-from pamiq_lightning.trainer.loop import Trainee
 from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.trainee import Trainee
 from tests.samples import DYNAMICS, LEARNERS, window
 
 BAD = [float("nan"), float("inf"), -float("inf")]

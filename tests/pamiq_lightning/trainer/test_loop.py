@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,10 @@ from pamiq_lightning.exchange.windows import WindowsReader, WindowsWriter
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.logs import RunLog
-from pamiq_lightning.trainer.loop import Trainee, TrainerLoop
+from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.pictures import Artist
 from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.trainee import Trainee
 from pamiq_lightning.trainer.warm_up import warm_up
 from tests.pamiq_lightning.exchange.test_windows import fill, ring
 from tests.samples import LEARNERS, SHAPE
@@ -24,8 +26,14 @@ from tests.samples import LEARNERS, SHAPE
 class House:
     """All of a trainer but its process."""
 
-    def __init__(self, folder: Path, **settings: LearnerSettings) -> None:
+    def __init__(
+        self, folder: Path, fair: bool = False, idle: float = 0.0, **settings: LearnerSettings
+    ) -> None:
         self.folder = folder
+        self.waits: list[bool] = []
+        self.saves = 0
+        self.can_save = True
+        self.on_wait: Callable[[int], bool] = lambda _: False
         self.windows = WindowsWriter(ring(folder, rows=16, slots=8))
         self.board = Board(BoardSpec(folder / "board", tuple(LEARNERS)), create=True)
         self.log = RunLog(folder, None)
@@ -38,8 +46,26 @@ class House:
             WindowsReader(self.windows.spec),
             self.board,
             self.log,
+            self._wait,
+            self._save,
             [Artist(learners, self.log, every=2)],
+            fair,
+            idle,
         )
+
+    def _wait(self, block: bool) -> bool:
+        self.waits.append(block)
+        return self.on_wait(len(self.waits))
+
+    def _save(self) -> bool:
+        self.saves += 1
+        return self.can_save
+
+    def live(self, number: int) -> None:
+        """Fill a window and let every learner have its turn."""
+        fill(self.windows, number)
+        while self.loop.turn():
+            pass
 
     def trainee(self, role: str, settings: LearnerSettings) -> Trainee:
         learner = build(Learner, LEARNERS[role])
@@ -59,7 +85,7 @@ class House:
 def build_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     houses: list[House] = []
 
-    def build_one(**settings: LearnerSettings) -> House:
+    def build_one(**settings: Any) -> House:
         houses.append(House(tmp_path, **settings))
         return houses[-1]
 
@@ -68,12 +94,11 @@ def build_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
         house.log.close()
 
 
-def test_a_round_trains_and_publishes_every_learner(build_house: Callable[..., House]) -> None:
+def test_every_learner_is_trained_and_published(build_house: Callable[..., House]) -> None:
     house = build_house()
-    assert not house.loop.round()
+    assert not house.loop.turn()
     for number in range(3):
-        fill(house.windows, number)
-        assert house.loop.round()
+        house.live(number)
     for role, trainee in house.trainees.items():
         figures = house.board.learner(role)
         assert figures["windows"] == 3, role
@@ -86,48 +111,172 @@ def test_a_round_trains_and_publishes_every_learner(build_house: Callable[..., H
 
 def test_unread_windows_are_taken_together_and_counted(build_house: Callable[..., House]) -> None:
     house = build_house()
-    for number in range(3):
+    for number in range(2):
         fill(house.windows, number)
-    house.loop.round()
+    house.live(2)
     assert house.board.learner("policy")["windows"] == 3
     assert house.board.learner("policy")["version"] == 1
     assert [record["step"] for record in house.metrics("agent")] == [0, 1, 2]
 
 
+def test_a_window_is_done_when_the_last_learner_had_it(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    fill(house.windows, 0)
+    for turn in range(len(LEARNERS)):
+        assert house.board.rounds == 0, turn
+        house.loop.turn()
+    assert house.board.rounds == 1
+
+
+def test_turns_are_fair_by_time(build_house: Callable[..., House]) -> None:
+    house = build_house(fair=True)
+    for place, trainee in enumerate(house.trainees.values()):
+        trainee.seconds = -1e6 * place
+    fill(house.windows, 0)
+    trained = []
+    while house.loop.turn():
+        trained.append(next(r for r, t in house.trainees.items() if t.windows and r not in trained))
+    assert trained == list(reversed(LEARNERS))
+
+
+def test_a_learner_that_had_its_turn_does_not_wait_for_the_others(
+    build_house: Callable[..., House],
+) -> None:
+    house = build_house(fair=True)
+    house.trainees["encoder"].seconds = 1e6
+    for number in range(3):
+        fill(house.windows, number)
+        for _ in range(3):
+            house.loop.turn()
+    assert [house.trainees[role].windows for role in LEARNERS] == [0, 3, 3, 3]
+    assert house.board.rounds == 0
+    house.loop.turn()
+    assert house.trainees["encoder"].windows == 3
+    assert house.board.rounds == 3
+
+
+def test_a_learner_that_is_too_slow_loses_the_oldest_windows(
+    build_house: Callable[..., House],
+) -> None:
+    house = build_house(fair=True)
+    house.trainees["encoder"].seconds = 1e6
+    for number in range(10):
+        fill(house.windows, number)
+        for _ in range(3):
+            house.loop.turn()
+    assert [w.number for w in house.trainees["encoder"].pending] == list(range(2, 10))
+    assert house.board.windows_dropped == 2
+
+
 def test_an_agent_that_is_gone_ends_the_loop(build_house: Callable[..., House]) -> None:
-    build_house().loop.run(wait=lambda: False, on_round=pytest.fail)
+    house = build_house()
+    house.loop.run(on_round=pytest.fail)
+    assert house.waits == [True]
 
 
 def test_a_frozen_learner_is_neither_trained_nor_published_again(
     build_house: Callable[..., House],
 ) -> None:
-    house = build_house(encoder=LearnerSettings(freeze=True))
-    fill(house.windows, 0)
-    house.loop.round()
+    house = build_house(encoder=LearnerSettings(freeze=True), idle=1.0)
+    house.live(0)
+    while house.loop.rehearse():
+        pass
     assert house.board.learner("encoder")["updates"] == 0
     assert house.board.learner("encoder")["version"] == 0
     assert house.board.learner("policy")["updates"] > 0
+    assert house.board.rounds == 1
 
 
 def test_a_budget_ends_a_round_early(build_house: Callable[..., House]) -> None:
     house = build_house(encoder=LearnerSettings(budget_s=1e-9))
-    fill(house.windows, 0)
-    house.loop.round()
+    house.live(0)
     assert house.board.learner("encoder")["updates"] == 1
 
 
 def test_the_board_ends_the_loop(build_house: Callable[..., House]) -> None:
     house = build_house()
-    waits: list[int] = []
 
-    def wait() -> bool:
-        waits.append(1)
-        if len(waits) == 2:
+    def wait(count: int) -> bool:
+        if count == 2:
             house.board.ask_to_stop()
         return True
 
-    house.loop.run(wait, on_round=pytest.fail)
-    assert len(waits) == 2
+    house.on_wait = wait
+    house.loop.run(on_round=pytest.fail)
+    assert house.waits == [True, True]
+
+
+def test_memory_is_rehearsed_up_to_the_ratio_and_counted_apart(
+    build_house: Callable[..., House],
+) -> None:
+    house = build_house(idle=2.0)
+    assert not house.loop.rehearse()
+    house.live(0)
+    lived = {role: trainee.driver.batches for role, trainee in house.trainees.items()}
+    while house.loop.rehearse():
+        pass
+    for role, trainee in house.trainees.items():
+        told = house.board.learner(role)
+        # The policy learns from what it has just done, or not at all.
+        expected = 0 if role == "policy" else 2 * lived[role]
+        assert told["idle_updates"] == expected, role
+        assert told["updates"] == trainee.driver.batches == lived[role] + expected
+        assert told["version"] == (0 if role == "decoder" else 1)
+
+
+def test_a_new_window_comes_before_the_next_rehearsal(build_house: Callable[..., House]) -> None:
+    house = build_house(idle=1e9)
+    house.live(0)
+
+    def wait(count: int) -> bool:
+        if count == 3:
+            fill(house.windows, 1)
+        return house.board.rounds < 2
+
+    house.on_wait = wait
+    ended: list[int] = []
+    house.loop.run(on_round=lambda: ended.append(len(house.waits)))
+    assert ended == [3]
+    assert not any(house.waits)
+
+
+def test_a_pause_stands_still_between_two_updates(build_house: Callable[..., House]) -> None:
+    house = build_house(idle=1e9)
+    house.live(0)
+    house.board.ask_to_pause(True)
+    before = {role: t.driver.batches for role, t in house.trainees.items()}
+
+    def wait(count: int) -> bool:
+        assert house.board.paused
+        assert {role: t.driver.batches for role, t in house.trainees.items()} == before
+        if count == 5:
+            house.board.ask_to_pause(False)
+            house.board.ask_to_stop()
+        return True
+
+    house.on_wait = wait
+    house.loop.run(on_round=pytest.fail)
+    assert house.waits == 5 * [True]
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_a_save_is_made_when_asked_for_even_while_paused(
+    build_house: Callable[..., House], possible: bool
+) -> None:
+    house = build_house()
+    house.can_save = possible
+    house.board.ask_to_pause(True)
+    numbers = [house.board.ask_to_save()]
+
+    def wait(count: int) -> bool:
+        if count == 2:
+            numbers.append(house.board.ask_to_save())
+        return count < 4
+
+    house.on_wait = wait
+    house.loop.run(on_round=pytest.fail)
+    assert house.saves == 2
+    assert [house.board.saved(number) for number in numbers] == [possible, possible]
 
 
 @pytest.mark.parametrize("role", list(LEARNERS))

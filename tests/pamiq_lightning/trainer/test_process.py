@@ -29,6 +29,12 @@ class FakeProcess:
     def join(self, timeout: float | None = None) -> None: ...
 
 
+class Started:
+    """A start that is over."""
+
+    def wait(self) -> None: ...
+
+
 class FakeTrainer(TrainerProcess):
     """Starts nothing."""
 
@@ -38,6 +44,7 @@ class FakeTrainer(TrainerProcess):
 
     def _start(self) -> None:
         self._process = FakeProcess()  # type: ignore[assignment]
+        self._starting = Started()  # type: ignore[assignment]
         self._started = self.now
 
     def begin(self, job: object) -> None:
@@ -70,30 +77,32 @@ def trainer(monkeypatch: pytest.MonkeyPatch, board: Board) -> FakeTrainer:
 
 def test_a_dead_one_is_replaced_after_waits_that_double(trainer: FakeTrainer, board: Board) -> None:
     waits = []
-    for _ in range(8):
+    for _ in range(10):
         trainer.kill()
         told = trainer.watch(board, trainer.now)
         assert told is not None and "exit code -9" in told
         begun = trainer.now
         while not trainer.alive:
-            trainer.now += 0.5
+            trainer.now += 0.25
             trainer.watch(board, trainer.now)
         waits.append(trainer.now - begun)
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert trainer.restarts == 8
-    assert trainer.resumed == [False] + 8 * [True]
+    assert waits == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert trainer.restarts == 10
+    assert trainer.resumed == [False] + 10 * [True]
     assert not board.ready
 
 
-def test_after_a_healthy_life_the_wait_is_short_again(trainer: FakeTrainer, board: Board) -> None:
+def test_after_a_window_was_trained_on_the_wait_is_short_again(
+    trainer: FakeTrainer, board: Board
+) -> None:
     for _ in range(4):
         trainer.kill()
         trainer.watch(board, trainer.now)
         trainer.now += 60
         trainer.watch(board, trainer.now)
-    trainer.now += 61
+    board.set_progress(rounds=1, windows_dropped=0)
     trainer.kill()
-    assert "starts in 1 s" in (trainer.watch(board, trainer.now) or "")
+    assert "starts in 0.25 s" in (trainer.watch(board, trainer.now) or "")
 
 
 def test_a_hanging_one_is_ended(trainer: FakeTrainer, board: Board) -> None:
