@@ -165,6 +165,7 @@ def make_job(
         seed=settings.seed,
         lockstep=settings.clock == "lockstep",
         settings=plain_settings(settings),
+        agent_core=settings.agent_core,
     )
 
 

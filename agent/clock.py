@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 LONGEST_SLEEP_S = 0.02
 """A stop that is asked for is seen after this long at most."""
@@ -23,16 +23,23 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class RealClock:
-    """The monotonic clock; setting the wall's clock or its zone does not touch it."""
+    """The monotonic clock; setting the wall's clock or its zone does not touch it.
+
+    Attributes:
+        scale: seconds of the agent's life to a second on the wall.
+    """
+
+    scale: float = 1.0
 
     def now(self) -> float:
-        """Return monotonic seconds."""
-        return time.monotonic()
+        """Return monotonic seconds of the agent's life."""
+        return time.monotonic() * self.scale
 
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
         """Sleep in short pieces, so that a signal is acted upon at once."""
-        while (left := deadline - time.monotonic()) > 0 and not stopped():
+        while (left := (deadline - self.now()) / self.scale) > 0 and not stopped():
             time.sleep(min(left, LONGEST_SLEEP_S))
 
 
@@ -50,3 +57,8 @@ class LockstepClock:
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
         """Go on at once; the time is now the deadline's."""
         self.ticks = round(deadline / self.period)
+
+
+def make_clock(kind: Literal["real", "lockstep"], rate: float, scale: float) -> Clock:
+    """Return the clock of a life of `rate` ticks a second."""
+    return RealClock(scale) if kind == "real" else LockstepClock(1 / rate)

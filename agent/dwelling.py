@@ -64,4 +64,12 @@ def build_world(settings: Settings, size: int) -> World:
         place = build(Place, settings.place, "place")
     except SpecError as error:
         raise UsageError(str(error)) from error
-    return make_world(place, size, settings.seed, settings.clock, settings.rate, settings.osc_port)
+    return make_world(
+        place,
+        size,
+        settings.seed,
+        settings.clock,
+        settings.rate,
+        settings.osc_port,
+        scale=settings.time_scale,
+    )

@@ -18,7 +18,7 @@ import yaml
 from torch import nn
 
 from agent import assembly
-from agent.clock import Clock, LockstepClock, RealClock
+from agent.clock import make_clock
 from agent.ctl import PID_FILE
 from agent.dwelling import build_world
 from agent.errors import RunFailure, StoppedEarly
@@ -29,6 +29,7 @@ from agent.settings import Settings, plain_settings
 from agent.status import StatusDisplay, StatusSource, print_summary, write_summary
 from agent.stopping import SecondInterrupt, StopRequest
 from agent.worlds.base import World
+from pamiq_lightning.cores import stay_on
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 
@@ -92,6 +93,8 @@ class Life:
             print("Aim is not installed here: figures go to metrics.jsonl alone.", flush=True)
         # One thread: a barrier among more loses the deadline while the trainer computes.
         torch.set_num_threads(1)
+        if settings.agent_core is not None:
+            stay_on(settings.agent_core)
         torch.manual_seed(settings.seed)
         learners = assembly.build_learners(settings)
         curiosity = assembly.build_curiosity(settings)
@@ -121,7 +124,7 @@ class Life:
             )
             end.callback(self.recorder.kill)
         mind = assembly.build_mind(settings, acting, self.hallway, curiosity, device)
-        clock: Clock = LockstepClock(1 / settings.rate) if self._lockstep else RealClock()
+        clock = make_clock(settings.clock, settings.rate, settings.time_scale)
         loop = Loop(
             world,
             mind,

@@ -100,6 +100,7 @@ class LoopFigures:
     first_deadline: float | None = None
     last_end: float = 0.0
     tick_ms: Histogram = field(default_factory=Histogram)
+    lateness_ms: Histogram = field(default_factory=Histogram)
     latency_ms: Histogram = field(default_factory=Histogram)
     reward: RewardRecord = field(default_factory=RewardRecord)
 
@@ -107,8 +108,9 @@ class LoopFigures:
         """Count the start of a tick, and the slots skipped before it."""
         if self.first_deadline is None:
             self.first_deadline = deadline
-        late = now - deadline > 0.1 * self.period
-        self.missed += skipped + int(late)
+        lateness = max(0.0, now - deadline)
+        self.lateness_ms.add(1e3 * lateness)
+        self.missed += skipped + int(lateness > 0.1 * self.period)
 
     def end(self, started: float, acted: float, now: float) -> None:
         """Count the end of a tick; `acted` is when its action was sent."""

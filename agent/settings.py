@@ -17,6 +17,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from agent.errors import UsageError
 from agent.worlds.vrchat_settings import VRChatSettings
 from pamiq_lightning.class_spec import plain
+from pamiq_lightning.cores import can_pin, usable_cores
 from pamiq_lightning.names import unknown_name
 from pamiq_lightning.plain import to_plain
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
@@ -38,11 +39,15 @@ class Settings:
         clock: real, at the rate by the clock on the wall; or lockstep, as fast as all can go
             together, each window waiting for its training, so that a seed gives the same run.
         rate: actions per second (Hz).
+        time_scale: how many seconds pass in the embedded world, and for the agent in it, in one on
+            the wall; a tick then has that much less time.
         window: steps in a window, after which the learners train and new weights come.
         steps: stop after so many ticks; default: run until stopped.
         seconds: stop after so many seconds of acting; default: run until stopped.
         seed: seed of the nets, the actions and the embedded world.
         device: where the nets run; auto takes CUDA when torch has it.
+        agent_core: number of a core that the agent stays on and the trainer keeps off; default: the
+            system decides.
         policy: learned, or random for uniformly random actions (the policy then does not learn).
         curiosity: class_path and init_args of the reward.
         runs: folder that runs are written to; it is also the Aim repository.
@@ -60,11 +65,13 @@ class Settings:
     size: Size = "tiny"
     clock: Literal["real", "lockstep"] = "real"
     rate: PositiveFloat = 10.0
+    time_scale: PositiveFloat = 1.0
     window: PositiveInt = 128
     steps: PositiveInt | None = None
     seconds: PositiveFloat | None = None
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    agent_core: NonNegativeInt | None = None
     policy: Literal["learned", "random"] = "learned"
     curiosity: dict[str, Any] = field(default_factory=dict)
     runs: str = "runs"
@@ -199,6 +206,17 @@ def _check_combinations(settings: Settings) -> None:
         raise UsageError(f"osc_port={settings.osc_port}: must be below {2**16}")
     if settings.window < 2:
         raise UsageError(f"window={settings.window}: must be at least 2 steps")
+    if settings.time_scale != 1 and (settings.clock == "lockstep" or settings.world == "vrchat"):
+        raise UsageError(
+            f"time_scale={settings.time_scale}: only the embedded world in real time can be hurried"
+        )
+    if settings.agent_core is not None:
+        cores = usable_cores() if can_pin() else 0
+        if not 1 < cores > settings.agent_core:
+            raise UsageError(
+                f"agent_core={settings.agent_core}: must be below the number of cores that can be "
+                f"chosen, which is {cores} here, and leave one to the trainer"
+            )
     if settings.clock == "lockstep":
         if settings.world == "vrchat":
             raise UsageError("clock=lockstep world=vrchat: VRChat keeps its own time; use real")

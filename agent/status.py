@@ -79,6 +79,7 @@ class StatusSource:
             "rate_hz": round(figures.rate_hz(figures.last_end), 4),
             "missed_ticks": figures.missed,
             "tick_ms": figures.tick_ms.summary(),
+            "lateness_ms": figures.lateness_ms.summary(),
             "latency_ms": figures.latency_ms.summary(),
             "windows_filled": self._windows_filled(),
             "windows_dropped": self._board.windows_dropped,

@@ -18,17 +18,23 @@ class Clockwork:
         step: takes one physics step.
         show: draws and shows the world.
         steps_per_frame: n.
+        scale: seconds of the world's time to a second on the wall.
 
     Attributes:
         skipped: frames that were not shown because the machine was late.
     """
 
     def __init__(
-        self, step: Callable[[], None], show: Callable[[], None], steps_per_frame: int = 1
+        self,
+        step: Callable[[], None],
+        show: Callable[[], None],
+        steps_per_frame: int = 1,
+        scale: float = 1.0,
     ) -> None:
         self.skipped = 0
         self._step, self._show = step, show
         self._steps_per_frame = steps_per_frame
+        self._period = STEP / scale
         self._taken = 0
         self._deadline = time.monotonic()
 
@@ -36,9 +42,9 @@ class Clockwork:
         """Take a step, show it unless that would make the next one late, and wait for the next."""
         self._step()
         self._taken += 1
-        self._deadline += STEP
+        self._deadline += self._period
         behind = time.monotonic() - self._deadline
-        if behind > _LATEST_CATCH_UP * STEP:
+        if behind > _LATEST_CATCH_UP * self._period:
             self._deadline += behind
             behind = 0.0
         if self._taken % self._steps_per_frame == 0:

@@ -21,6 +21,7 @@ def make_world(
     rate: float,
     osc_port: int | None = None,
     supersample: int = 1,
+    scale: float = 1.0,
 ) -> World:
     """Make the world an agent lives in.
 
@@ -32,6 +33,7 @@ def make_world(
         rate: ticks a second; matters in lockstep only, where it must divide 30.
         osc_port: where a real-time world listens; None: any free port.
         supersample: pixels drawn for each pixel shown, along each side.
+        scale: seconds of a real-time world to a second on the wall.
 
     Raises:
         ValueError: an unknown clock, or a rate that lockstep cannot keep.
@@ -40,7 +42,7 @@ def make_world(
     if clock == "lockstep":
         return LockstepWorld(place, size, seed, rate, supersample)
     if clock == "real":
-        return RealtimeWorld(place, size, seed, osc_port, supersample)
+        return RealtimeWorld(place, size, seed, osc_port, supersample, scale)
     raise ValueError(f'clock must be "real" or "lockstep", got {clock!r}')
 
 

@@ -37,6 +37,7 @@ class RealtimeWorld:
         seed: of everything left to chance.
         osc_port: UDP port on which the world listens; None: any free one.
         supersample: pixels drawn for each pixel shown, along each side.
+        scale: seconds of the world's time to a second on the wall.
 
     Attributes:
         port: where the world listens.
@@ -55,12 +56,15 @@ class RealtimeWorld:
         seed: int,
         osc_port: int | None = None,
         supersample: int = 1,
+        scale: float = 1.0,
     ) -> None:
         self.info_names = INFO_NAMES
         height, width = (size, size) if isinstance(size, int) else size
         self._closed = False
         self._memory = FrameMemory.create(height, width, len(INFO_NAMES))
-        order = Order(place, size, seed, supersample, osc_port, self._memory.path, height, width)
+        order = Order(
+            place, size, seed, supersample, osc_port, scale, self._memory.path, height, width
+        )
         self._process = self._spawn(order)
         try:
             self._await_first_frame()

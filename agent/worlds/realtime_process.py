@@ -27,6 +27,7 @@ class Order:
     seed: int
     supersample: int
     osc_port: int | None
+    scale: float
     memory: Path
     height: int
     width: int
@@ -66,7 +67,7 @@ def live(order: Order, orphaned: threading.Event) -> None:
 
         show()
         gc.freeze()
-        clockwork = Clockwork(step, show)
+        clockwork = Clockwork(step, show, scale=order.scale)
         parent = os.getppid()
         while not orphaned.is_set() and os.getppid() == parent:
             clockwork.tick()

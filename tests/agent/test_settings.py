@@ -47,6 +47,8 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
         ("learners", 5, ["learners=5", "policy"]),
         ("seed", 10**20, ["seed=", "must be below"]),
         ("osc_port", 99999, ["osc_port=99999"]),
+        ("agent_core", 4096, ["agent_core=4096", "below the number of cores"]),
+        ("time_scale", 0, ["time_scale=0", "above 0"]),
         ("curiosity", 3, ["curiosity=3", "class_path"]),
         ("learners.policy.model", "x", ["learners.policy.model=x", "class_path"]),
         ("trainer", 3, ["trainer=3", "nice"]),
@@ -67,6 +69,13 @@ def test_lockstep_needs_a_rate_that_fits_physics_and_no_vrchat() -> None:
         parsed(("clock", "lockstep"), ("rate", 7))
     with pytest.raises(UsageError, match="VRChat keeps its own time"):
         parsed(("clock", "lockstep"), ("world", "vrchat"))
+
+
+@pytest.mark.parametrize("other", [("clock", "lockstep"), ("world", "vrchat")])
+def test_only_the_embedded_world_in_real_time_can_be_hurried(other: tuple[str, str]) -> None:
+    assert parsed(("time_scale", 2)).time_scale == 2
+    with pytest.raises(UsageError, match="time_scale=2"):
+        parsed(("time_scale", 2), other)
 
 
 def test_help_has_a_sentence_for_every_key() -> None:

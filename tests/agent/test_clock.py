@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from agent import clock
+from agent.clock import LockstepClock, RealClock, make_clock
+
+
+class Wall:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.seconds = 50.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    wall = Wall()
+    monkeypatch.setattr(clock, "time", wall)
+    return wall
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
+def test_a_scaled_second_takes_its_share_of_the_wall_clock(wall: Wall, scale: float) -> None:
+    made = make_clock("real", 10.0, scale)
+    begun = made.now()
+    made.sleep_until(begun + 2.0, lambda: False)
+    assert made.now() - begun == pytest.approx(2.0)
+    assert wall.seconds - 50.0 == pytest.approx(2.0 / scale)
+
+
+def test_a_stop_ends_the_sleep(wall: Wall) -> None:
+    RealClock().sleep_until(1e9, lambda: wall.seconds > 51.0)
+    assert wall.seconds == pytest.approx(51.0, abs=0.05)
+
+
+def test_lockstep_is_at_the_deadline_at_once() -> None:
+    made = make_clock("lockstep", 10.0, 1.0)
+    assert isinstance(made, LockstepClock)
+    made.sleep_until(12.3, lambda: False)
+    assert made.now() == pytest.approx(12.3)
