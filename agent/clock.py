@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 LONGEST_SLEEP_S = 0.02
 """A stop that is asked for is seen after this long at most."""
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 class Clock(Protocol):
@@ -27,6 +28,9 @@ class Clock(Protocol):
 class RealClock:
     """The monotonic clock; setting the wall's clock or its zone does not touch it.
 
+    It goes on while the machine is suspended, so that a suspend is seen as a gap; Linux's usual
+    monotonic clock stands still meanwhile.
+
     Attributes:
         scale: seconds of the agent's life to a second on the wall.
     """
@@ -35,7 +39,8 @@ class RealClock:
 
     def now(self) -> float:
         """Return monotonic seconds of the agent's life."""
-        return time.monotonic() * self.scale
+        now = time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+        return now * self.scale
 
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
         """Sleep in short pieces, so that a signal is acted upon at once."""

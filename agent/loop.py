@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agent.clock import Clock
+from agent.pause import Pauses
 from agent.report import LoopFigures
 from agent.worlds.base import World
 from pamiq_lightning.exchange.windows import WindowsWriter
@@ -19,6 +20,8 @@ WEIGHT_BYTES_PER_TICK = 16_000_000
 """A few ms of copying."""
 GAP_S = 0.5
 """A longer stall is a gap: by then the watchdog has let go of what the last action pressed."""
+REST_S = 0.5
+"""While it stands still, neutral is said again this often: the net may have lost it."""
 
 
 class MindLike(Protocol):
@@ -42,6 +45,7 @@ class Loop:
         on_window: called when a window was handed over.
         weight_bytes: how much of each module's new weights is copied in the slack of a tick; None,
             under lockstep, to have the newest at once.
+        pauses: the reasons to stand still.
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class Loop:
         rate: float,
         on_window: Callable[[], None],
         weight_bytes: int | None = WEIGHT_BYTES_PER_TICK,
+        pauses: Pauses | None = None,
     ) -> None:
         self.world, self.mind, self.windows, self.clock = world, mind, windows, clock
         self.period = 1 / rate
         self.figures = LoopFigures(self.period)
         self._on_window, self._weight_bytes = on_window, weight_bytes
+        self.pauses = Pauses() if pauses is None else pauses
         self._index = 0
         self._was_blind = False
 
@@ -67,25 +73,51 @@ class Loop:
         max_ticks: int | None = None,
         max_seconds: float | None = None,
     ) -> None:
-        """Live until stopped, or for so many ticks or seconds.
+        """Live until stopped, or for so many ticks or seconds, pauses excluded.
 
         A tick that overruns is followed by at most one at once; the slots that it took are skipped
         and counted as missed.
         """
+
+        def interrupted() -> bool:
+            return self.pauses.wanted or stopped()
+
         first, slot = self.clock.now() + self.period, 0
         slots = math.inf if max_seconds is None else max_seconds / self.period
         with _no_garbage_collection():
             while not stopped() and slot < slots and self.figures.ticks != max_ticks:
                 # From the slot's number: sums of periods would drift.
                 deadline = first + slot * self.period
-                self.clock.sleep_until(deadline, stopped)
-                if stopped():
-                    break
+                self.clock.sleep_until(deadline, interrupted)
+                if interrupted():
+                    first += self._stand_still(stopped)
+                    continue
                 skipped = max(0, math.floor((self.clock.now() - deadline) / self.period + 1e-9))
                 slot += skipped
                 self.tick(first + slot * self.period, skipped)
                 slot += 1
                 self._collect_young_garbage(first + slot * self.period)
+
+    def _stand_still(self, stopped: Callable[[], bool]) -> float:
+        """Keep every input neutral while a reason to pause stands; return for how long (s).
+
+        Deadlines move by as much, so that no pause makes a tick late, and the next row is a first.
+        """
+        if stopped():
+            return 0.0
+        began = said = self.clock.now()
+        self.world.rest()
+        self.pauses.confirm(True)
+        while self.pauses.wanted and not stopped():
+            self.pauses.wait()
+            if self.clock.now() - said >= REST_S:
+                said = self.clock.now()
+                self.world.rest()
+        self.pauses.confirm(False)
+        self.mind.reset()
+        stood = self.clock.now() - began
+        self.figures.stand_still(stood)
+        return stood
 
     def tick(self, deadline: float, skipped: int = 0) -> None:
         """Observe, encode, act; then all that can wait: reward, predict, write, new weights."""

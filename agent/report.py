@@ -91,7 +91,7 @@ class LoopFigures:
     """How well the loop keeps time.
 
     Lateness is a tick's start minus its deadline; a tick is missed when its lateness is above 10 %
-    of the period, or its slot was skipped.
+    of the period, or its slot was skipped. Pauses are no part of any figure but `paused_s`.
     """
 
     period: float
@@ -99,6 +99,7 @@ class LoopFigures:
     missed: int = 0
     first_deadline: float | None = None
     last_end: float = 0.0
+    paused_s: float = 0.0
     tick_ms: Histogram = field(default_factory=Histogram)
     lateness_ms: Histogram = field(default_factory=Histogram)
     latency_ms: Histogram = field(default_factory=Histogram)
@@ -119,8 +120,15 @@ class LoopFigures:
         self.tick_ms.add((now - started) * 1e3)
         self.latency_ms.add((acted - started) * 1e3)
 
+    def stand_still(self, seconds: float) -> None:
+        """Leave a pause out of the time lived."""
+        self.paused_s += seconds
+        if self.first_deadline is not None:
+            self.first_deadline += seconds
+            self.last_end += seconds
+
     def rate_hz(self, now: float) -> float:
-        """Return ticks per second since the first deadline."""
+        """Return ticks per second since the first deadline, pauses excluded."""
         if self.first_deadline is None or now <= self.first_deadline:
             return 0.0
         return self.ticks / (now - self.first_deadline)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.clock import LockstepClock
+from agent.clock import LockstepClock, RealClock
 from agent.loop import Loop
+from agent.pause import PERSON, Pauses
 from pamiq_lightning.exchange.windows import WindowsReader, WindowsSpec, WindowsWriter
 from tests.conftest import VirtualClock
 from tests.samples import SHAPE, arrays
@@ -21,6 +22,7 @@ class FakeWorld:
     def __init__(self, clock: VirtualClock) -> None:
         self.clock, self.costs, self.blind_at = clock, {}, set[int]()
         self.looks, self.actions, self.blind = 0, [], None
+        self.deeds: list[tuple[str, float]] = []
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         self.clock.advance(self.costs.get(self.looks, 0.0))
@@ -30,8 +32,10 @@ class FakeWorld:
 
     def act(self, action: np.ndarray) -> None:
         self.actions.append(action)
+        self.deeds.append(("act", self.clock.now()))
 
-    def rest(self) -> None: ...
+    def rest(self) -> None:
+        self.deeds.append(("rest", self.clock.now()))
 
     def close(self) -> None: ...
 
@@ -60,12 +64,19 @@ class FakeMind:
 class Life:
     """A loop with all around it made up."""
 
-    def __init__(self, folder: Path, clock: VirtualClock, rows: int = 8) -> None:
+    def __init__(
+        self, folder: Path, clock: VirtualClock, rows: int = 8, pauses: Pauses | None = None
+    ) -> None:
         self.clock, self.world, self.mind = clock, FakeWorld(clock), FakeMind()
+        if isinstance(pauses, Watched):
+            # One list, so that it shows what came before what.
+            pauses.deeds = self.world.deeds
         spec = WindowsSpec(folder / "windows", SHAPE, rows)
         writer = WindowsWriter(spec)
         self.reader, self.windows = WindowsReader(spec), 0
-        self.loop = Loop(self.world, self.mind, writer, clock, 10.0, self.on_window)
+        self.loop = Loop(
+            self.world, self.mind, writer, clock, 10.0, self.on_window, pauses=pauses
+        )
 
     def on_window(self) -> None:
         self.windows += 1
@@ -164,3 +175,209 @@ def test_lockstep_never_waits_and_never_misses(tmp_path: Path, clock: VirtualClo
     assert (loop.figures.ticks, loop.figures.missed) == (50, 0)
     assert lockstep.now() == pytest.approx(5.0)
     assert mind.taken == [None] * 50
+
+
+class Script(VirtualClock):
+    """A clock on which things happen: each at its time, while the loop waits or computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plan: list[tuple[float, Callable[[], None]]] = []
+
+    def at(self, time: float, deed: Callable[[], None]) -> None:
+        self.plan = sorted([*self.plan, (time, deed)], key=lambda entry: entry[0])
+
+    def advance(self, seconds: float) -> None:
+        self._go_to(self.time + seconds)
+
+    def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
+        while not stopped() and self.plan and self.plan[0][0] <= deadline:
+            self._go_to(max(self.time, self.plan[0][0]))
+        if not stopped():
+            self._go_to(max(self.time, deadline))
+
+    def _go_to(self, time: float) -> None:
+        while self.plan and self.plan[0][0] <= time:
+            moment, deed = self.plan.pop(0)
+            self.time = max(self.time, moment)
+            deed()
+        self.time = max(self.time, time)
+
+
+class Watched(Pauses):
+    """Notes when the loop said that it stands still, and when that it goes on."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script.advance)
+        self.script, self.spans = script, []
+        self.deeds: list[tuple[str, float]] = []
+
+    def confirm(self, standing: bool) -> None:
+        super().confirm(standing)
+        self.deeds.append(("paused" if standing else "resumed", self.script.now()))
+        if standing:
+            self.spans.append([self.script.now(), float("inf")])
+        else:
+            self.spans[-1][1] = self.script.now()
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def paused(tmp_path: Path, script: Script) -> Life:
+    return Life(tmp_path, script, pauses=Watched(script))
+
+
+def test_a_pause_is_neutral_first_and_the_next_row_begins_anew(
+    paused: Life, script: Script
+) -> None:
+    pauses, start = paused.loop.pauses, script.now()
+    script.at(start + 0.45, lambda: pauses.add(PERSON))
+    script.at(start + 3.2, lambda: pauses.remove(PERSON))
+    paused.loop.run(never, max_ticks=8)
+    ((began, ended),) = pauses.spans
+    assert (began, ended) == (pytest.approx(start + 0.45), pytest.approx(start + 3.2, abs=0.03))
+    # Neutral at once, and again and again while it lasts: the net may have lost it.
+    rests = [time for deed, time in paused.world.deeds if deed == "rest"]
+    assert rests[0] == began and len(rests) == 6
+    assert max(np.diff(rests)) < 0.53
+    steps = paused.steps()
+    assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
+    assert steps["index"].tolist() == list(range(8))
+    # No tick is late for it, and the time that it took is left out.
+    figures = paused.loop.figures
+    assert figures.missed == 0
+    assert figures.paused_s == pytest.approx(ended - began)
+    assert figures.rate_hz(figures.last_end) == pytest.approx(8 / 0.7)
+
+
+def test_a_reason_ends_no_pause_but_its_own(paused: Life, script: Script) -> None:
+    pauses, start = paused.loop.pauses, script.now()
+    for time, change in (
+        (0.35, lambda: pauses.add(PERSON)),
+        (1.0, lambda: pauses.add("save")),
+        (2.0, lambda: pauses.remove("save")),
+        (3.0, lambda: pauses.add("body lost")),
+        (4.0, lambda: pauses.remove(PERSON)),
+        (5.0, lambda: pauses.remove("body lost")),
+    ):
+        script.at(start + time, change)
+    paused.loop.run(never, max_ticks=8)
+    ((began, ended),) = pauses.spans
+    assert (began, ended) == (pytest.approx(start + 0.35), pytest.approx(start + 5.0, abs=0.03))
+    assert pauses.count == 1 and not pauses.standing
+
+
+def test_a_stop_ends_a_pause(paused: Life, script: Script) -> None:
+    stop: list[bool] = []
+    script.at(script.now() + 0.35, lambda: paused.loop.pauses.add(PERSON))
+    script.at(script.now() + 9.0, lambda: stop.append(True))
+    paused.loop.run(lambda: bool(stop))
+    assert paused.loop.figures.ticks == 3
+    assert script.now() == pytest.approx(109.0, abs=0.03)
+
+
+def test_seconds_to_live_exclude_pauses(paused: Life, script: Script) -> None:
+    script.at(script.now() + 0.55, lambda: paused.loop.pauses.add(PERSON))
+    script.at(script.now() + 60.0, lambda: paused.loop.pauses.remove(PERSON))
+    paused.loop.run(never, max_seconds=2.0)
+    assert paused.loop.figures.ticks == 20
+
+
+def test_a_hundred_pauses_at_random_moments(tmp_path: Path, script: Script) -> None:
+    """Never a missed neutral, never a lost step, no gap without is_first."""
+    random = np.random.default_rng(0)
+    pauses = Watched(script)
+    life = Life(tmp_path, script, rows=1, pauses=pauses)
+    written: list[dict[str, np.ndarray]] = []
+    life.loop._on_window = lambda: written.append(life.steps())
+    # Ticks of 0 to 190 ms of a period of 100, so that requests come within them, too.
+    life.world.costs = {k: float(random.uniform(0, 0.19)) for k in range(0, 5000, 3)}
+    moment = script.now()
+    for _ in range(100):
+        moment += float(random.exponential(0.4))
+        script.at(moment, lambda: pauses.add(PERSON))
+        moment += float(random.exponential(1.0)) + 0.2
+        script.at(moment, lambda: pauses.remove(PERSON))
+    life.loop.run(lambda: script.now() > moment + 1.0)
+    assert pauses.count == len(pauses.spans) > 90
+    deeds = [deed for deed, _ in life.world.deeds]
+    for place, deed in enumerate(deeds):
+        if deed == "paused":
+            # Neutral before it is told, and nothing else until the end.
+            assert deeds[place - 1] == "rest"
+            assert set(deeds[place + 1 : deeds.index("resumed", place)]) <= {"rest"}
+    assert deeds.count("paused") == pauses.count
+    rows = {key: np.concatenate([row[key] for row in written]) for key in written[0]}
+    assert len(rows["index"]) == len(life.world.actions) == life.loop.figures.ticks
+    assert rows["index"].tolist() == list(range(len(rows["index"])))
+    firsts = rows["time"][rows["is_first"]]
+    # One at the start, and one as the first row after each pause: nowhere else.
+    resumed = [rows["time"][rows["time"] >= ended].min() for _, ended in pauses.spans]
+    assert firsts.tolist() == [rows["time"][0], *sorted(set(resumed) - {rows["time"][0]})]
+    gaps = np.diff(rows["time"]) > 0.3
+    assert gaps.sum() > 50 and rows["is_first"][1:][gaps].all()
+
+
+def test_pausing_works_under_lockstep(tmp_path: Path, clock: VirtualClock) -> None:
+    looks: list[float] = []
+
+    def pass_time(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 5:
+            pauses.remove(PERSON)
+
+    pauses, mind = Pauses(pass_time), FakeMind()
+    spec = WindowsSpec(tmp_path / "windows", SHAPE, 4)
+    world, reader = FakeWorld(clock), None
+    writer = WindowsWriter(spec)
+    reader = WindowsReader(spec)
+    on_window = lambda: pauses.add(PERSON) if writer.filled == 1 else None  # noqa: E731
+    loop = Loop(world, mind, writer, LockstepClock(0.1), 10.0, on_window, None, pauses)
+    loop.run(never, max_ticks=8)
+    assert len(looks) == 5 and pauses.count == 1
+    first, second = reader.read(), reader.read()
+    assert first is not None and second is not None
+    assert second.steps["is_first"].tolist() == [True, False, False, False]
+    assert loop.figures.missed == 0
+
+
+def test_a_suspend_costs_one_tick_and_is_a_gap(paused: Life, script: Script) -> None:
+    paused.world.costs = {3: 60.0}
+    paused.loop.run(never, max_ticks=8)
+    steps = paused.steps()
+    assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
+    assert np.diff(steps["index"])[3] > 590
+    # One tick at once, the next ones a period apart.
+    after = np.diff(steps["time"])[3:]
+    assert after[0] == pytest.approx(60.0) and after[1:] == pytest.approx(0.1)
+
+
+def test_the_clock_on_the_wall_does_not_matter(
+    paused: Life, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wall() -> float:
+        raise AssertionError("the wall's clock was read")
+
+    monkeypatch.setattr("time.time", wall)
+    script.at(script.now() + 0.35, lambda: paused.loop.pauses.add(PERSON))
+    script.at(script.now() + 0.95, lambda: paused.loop.pauses.remove(PERSON))
+    paused.loop.run(never, max_ticks=20)
+    assert paused.loop.figures.missed == 0
+
+
+def test_the_real_clock_goes_on_while_the_machine_is_suspended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def boot_clock(number: int) -> float:
+        asked.append(number)
+        return 7.0
+
+    monkeypatch.setattr("agent.clock._BOOT_CLOCK", 99)
+    monkeypatch.setattr("time.clock_gettime", boot_clock)
+    assert RealClock().now() == 7.0 and asked == [99]
