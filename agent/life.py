@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
+import socket
 import sys
 import time
-import traceback
 from contextlib import ExitStack, suppress
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 
-from agent import assembly
+from agent import assembly, run_folder
+from agent.api import Api
+from agent.api_file import remove_address, write_address
+from agent.api_views import Views
 from agent.clock import make_clock
-from agent.ctl import PID_FILE
+from agent.controls import Controls
 from agent.dwelling import build_world
 from agent.errors import RunFailure, StoppedEarly
+from agent.keys import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
 from agent.loop import WEIGHT_BYTES_PER_TICK, Loop
 from agent.mind import Mind
+from agent.pause import Pauses
 from agent.recorder import Recorder
-from agent.settings import Settings, plain_settings
+from agent.settings import Settings
 from agent.status import StatusDisplay, StatusSource, print_summary, write_summary
 from agent.stopping import SecondInterrupt, StopRequest
 from agent.worlds.base import World
@@ -34,26 +36,8 @@ from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 
 LOOK_S = 0.05
-
-
-def make_run_folder(runs: Path, conf: str) -> Path:
-    """Make `runs/<experiment>/<date-time>`.
-
-    Raises:
-        RunFailure: it cannot be written.
-    """
-    name = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = runs / conf / name
-    try:
-        for attempt in range(1, 100):
-            try:
-                folder.mkdir(parents=True)
-                return folder
-            except FileExistsError:
-                folder = runs / conf / f"{name}-{attempt}"
-    except OSError as error:
-        raise RunFailure(f"runs={runs}: cannot be written to ({error.strerror})") from error
-    raise RunFailure(f"runs={runs}: a hundred runs were started in this second")
+SWITCH_S = 0.001
+"""How long another thread may keep the interpreter from a tick that wants it."""
 
 
 class Life:
@@ -64,12 +48,19 @@ class Life:
         conf: name of the experiment.
         trainer: the process that is already importing; it has no job yet.
         stop: what ends it.
+        listening: where the API will answer.
     """
 
     def __init__(
-        self, settings: Settings, conf: str, trainer: TrainerProcess, stop: StopRequest
+        self,
+        settings: Settings,
+        conf: str,
+        trainer: TrainerProcess,
+        stop: StopRequest,
+        listening: socket.socket,
     ) -> None:
         self.settings, self.conf, self.trainer, self.stop = settings, conf, trainer, stop
+        self._listening, self.pauses = listening, Pauses()
         self._lockstep = settings.clock == "lockstep"
         self.recorder: Recorder | None = None
         self._recorder_lost = False
@@ -93,6 +84,7 @@ class Life:
             print("Aim is not installed here: figures go to metrics.jsonl alone.", flush=True)
         # One thread: a barrier among more loses the deadline while the trainer computes.
         torch.set_num_threads(1)
+        sys.setswitchinterval(SWITCH_S)
         if settings.agent_core is not None:
             stay_on(settings.agent_core)
         torch.manual_seed(settings.seed)
@@ -101,7 +93,7 @@ class Life:
         frame_size = assembly.frame_size(learners)
         world = self._enter_world(frame_size)
         end.callback(world.close)
-        self.folder = make_run_folder(Path(settings.runs), self.conf)
+        self.folder = run_folder.make_run_folder(Path(settings.runs), self.conf)
         self._undo_folder = end.enter_context(ExitStack())
         self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
         # After this in time, so before it at the end: nobody writes into a folder being removed.
@@ -117,7 +109,8 @@ class Life:
         end.callback(self.hallway.remove)
         end.callback(self.hallway.board.ask_to_stop)
         self.trainer.begin(assembly.make_job(settings, self.hallway, self.folder, device))
-        self._write_settings()
+        run_folder.write_settings(self.folder, settings)
+        self._open_to_people(world, end)
         if settings.record:
             self.recorder = Recorder(
                 self.hallway.windows, self.hallway.board_spec, self.folder / "recording"
@@ -133,6 +126,7 @@ class Life:
             settings.rate,
             self._on_window,
             None if self._lockstep else WEIGHT_BYTES_PER_TICK,
+            self.pauses,
         )
         self._wait_for_trainer()
         mind.take_weights(None)
@@ -153,10 +147,23 @@ class Life:
         except (RuntimeError, OSError) as error:
             raise RunFailure(str(error)) from error
 
-    def _write_settings(self) -> None:
-        """Write all that is needed to repeat the run."""
-        text = yaml.safe_dump(plain_settings(self.settings), sort_keys=False)
-        (self.folder / "settings.yaml").write_text(text, encoding="utf-8")
+    def _open_to_people(self, world: World, end: ExitStack) -> None:
+        """Answer on the API, and say where."""
+        self.controls = Controls(
+            self.folder,
+            self.stop,
+            self.pauses,
+            self.hallway.board,
+            self.trainer,
+            pause_trainer=self.settings.pause == "all",
+        )
+        views = Views(self.folder, self.hallway.writer, world.info_names)
+        api = Api(self._listening, self.controls, views)
+        end.callback(api.close)
+        end.callback(remove_address, self.folder)
+        write_address(self.folder, api.address)
+        run_folder.write_pid(self.folder)
+        print(f"Live page: {api.address.page}", flush=True)
 
     def _wait_for_trainer(self) -> None:
         """Return when the first weights are out and the trainer's code is warm."""
@@ -186,7 +193,7 @@ class Life:
             roles,
             lambda: dict(zip(ACTING_ROLES, mind.modules.versions(), strict=True)),
             lambda: self.hallway.writer.filled,
-            loop.clock.now,
+            self.pauses,
             loop.world.status,
         )
 
@@ -203,11 +210,11 @@ class Life:
     def _run(self, loop: Loop, status: StatusSource) -> int:
         """Live, then end everything in order: inputs, trainer, recorder, summary."""
         self._keep_folder()
-        (self.folder / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
+        self.controls.source = status
         print(f"Run folder: {self.folder}", flush=True)
         code, failure = 0, None
         try:
-            with StatusDisplay(status, self._watch):
+            with self._people(status):
                 self._count_down(loop)
                 loop.run(self.stop, self.settings.steps, self.settings.seconds)
         except SecondInterrupt:
@@ -215,20 +222,26 @@ class Life:
         except RunFailure as error:
             failure = error
         except Exception as error:
-            failure = self._describe(error)
+            failure = run_folder.write_error(self.folder, error)
         # Before all that takes time; a world that is gone cannot be told, and must not stop this.
         with suppress(RuntimeError, OSError):
             loop.world.rest()
-        code = self._end(status, code, failure)
+        code = self._end(code, failure)
         if failure:
             raise failure
         return code
 
-    def _describe(self, error: Exception) -> RunFailure:
-        """Keep the whole story in a file, and tell it in one line."""
-        path = self.folder / "error.log"
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        return RunFailure(f"{type(error).__name__}: {error} (see {path})")
+    def _people(self, status: StatusSource) -> ExitStack:
+        """Show the status, and take keys where somebody can press them."""
+        keys = can_read_keys()
+        display = StatusDisplay(status, self._watch, HINT if keys else HINT_WITHOUT_KEYS)
+        with ExitStack() as people:
+            # First, so that the terminal is as it was before anything else can fail at the end.
+            if keys:
+                people.enter_context(Keys(lambda key: press(key, self.controls)))
+            people.enter_context(display)
+            self.controls.on_told = display.say
+            return people.pop_all()
 
     def _count_down(self, loop: Loop) -> None:
         """Give a person time to stop the agent before its first input in VRChat."""
@@ -237,7 +250,7 @@ class Life:
             print(f"The avatar will move in {wait:.0f} s. Ctrl-C stops it.", flush=True)
             loop.clock.sleep_until(loop.clock.now() + wait, self.stop)
 
-    def _end(self, status: StatusSource, code: int, failure: RunFailure | None) -> int:
+    def _end(self, code: int, failure: RunFailure | None) -> int:
         """Stop the other processes and write the summary; return the exit code."""
         self.hallway.board.ask_to_stop()
         self.trainer.wake()
@@ -249,13 +262,11 @@ class Life:
             if lost and not failure:
                 print(f"error: {lost}", file=sys.stderr, flush=True)
                 code, failure = 1, RunFailure(lost)
-        summary = status.summary() | {
-            "trainer_restarts": self.trainer.restarts,
-            "ended": str(failure) if failure else self.stop.reason or "as set",
-            "exit_code": 1 if failure else code,
-        }
+        ended = str(failure) if failure else self.stop.reason or "as set"
+        summary = self.controls.summary(ended, 1 if failure else code)
         write_summary(self.folder / "summary.json", summary)
-        (self.folder / PID_FILE).unlink(missing_ok=True)
+        remove_address(self.folder)
+        run_folder.remove_pid(self.folder)
         print_summary(summary)
         return code
 
@@ -268,17 +279,19 @@ class Life:
             None if saved else f"what was learned last is not saved: {self.trainer.describe_end()}"
         )
 
-    def _watch(self) -> str | None:
-        """Look after the other processes; return what a person should read.
+    def _watch(self) -> None:
+        """Look after the other processes, and tell what a person should read.
 
         In real time a trainer that died is replaced. Under lockstep its end is the run's.
         """
+        self.controls.trainer_lives = self.trainer.alive
         if self.recorder and not self.recorder.alive and not self._recorder_lost:
             self._recorder_lost = True
-            return "the recorder ended: what is lived from now on is not recorded"
-        if self._lockstep:
-            return None
-        return self.trainer.watch(self.hallway.board, time.monotonic())
+            self.controls.tell("the recorder ended: what is lived from now on is not recorded")
+        if not self._lockstep:
+            told = self.trainer.watch(self.hallway.board, time.monotonic())
+            if told:
+                self.controls.tell(told)
 
     def _keep_folder(self) -> None:
         self._undo_folder.pop_all()

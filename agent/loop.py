@@ -105,19 +105,19 @@ class Loop:
         """
         if stopped():
             return 0.0
-        began = said = self.clock.now()
+        began = said = now = self.clock.now()
         self.world.rest()
         self.pauses.confirm(True)
         while self.pauses.wanted and not stopped():
             self.pauses.wait()
-            if self.clock.now() - said >= REST_S:
-                said = self.clock.now()
+            before, now = now, self.clock.now()
+            self.figures.stand_still(now - before)
+            if now - said >= REST_S:
+                said = now
                 self.world.rest()
         self.pauses.confirm(False)
         self.mind.reset()
-        stood = self.clock.now() - began
-        self.figures.stand_still(stood)
-        return stood
+        return now - began
 
     def tick(self, deadline: float, skipped: int = 0) -> None:
         """Observe, encode, act; then all that can wait: reward, predict, write, new weights."""

@@ -15,8 +15,8 @@ LOOK_S = 0.02
 class Pauses:
     """Reasons to stand still, and whether the loop does.
 
-    Any thread may add or remove a reason; the loop alone confirms, between two ticks and after every
-    input went to neutral.
+    Any thread may add or remove a reason; the loop alone confirms, between two ticks and after all
+    inputs went to neutral.
 
     Args:
         sleep: waits for so many seconds.

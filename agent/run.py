@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.body.ports import bind_tcp
 from agent.body.senses import SensesError
 from agent.compose import CommandLine, compose, read_command_line
 from agent.dwelling import settle_world
@@ -70,6 +71,8 @@ def default_size() -> str:
 def _live(settings: Settings, conf: str, stop: StopRequest) -> int:
     try:
         settle_world(settings, print)
+        # At once, and kept: a port that is taken is told before anything heavy begins.
+        listening = bind_tcp("127.0.0.1", settings.api_port or 0)
     except (SensesError, OSError) as error:
         raise RunFailure(str(error)) from error
     # Started before torch is imported here, so that both processes load it at the same time.
@@ -79,9 +82,10 @@ def _live(settings: Settings, conf: str, stop: StopRequest) -> int:
 
         if stop():
             raise StoppedEarly
-        return Life(settings, conf, trainer, stop).live()
+        return Life(settings, conf, trainer, stop, listening).live()
     finally:
         trainer.kill()
+        listening.close()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ class Settings:
             system decides.
         policy: learned, or random for uniformly random actions (the policy then does not learn).
         curiosity: class_path and init_args of the reward.
+        pause: who stands still when a person pauses: agent, while what was lived is learned on; or
+            all, the trainer too.
+        api_port: TCP port of the live page and of `python -m agent.ctl`, for this machine alone;
+            default: a free one.
         runs: folder that runs are written to; it is also the Aim repository.
         record: write what is lived to the run's recording folder.
         vrchat: the body in VRChat: what it looks through, listens on, and may press.
@@ -74,6 +78,8 @@ class Settings:
     agent_core: NonNegativeInt | None = None
     policy: Literal["learned", "random"] = "learned"
     curiosity: dict[str, Any] = field(default_factory=dict)
+    pause: Literal["agent", "all"] = "agent"
+    api_port: PositiveInt | None = None
     runs: str = "runs"
     record: bool = True
     vrchat: VRChatSettings = field(default_factory=VRChatSettings)
@@ -202,8 +208,10 @@ def _check_combinations(settings: Settings) -> None:
         raise UsageError(f"size={settings.size}: {unknown_name(settings.size, get_args(Size))}")
     if settings.seed >= 2**32:
         raise UsageError(f"seed={settings.seed}: must be below {2**32}")
-    if settings.osc_port is not None and settings.osc_port >= 2**16:
-        raise UsageError(f"osc_port={settings.osc_port}: must be below {2**16}")
+    for key in ("osc_port", "api_port"):
+        port = getattr(settings, key)
+        if port is not None and port >= 2**16:
+            raise UsageError(f"{key}={port}: must be below {2**16}")
     if settings.window < 2:
         raise UsageError(f"window={settings.window}: must be at least 2 steps")
     if settings.time_scale != 1 and (settings.clock == "lockstep" or settings.world == "vrchat"):

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from agent.pause import Pauses
 from agent.report import LoopFigures
 from pamiq_lightning.exchange.board import Board
 
@@ -35,7 +37,7 @@ class StatusSource:
         roles: the learners.
         versions: returns the versions that act now, by role.
         windows_filled: returns how many windows were handed over.
-        now: the loop's clock.
+        pauses: the loop's reasons to stand still.
         body: returns what the body has to tell.
     """
 
@@ -46,12 +48,12 @@ class StatusSource:
         roles: tuple[str, ...],
         versions: Callable[[], dict[str, int]],
         windows_filled: Callable[[], int],
-        now: Callable[[], float],
+        pauses: Pauses,
         body: Callable[[], Mapping[str, str | int | None]],
     ) -> None:
         self.figures, self._board, self._roles = figures, board, roles
-        self._versions, self._windows_filled, self._now = versions, windows_filled, now
-        self._body = body
+        self._versions, self._windows_filled = versions, windows_filled
+        self.pauses, self._body = pauses, body
 
     def learners(self) -> dict[str, dict[str, float | int | None]]:
         """Return the figures of every learner."""
@@ -78,6 +80,9 @@ class StatusSource:
             "ticks": figures.ticks,
             "rate_hz": round(figures.rate_hz(figures.last_end), 4),
             "missed_ticks": figures.missed,
+            "alive_s": round(self.alive_s, 3),
+            "paused_s": round(figures.paused_s, 3),
+            "pauses": self.pauses.count,
             "tick_ms": figures.tick_ms.summary(),
             "lateness_ms": figures.lateness_ms.summary(),
             "latency_ms": figures.latency_ms.summary(),
@@ -94,10 +99,10 @@ class StatusSource:
         return "; ".join(f"{key}: {told[key]}" for key in ("blind", "motion") if told.get(key))
 
     @property
-    def uptime_s(self) -> float:
-        """Seconds since the first tick was due."""
+    def alive_s(self) -> float:
+        """Seconds from when the first tick was due to the end of the last, pauses excluded."""
         start = self.figures.first_deadline
-        return 0.0 if start is None else max(0.0, self._now() - start)
+        return 0.0 if start is None else max(0.0, self.figures.last_end - start)
 
 
 class StatusDisplay:
@@ -105,13 +110,15 @@ class StatusDisplay:
 
     Args:
         source: what is shown.
-        watch: called every second; returns what a person should read once, or None.
+        watch: called every second.
+        hint: how to stop it, and what else a person can do.
     """
 
-    def __init__(self, source: StatusSource, watch: Callable[[], str | None]) -> None:
-        self._source, self._watch = source, watch
+    def __init__(self, source: StatusSource, watch: Callable[[], None], hint: str) -> None:
+        self._source, self._watch, self._hint = source, watch, hint
         self._console = Console()
-        self._end = threading.Event()
+        self._end, self._wake = threading.Event(), threading.Event()
+        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._show, name="status", daemon=True)
 
     def __enter__(self) -> None:
@@ -119,20 +126,33 @@ class StatusDisplay:
 
     def __exit__(self, *exception: object) -> None:
         self._end.set()
+        self._wake.set()
         self._thread.join()
 
+    def say(self, text: str) -> None:
+        """Print a line above the block, soon; any thread may."""
+        self._said.put(text)
+        self._wake.set()
+
     def _show(self) -> None:
-        live = Live(block(self._source), console=self._console, auto_refresh=False)
+        shown = block(self._source, self._hint)
+        live = Live(shown, console=self._console, auto_refresh=False)
         with live if self._console.is_terminal else nullcontext():
             for count in itertools.count(1):
-                if self._end.wait(REFRESH_S):
-                    break
-                if told := self._watch():
-                    self._console.print(told, soft_wrap=True)
+                self._wake.wait(REFRESH_S)
+                self._wake.clear()
+                self._watch()
+                self._print_said()
                 if self._console.is_terminal:
-                    live.update(block(self._source), refresh=True)
+                    live.update(block(self._source, self._hint), refresh=True)
                 elif count % PLAIN_EVERY == 0:
-                    self._console.print(plain_line(self._source), soft_wrap=True)
+                    self._console.print(plain_line(self._source), soft_wrap=True, markup=False)
+                if self._end.is_set():
+                    break
+
+    def _print_said(self) -> None:
+        while not self._said.empty():
+            self._console.print(self._said.get(), soft_wrap=True, markup=False)
 
 
 def _clock_time(seconds: float) -> str:
@@ -147,8 +167,9 @@ def _number(value: float | None, digits: int = 3) -> str:
 def _headline(source: StatusSource) -> str:
     f = source.figures
     last, mean = f.reward.last_window, f.reward.mean
+    state = f"PAUSED ({', '.join(source.pauses.reasons)})   " if source.pauses.standing else ""
     return (
-        f"alive {_clock_time(source.uptime_s)}   {f.ticks} ticks at "
+        f"{state}alive {_clock_time(source.alive_s)}   {f.ticks} ticks at "
         f"{f.rate_hz(f.last_end):.2f} Hz   missed {f.missed}   "
         f"reward {_number(last)} (all time {_number(mean)})"
     )
@@ -164,8 +185,8 @@ def plain_line(source: StatusSource) -> str:
     return f"{_headline(source)}   {learners} {source.troubles()}".rstrip()
 
 
-def block(source: StatusSource) -> Group:
-    """Return the status as a block."""
+def block(source: StatusSource, hint: str) -> Group:
+    """Return the status as a block, with a hint on what a person can do."""
     table = Table(box=None, pad_edge=False)
     for column in ("learner", "windows", "updates", "seconds", "loss", "version in use"):
         table.add_column(column, justify="left" if column == "learner" else "right")
@@ -184,12 +205,12 @@ def block(source: StatusSource) -> Group:
     foot = (
         f"tick p50 {_number(ticks.percentile(0.5), 1)} ms, p99 {_number(ticks.percentile(0.99), 1)}"
         f" ms   windows {summary['windows_filled']} filled, {summary['windows_dropped']} dropped"
-        "   Ctrl-C stops"
     )
     lines: list[RenderableType] = [
-        Text(_headline(source), style="bold"),
+        Text(_headline(source), style="bold yellow" if source.pauses.standing else "bold"),
         table,
         Text(foot, style="dim"),
+        Text(hint, style="dim"),
     ]
     if source.troubles():
         lines.insert(1, Text(source.troubles(), style="bold red"))

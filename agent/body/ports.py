@@ -1,4 +1,4 @@
-"""Binding a UDP port, and saying who holds it when it is taken."""
+"""Binding a port, and saying who holds it when it is taken."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 # Windows refuses an exclusively held port with "access denied".
 _IN_USE = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", 0), getattr(errno, "WSAEACCES", 0))
+
+_LISTENS = "0A"
+"""How /proc writes that a TCP socket listens; others of that port are its connections."""
 
 
 class PortTakenError(OSError):
@@ -22,21 +25,41 @@ def bind_udp(host: str, port: int) -> socket.socket:
         PortTakenError: another program has it.
         OSError: `host` is not an address of this machine.
     """
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    return _bind(socket.SOCK_DGRAM, host, port)
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """Return a TCP socket bound to `host` and `port` (0: any free port), for us alone.
+
+    Raises:
+        PortTakenError: another program has it.
+        OSError: `host` is not an address of this machine.
+    """
+    return _bind(socket.SOCK_STREAM, host, port)
+
+
+def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, kind)
     if sys.platform == "win32":
         # Otherwise Windows lets a second program take the port over in silence.
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    elif kind is socket.SOCK_STREAM:
+        # Connections of the run before that are still fading out are nobody's port.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        udp.bind((host, port))
+        bound.bind((host, port))
+        if kind is socket.SOCK_STREAM:
+            bound.listen()
     except OSError as error:
-        udp.close()
+        bound.close()
         if error.errno not in _IN_USE:
             raise OSError(f"cannot listen on {host}:{port}: {error}") from error
+        name, holder = ("UDP", udp_holder) if kind is socket.SOCK_DGRAM else ("TCP", tcp_holder)
         raise PortTakenError(
-            f"UDP port {port} is taken by {udp_holder(port) or 'another program'}: close that, or "
+            f"{name} port {port} is taken by {holder(port) or 'another program'}: close that, or "
             "choose another port."
         ) from error
-    return udp
+    return bound
 
 
 def udp_holder(port: int) -> str | None:
@@ -44,10 +67,19 @@ def udp_holder(port: int) -> str | None:
 
     Known on Linux, for processes of the same user; reads /proc.
     """
+    return _holder("udp", port, None)
+
+
+def tcp_holder(port: int) -> str | None:
+    """Return the process that listens on a TCP port, as `udp_holder` does."""
+    return _holder("tcp", port, _LISTENS)
+
+
+def _holder(protocol: str, port: int, state: str | None) -> str | None:
     inodes = set()
-    for table in (Path("/proc/net/udp"), Path("/proc/net/udp6")):
+    for table in (Path(f"/proc/net/{protocol}"), Path(f"/proc/net/{protocol}6")):
         if table.exists():
-            inodes |= _inodes(table.read_text(), port)
+            inodes |= _inodes(table.read_text(), port, state)
     if not inodes:
         return None
     for process in Path("/proc").iterdir():
@@ -56,9 +88,14 @@ def udp_holder(port: int) -> str | None:
     return None
 
 
-def _inodes(table: str, port: int) -> set[str]:
+def _inodes(table: str, port: int, state: str | None) -> set[str]:
+    """Return the sockets of a port; where `state` is given, those in that state."""
     rows = (line.split() for line in table.splitlines()[1:])
-    return {f"socket:[{row[9]}]" for row in rows if int(row[1].rsplit(":", 1)[1], 16) == port}
+    return {
+        f"socket:[{row[9]}]"
+        for row in rows
+        if int(row[1].rsplit(":", 1)[1], 16) == port and state in (None, row[3])
+    }
 
 
 def _sockets(process: Path) -> set[str]:

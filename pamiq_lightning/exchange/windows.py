@@ -71,6 +71,7 @@ class WindowsWriter:
         """Windows completed so far."""
         self.row = 0
         """The row of the current window that is written next."""
+        self._newest: tuple[int, int] | None = None
         self._open_slot()
 
     def write(self, row: Mapping[str, ArrayLike]) -> None:
@@ -82,7 +83,19 @@ class WindowsWriter:
         slot = self.filled % self.spec.slots
         for key in self._keys:
             self._file[key][slot, self.row] = row[key]
+        self._newest = (slot, self.row)
         self.row += 1
+
+    def newest(self) -> dict[str, NDArray[np.generic]] | None:
+        """Return copies of the parts of the row written last; None before the first.
+
+        Any thread of the agent may ask: that row stays as it is for several windows.
+        """
+        # Read in one go, for the next row may be written meanwhile.
+        place = self._newest
+        if place is None:
+            return None
+        return {key: self._file[key][place].copy() for key in self._keys}
 
     @property
     def full(self) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 from PIL import Image
 
 QUEUE_LENGTH = 10_000
+LIVE_PICTURE = "live.png"
+"""In the run's folder: what was drawn last, for who watches the run."""
 Tell = Callable[[str], None]
 
 
@@ -28,7 +30,7 @@ class RunLog:
 
     def __init__(self, folder: Path, aim: AimThread | None) -> None:
         self._lines = (folder / "metrics.jsonl").open("a", buffering=1, encoding="utf-8")
-        self._pictures = folder / "pictures"
+        self._pictures, self._live = folder / "pictures", folder / LIVE_PICTURE
         self._aim = aim
 
     def metrics(self, role: str, step: int, metrics: Mapping[str, float]) -> None:
@@ -48,6 +50,12 @@ class RunLog:
         picture.save(self._pictures / f"{name}_{step:06d}.png")
         if self._aim:
             self._aim.put(lambda run: _track_picture(run, name, step, picture))
+
+    def live_picture(self, picture: Image.Image) -> None:
+        """Put a picture in the place of the one before; who reads it sees one of them, whole."""
+        staged = self._live.with_suffix(".part")
+        picture.save(staged, "PNG", compress_level=1)
+        staged.replace(self._live)
 
     def close(self) -> None:
         """Write what is left."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw
 from tensordict import TensorDict
 from torch import Tensor
@@ -28,12 +28,15 @@ _CAPTION = 12
 
 
 class Artist:
-    """Draws every so many windows, where there are a decoder and dynamics to draw with.
+    """Draws every window small and every so many large, where there is what it takes.
+
+    That is a decoder, and dynamics. The small picture is the live page's, and only the newest is
+    kept; it costs one step of the dynamics and two of the decoder.
 
     Args:
         learners: by role.
         log: takes the pictures.
-        every: windows between two pictures.
+        every: windows between two large pictures.
     """
 
     def __init__(self, learners: Mapping[str, Learner], log: RunLog, every: int) -> None:
@@ -46,16 +49,20 @@ class Artist:
         self._log, self._every, self._next = log, every, 0
 
     def __call__(self, window: Window) -> None:
-        """Draw this window if it is time."""
-        if self._tools is None or window.number < self._next:
+        """Draw this window."""
+        if self._tools is None:
             return
-        self._next = window.number + self._every
-        picture = triples(as_tensors(window), *self._tools)
-        if picture is not None:
-            self._log.picture("seen_kept_expected", window.number, picture)
+        steps = as_tensors(window)
+        newest = newest_triple(steps, *self._tools)
+        if newest is not None:
+            self._log.live_picture(newest)
+        if window.number >= self._next:
+            self._next = window.number + self._every
+            picture = triples(steps, *self._tools)
+            if picture is not None:
+                self._log.picture("seen_kept_expected", window.number, picture)
 
 
-@torch.no_grad()
 def triples(
     steps: TensorDict, decoder: LatentDecoder, dynamics: ForwardDynamics
 ) -> Image.Image | None:
@@ -67,8 +74,31 @@ def triples(
     sound = is_transition(steps).nonzero()[:, 0]
     if not len(sound):
         return None
-    dynamics.eval()
     at = sound[torch.linspace(0, len(sound) - 1, COLUMNS).long()]
+    return _grid(_draw(steps, at, decoder, dynamics))
+
+
+def newest_triple(
+    steps: TensorDict, decoder: LatentDecoder, dynamics: ForwardDynamics
+) -> Image.Image | None:
+    """Return the same three of the newest step that has all, side by side, without captions.
+
+    Returns:
+        A picture three times as wide as high, or None where the window has no sound transition.
+    """
+    sound = is_transition(steps).nonzero()[:, 0]
+    if not len(sound):
+        return None
+    strip = torch.cat(list(_draw(steps, sound[-1:], decoder, dynamics)), dim=-1)
+    return _as_image(strip)
+
+
+@torch.no_grad()
+def _draw(
+    steps: TensorDict, at: Int[Tensor, " n"], decoder: LatentDecoder, dynamics: ForwardDynamics
+) -> UInt8[Tensor, "m 3 s s"]:
+    """Draw the n steps that follow those at `at`: all seen, then all kept, then all expected."""
+    dynamics.eval()
     device = next(decoder.parameters()).device
     before, after = steps[at].to(device), steps[at + 1].to(device)
     expected, _ = dynamics.step(before["latent"], before["action"], before["state"])
@@ -77,7 +107,7 @@ def triples(
     frames = after["frame"].float()
     size = drawn.shape[-1]
     images = torch.cat([F.interpolate(frames, size=size, mode="area"), _colour(drawn, frames)])
-    return _grid(images.clamp(0, 255).to(torch.uint8))
+    return images.clamp(0, 255).to(torch.uint8)
 
 
 def _colour(drawn: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -> Tensor:
@@ -93,11 +123,14 @@ def _grid(images: Tensor) -> Image.Image:
     size = images.shape[-1]
     sheet = Image.new("RGB", (COLUMNS * size, len(ROWS) * (size + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
-    for number, image in enumerate(images.cpu()):
+    for number, image in enumerate(images):
         row, column = divmod(number, COLUMNS)
         top = row * (size + _CAPTION)
         if column == 0:
             pen.text((2, top), ROWS[row], fill="black")
-        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        sheet.paste(Image.fromarray(pixels), (column * size, top + _CAPTION))
+        sheet.paste(_as_image(image), (column * size, top + _CAPTION))
     return sheet
+
+
+def _as_image(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(image.cpu().permute(1, 2, 0).numpy()))

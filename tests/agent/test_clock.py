@@ -15,6 +15,10 @@ class Wall:
     def monotonic(self) -> float:
         return self.seconds
 
+    def clock_gettime(self, number: int) -> float:
+        # What this stands for is that the clock was read by its number.
+        return self.seconds + 1000.0
+
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
 
@@ -45,3 +49,13 @@ def test_lockstep_is_at_the_deadline_at_once() -> None:
     assert isinstance(made, LockstepClock)
     made.sleep_until(12.3, lambda: False)
     assert made.now() == pytest.approx(12.3)
+
+
+def test_it_goes_on_while_the_machine_is_suspended(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_BOOT_CLOCK", 7)
+    assert RealClock().now() == 1050.0
+    # Where there is no such clock, the usual one.
+    monkeypatch.setattr(clock, "_BOOT_CLOCK", None)
+    assert RealClock().now() == 50.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.clock import LockstepClock, RealClock
+from agent.clock import LockstepClock
 from agent.loop import Loop
 from agent.pause import PERSON, Pauses
 from pamiq_lightning.exchange.windows import WindowsReader, WindowsSpec, WindowsWriter
@@ -74,9 +74,7 @@ class Life:
         spec = WindowsSpec(folder / "windows", SHAPE, rows)
         writer = WindowsWriter(spec)
         self.reader, self.windows = WindowsReader(spec), 0
-        self.loop = Loop(
-            self.world, self.mind, writer, clock, 10.0, self.on_window, pauses=pauses
-        )
+        self.loop = Loop(self.world, self.mind, writer, clock, 10.0, self.on_window, pauses=pauses)
 
     def on_window(self) -> None:
         self.windows += 1
@@ -367,17 +365,3 @@ def test_the_clock_on_the_wall_does_not_matter(
     script.at(script.now() + 0.95, lambda: paused.loop.pauses.remove(PERSON))
     paused.loop.run(never, max_ticks=20)
     assert paused.loop.figures.missed == 0
-
-
-def test_the_real_clock_goes_on_while_the_machine_is_suspended(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[int] = []
-
-    def boot_clock(number: int) -> float:
-        asked.append(number)
-        return 7.0
-
-    monkeypatch.setattr("agent.clock._BOOT_CLOCK", 99)
-    monkeypatch.setattr("time.clock_gettime", boot_clock)
-    assert RealClock().now() == 7.0 and asked == [99]

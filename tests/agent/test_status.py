@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from agent.pause import PERSON, Pauses
 from agent.report import LoopFigures
 from agent.status import StatusSource, block, plain_line, write_summary
 from pamiq_lightning.exchange.board import LEARNER_FIGURES, Board, BoardSpec
@@ -28,7 +29,7 @@ def source(tmp_path: Path) -> StatusSource:
     loop.reward.end_window()
     roles, body = ("encoder", "decoder"), {"blind": "dark", "stuck": 2}
     return StatusSource(
-        loop, board, roles, lambda: {"encoder": 4}, lambda: 3, lambda: 9.95, lambda: body
+        loop, board, roles, lambda: {"encoder": 4}, lambda: 3, Pauses(), lambda: body
     )
 
 
@@ -57,7 +58,7 @@ def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
 
 def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(block(source))
+    console.print(block(source, "q stops"))
     for text in (console.export_text(), plain_line(source)):
         assert "0:00:09" in text and "missed 0" in text
         assert "blind: dark" in text
@@ -68,3 +69,18 @@ def test_a_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> Non
     write_summary(tmp_path / "summary.json", source.summary())
     assert json.loads((tmp_path / "summary.json").read_text()) == source.summary()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(
+    source: StatusSource,
+) -> None:
+    source.pauses.add(PERSON)
+    assert "PAUSED" not in plain_line(source)
+    source.pauses.confirm(True)
+    assert plain_line(source).startswith("PAUSED (person)")
+    source.figures.stand_still(100.0)
+    source.pauses.confirm(False)
+    told = source.summary()
+    assert (told["pauses"], told["paused_s"]) == (1, 100.0)
+    assert told["alive_s"] == pytest.approx(9.908)
+    assert told["rate_hz"] == pytest.approx(10.09, abs=0.02)

@@ -5,7 +5,7 @@ import torch
 
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
-from pamiq_lightning.trainer.pictures import triples
+from pamiq_lightning.trainer.pictures import newest_triple, triples
 from tests.samples import SHAPE, window
 
 
@@ -28,3 +28,17 @@ def test_nothing_to_draw_without_a_transition() -> None:
     steps = window(8)
     steps["valid"][:] = False
     assert triples(steps, *nets()) is None
+    assert newest_triple(steps, *nets()) is None
+
+
+def test_the_newest_is_seen_kept_and_expected_side_by_side() -> None:
+    steps = window(8)
+    steps["frame"][:] = torch.arange(8, dtype=torch.uint8)[:, None, None, None] * 30
+    steps["valid"][7] = False
+    decoder, dynamics = nets()
+    dynamics.train()
+    picture = newest_triple(steps, decoder, dynamics)
+    assert picture is not None and picture.size == (48, 16)
+    # The last row of a sound transition is the seventh.
+    assert set(np.asarray(picture)[:, :16].flatten()) == {180}
+    assert dynamics.training
