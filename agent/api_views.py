@@ -42,7 +42,7 @@ class Views:
         row = self._windows.newest()
         if row is None:
             return None
-        pressed = inputs(row["action"])
+        pressed = inputs(row["action"].astype(np.int64))
         info = dict(zip(self._info_names, map(_number, row["info"]), strict=True))
         return {
             "index": int(row["index"]),

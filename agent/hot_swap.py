@@ -31,7 +31,7 @@ class HotModule(Generic[M]):
         self.version = 0
         """Version of the weights that act."""
         self.just_swapped = False
-        """Whether the standby still holds the weights that acted one tick ago."""
+        """Whether the standby still holds the weights that acted before; see `settle`."""
 
     @staticmethod
     def _frozen_copy(module: nn.Module, device: torch.device) -> M:
@@ -46,9 +46,7 @@ class HotModule(Generic[M]):
         Returns:
             How many bytes were copied.
         """
-        # Whoever needed the weights before the last swap has had them by now.
-        self.just_swapped = False
-        if self._ready:
+        if self._ready or self.just_swapped:
             return 0
         if not self._reader.copying:
             if self._reader.latest_version == self.version:
@@ -66,10 +64,20 @@ class HotModule(Generic[M]):
         self.version, self._ready, self.just_swapped = self._incoming, False, True
         return True
 
+    def settle(self) -> None:
+        """Give up the weights before the last swap: nobody needs them any more."""
+        self.just_swapped = False
+
+    @property
+    def copying(self) -> bool:
+        """Whether a copy was begun and is not finished."""
+        return self._reader.copying
+
     def load_latest(self) -> None:
         """Act with the newest weights from now on, however long the copy takes."""
         self.advance(None)
         self.swap()
         if self._reader.latest_version != self.version:
+            self.settle()
             self.advance(None)
             self.swap()

@@ -23,7 +23,7 @@ from agent.controls import Controls
 from agent.dwelling import build_world
 from agent.errors import RunFailure, StoppedEarly
 from agent.keys import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
-from agent.loop import WEIGHT_BYTES_PER_TICK, Loop
+from agent.loop import WEIGHT_PIECE_BYTES, Loop
 from agent.mind import Mind
 from agent.pause import Pauses
 from agent.recorder import Recorder
@@ -125,7 +125,7 @@ class Life:
             clock,
             settings.rate,
             self._on_window,
-            None if self._lockstep else WEIGHT_BYTES_PER_TICK,
+            None if self._lockstep else WEIGHT_PIECE_BYTES,
             self.pauses,
         )
         self._wait_for_trainer()

@@ -16,8 +16,10 @@ from agent.report import LoopFigures
 from agent.worlds.base import World
 from pamiq_lightning.exchange.windows import WindowsWriter
 
-WEIGHT_BYTES_PER_TICK = 16_000_000
-"""A few ms of copying."""
+WEIGHT_PIECE_BYTES = 2_000_000
+"""New weights are copied in pieces of this size, each a fraction of a ms."""
+SLACK = 0.5
+"""Share of a period that must be left before the next tick for another piece, or for garbage."""
 GAP_S = 0.5
 """A longer stall is a gap: by then the watchdog has let go of what the last action pressed."""
 REST_S = 0.5
@@ -29,7 +31,7 @@ class MindLike(Protocol):
 
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]: ...  # noqa: D102
     def reflect(self) -> Mapping[str, ArrayLike]: ...  # noqa: D102
-    def take_weights(self, max_bytes: int | None) -> None: ...  # noqa: D102
+    def take_weights(self, max_bytes: int | None) -> bool: ...  # noqa: D102
     def reset(self) -> None: ...  # noqa: D102
 
 
@@ -43,8 +45,8 @@ class Loop:
         clock: what paces it.
         rate: ticks per second.
         on_window: called when a window was handed over.
-        weight_bytes: how much of each module's new weights is copied in the slack of a tick; None,
-            under lockstep, to have the newest at once.
+        weight_bytes: how much of the new weights is copied at a time in the slack between ticks;
+            None, under lockstep, to have the newest at once.
         pauses: the reasons to stand still.
     """
 
@@ -56,7 +58,7 @@ class Loop:
         clock: Clock,
         rate: float,
         on_window: Callable[[], None],
-        weight_bytes: int | None = WEIGHT_BYTES_PER_TICK,
+        weight_bytes: int | None = WEIGHT_PIECE_BYTES,
         pauses: Pauses | None = None,
     ) -> None:
         self.world, self.mind, self.windows, self.clock = world, mind, windows, clock
@@ -96,7 +98,7 @@ class Loop:
                 slot += skipped
                 self.tick(first + slot * self.period, skipped)
                 slot += 1
-                self._collect_young_garbage(first + slot * self.period)
+                self._use_slack(first + slot * self.period)
 
     def _stand_still(self, stopped: Callable[[], bool]) -> float:
         """Keep every input neutral while a reason to pause stands; return for how long (s).
@@ -120,7 +122,7 @@ class Loop:
         return now - began
 
     def tick(self, deadline: float, skipped: int = 0) -> None:
-        """Observe, encode, act; then all that can wait: reward, predict, write, new weights."""
+        """Observe, encode, act; then all that can wait: reward, predict, write."""
         started = self.clock.now()
         self.figures.begin(deadline, started, skipped)
         if skipped * self.period > GAP_S:
@@ -144,12 +146,17 @@ class Loop:
             self.figures.reward.end_window()
             self.windows.hand_over(self.figures.window_figures(self.clock.now()))
             self._on_window()
-        self.mind.take_weights(self._weight_bytes)
         self.figures.end(started, acted, self.clock.now())
 
-    def _collect_young_garbage(self, deadline: float) -> None:
-        """Collect between ticks, where there is time for it."""
-        if deadline - self.clock.now() > 0.5 * self.period:
+    def _use_slack(self, deadline: float) -> None:
+        """Between two ticks: take new weights, piece by piece, and collect young garbage.
+
+        One piece in any case, so that an agent with no time to spare gets new weights too.
+        """
+        while self.mind.take_weights(self._weight_bytes):
+            if deadline - self.clock.now() < SLACK * self.period:
+                return
+        if deadline - self.clock.now() > SLACK * self.period:
             gc.collect(0)
 
 

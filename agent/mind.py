@@ -109,6 +109,8 @@ class Mind:
             "is_first": self._expected is None,
             "versions": self.modules.versions(),
         }
+        for module in self.modules:
+            module.settle()
         prediction, self._state = self.modules.dynamics.active.step(
             self._latent, self._action.to(self.device), self._state
         )
@@ -127,11 +129,14 @@ class Mind:
             Evidence(latent[0], self._expected.latent[0], self._expected.prediction)
         )
 
-    def take_weights(self, max_bytes: int | None) -> None:
+    def take_weights(self, max_bytes: int | None) -> bool:
         """Use the slack: copy newer weights, and exchange what is complete for the next tick.
 
         Args:
             max_bytes: how much to copy now at most, of all modules; None for all at once.
+
+        Returns:
+            Whether there is more to copy.
         """
         for module in self.modules:
             if max_bytes is None:
@@ -139,3 +144,4 @@ class Mind:
             else:
                 max_bytes -= module.advance(max_bytes)
                 module.swap()
+        return any(module.copying for module in self.modules)

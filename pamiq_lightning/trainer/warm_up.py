@@ -29,12 +29,12 @@ def warm_up(learner: Learner, shape: StepShape, device: str, precision: str) -> 
     rows = max(2 * learner.memory.length, 64)
     driver = Driver(learner, device, precision)
     replay = make_replay(replace(learner.memory, capacity=rows))
-    batches = training_round(learner, replay, [_noise(shape, rows)])
+    batches = training_round(learner, replay, [noise(shape, rows)])
     for batch in itertools.islice(batches, UPDATES):
         driver.update(batch)
 
 
-def _noise(shape: StepShape, rows: int) -> TensorDict:
+def noise(shape: StepShape, rows: int) -> TensorDict:
     """Return a window of random steps, all sound."""
     steps = TensorDict({}, [rows])
     for key, field in shape.fields().items():

@@ -45,6 +45,7 @@ class FakeMind:
 
     def __init__(self) -> None:
         self.fresh, self.taken = True, []
+        self.pieces, self.on_piece = 0, lambda: None
 
     def act(self, frame: np.ndarray) -> np.ndarray:
         return np.zeros(5, np.int64)
@@ -54,8 +55,11 @@ class FakeMind:
         row["is_first"], self.fresh = np.bool_(self.fresh), False
         return row
 
-    def take_weights(self, max_bytes: int | None) -> None:
+    def take_weights(self, max_bytes: int | None) -> bool:
         self.taken.append(max_bytes)
+        self.on_piece()
+        self.pieces -= 1
+        return self.pieces > 0
 
     def reset(self) -> None:
         self.fresh = True
@@ -155,6 +159,24 @@ def test_stops_before_the_next_tick(life: Life) -> None:
 
     life.loop.run(stopped)
     assert life.loop.figures.ticks == 7
+
+
+def test_new_weights_are_copied_in_the_slack_and_lengthen_no_tick(life: Life) -> None:
+    life.mind.pieces = 100
+    life.mind.on_piece = lambda: life.clock.advance(0.004)
+    life.loop.run(lambda: False, max_ticks=20)
+    # From the tick's end to half a period before the next: 13 pieces of 4 ms, then the next tick.
+    assert life.loop.figures.missed == 0
+    assert life.loop.figures.tick_ms.largest == 0
+    assert life.mind.pieces <= 0
+    assert len(life.mind.taken) == 100 + 20 - -(-100 // 13)
+
+
+def test_one_piece_is_copied_even_where_there_is_no_slack(life: Life) -> None:
+    life.mind.pieces = 100
+    life.world.costs = dict.fromkeys(range(20), 0.09)
+    life.loop.run(lambda: False, max_ticks=20)
+    assert len(life.mind.taken) == 20
 
 
 def test_weights_are_taken_after_every_tick(life: Life) -> None:

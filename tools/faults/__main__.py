@@ -1,6 +1,7 @@
 """Inject faults into the whole system and print a table of what came of it.
 
-Needs an X display without a VRChat window on it; `xvfb-run -a python -m tools.faults` will do.
+The faults of the body (F2, F4 to F7, F12) need an X display without a VRChat window on it;
+`xvfb-run -a python -m tools.faults` will do.
 """
 
 from __future__ import annotations
@@ -8,18 +9,32 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tools.faults import ending, net, sight, trainer
+from tools.faults import ending, learning, long_life, net, sight, time_faults, torn, trainer
 from tools.faults.outcome import Outcome, render
 
-GROUPS = {"ending": ending.run, "sight": sight.run, "net": net.run, "trainer": trainer.run}
+GROUPS = {
+    "trainer": trainer.run,
+    "ending": ending.run,
+    "learning": learning.run,
+    "sight": sight.run,
+    "net": net.run,
+    "time": time_faults.run,
+    "long": long_life.run,
+    "torn": torn.run,
+}
 FAULTS = {
     "F1": "trainer",
     "F2": "ending",
+    "F3": "learning",
     "F4": "sight",
     "F5": "sight",
     "F6": "net",
     "F7": "net",
+    "F11": "time",
     "F12": "net",
+    "F13": "long",
+    "F14": "torn",
+    "F16": "learning",
 }
 """Which group injects a fault; a group brings all of its faults."""
 

@@ -1,0 +1,46 @@
+"""F11: the agent's process is stopped for a minute, as a suspend does, and goes on."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tools.faults.life import RATE_HZ, Life
+from tools.faults.outcome import Outcome
+
+STOPPED_S = 60.0
+BEFORE_S, AFTER_S = 10.0, 15.0
+
+
+def run(trials: int) -> list[Outcome]:
+    """Stop the agent once; more trials would tell nothing new."""
+    extra = Outcome("F11 stopped for 60 s", "at most 1 extra tick", 1, "ticks")
+    gap = Outcome("F11 the gap in the record", "marked: index jumps, is_first", 0, "unmarked")
+    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
+        life = Life(Path(folder))
+        try:
+            time.sleep(BEFORE_S)
+            life.process.send_signal(signal.SIGSTOP)
+            time.sleep(STOPPED_S)
+            life.process.send_signal(signal.SIGCONT)
+            time.sleep(AFTER_S)
+            summary = life.end()
+        finally:
+            life.kill()
+        steps = life.steps()
+    waits = np.diff(steps["time"].astype(np.float64))
+    at = int(np.argmax(waits))
+    woke = steps["time"][at + 1]
+    soon = int(np.sum((steps["time"] >= woke) & (steps["time"] < woke + 1 / RATE_HZ)))
+    # One tick is due in every period; what comes on top of it is extra.
+    extra.values.append(float(max(0, soon - 1)))
+    extra.notes = f"the longest wait between two ticks was {waits[at]:.1f} s"
+    jumped = int(steps["index"][at + 1]) - int(steps["index"][at])
+    marked = jumped > 1 and bool(steps["is_first"][at + 1])
+    gap.values.append(0.0 if marked else 1.0)
+    gap.notes = f"index jumped by {jumped}; {summary['missed_ticks']} ticks counted as missed"
+    return [extra, gap]
