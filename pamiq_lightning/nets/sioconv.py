@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-CHUNK = 64
+CHUNK = 32
+"""Steps that follow one another in a chunk, while all chunks go side by side."""
 
 
 def decay_scan(
@@ -28,44 +29,78 @@ def decay_scan(
     z: Float[Tensor, "B T H I"],
     state: Float[Tensor, "B H I"],
     is_first: Bool[Tensor, "B T"] | None = None,
-    chunk: int = CHUNK,
 ) -> Float[Tensor, "B T H I"]:
     """Return every h_t = exp(ln_a_t) h_{t-1} + z_t, the state set to 0 before each `is_first`.
 
-    Within a chunk all steps are one matrix product; the chunks are chained by their last state. No
-    matrix is larger than chunk x chunk, so time and memory grow linearly with T.
+    Time and memory grow linearly with T.
     """
-    outputs = []
-    for start in range(0, z.shape[1], chunk):
-        part = slice(start, start + chunk)
-        resets = None if is_first is None else is_first[:, part]
-        h = _scan_chunk(ln_a[:, part], z[:, part], state, resets)
-        state = h[:, -1]
-        outputs.append(h)
-    return torch.cat(outputs, dim=1)
+    a = ln_a.double().exp()
+    if is_first is not None:
+        a = a.masked_fill(is_first[..., None], 0.0)
+    h: Tensor = _scan(a, z, state)
+    return h
 
 
-def _scan_chunk(
-    ln_a: Float[Tensor, "B T H"],
-    z: Float[Tensor, "B T H I"],
-    state: Float[Tensor, "B H I"],
-    resets: Bool[Tensor, "B T"] | None,
-) -> Float[Tensor, "B T H I"]:
-    """One chunk: h = S z + exp(cumsum ln_a) h_0 with S[l, m] = exp(sum of ln_a over m+1..l)."""
+# An operator of its own: autograd keeps only what its backward pass needs, and a compiler takes
+# its many small steps as one.
+@torch.library.custom_op(
+    "pamiq_lightning::decay_scan",
+    mutates_args=(),
+    schema="(Tensor a, Tensor z, Tensor state) -> Tensor",
+)
+def _scan(a: Tensor, z: Tensor, state: Tensor) -> Tensor:
+    """Return every h_t = a_t h_{t-1} + z_t, with `a` (B, T, H) in float64.
+
+    All chunks start from 0 side by side; their last states are chained, which is this scan again;
+    then each chunk gets what is kept of the state before it.
+    """
     T = z.shape[1]
-    # Differences of sums lose digits where the sums are large (strong decay), so these are double.
-    total = ln_a.double().cumsum(dim=1).transpose(1, 2)
-    exponent = (total[..., :, None] - total[..., None, :]).to(z.dtype)
-    past = torch.ones(T, T, dtype=torch.bool, device=z.device).tril()
-    carried = torch.ones(1, 1, T, dtype=torch.bool, device=z.device)
-    if resets is not None:
-        segment = resets.cumsum(dim=1)
-        past = (past & (segment[:, :, None] == segment[:, None, :]))[:, None]
-        carried = (segment == 0)[:, None]
-    S = exponent.masked_fill(~past, -math.inf).exp()
-    from_start = total.to(z.dtype).masked_fill(~carried, -math.inf).exp()
-    h = S @ z.transpose(1, 2) + from_start[..., None] * state[:, :, None]
-    return h.transpose(1, 2)
+    chunk = min(CHUNK, T)
+    h: Tensor = F.pad(z, (0, 0, 0, 0, 0, -T % chunk)).unflatten(1, (-1, chunk))
+    a = F.pad(a, (0, 0, 0, -T % chunk)).unflatten(1, (-1, chunk))
+    _follow(a, h)
+    kept = a.cumprod(dim=2)
+    before = state[:, None]
+    if chunk < T:
+        ends = _scan(kept[:, :-1, -1].contiguous(), h[:, :-1, -1].contiguous(), state)
+        before = torch.cat([before, ends], dim=1)
+    h.addcmul_(kept.to(h.dtype)[..., None], before[:, :, None])
+    return h.flatten(1, 2)[:, :T].contiguous()
+
+
+def _follow(a: Float[Tensor, "B C c H"], h: Float[Tensor, "B C c H I"]) -> None:
+    """Step through all chunks at once, in place: h_t += a_t h_{t-1} from the second step on."""
+    # `a` as a sum of two numbers: rounded to one, a slow decay of a thousand steps would be off in
+    # its fifth digit.
+    rounded = a.to(h.dtype)
+    rest = (a - rounded).to(h.dtype)[..., None]
+    rounded = rounded[..., None]
+    for t in range(1, h.shape[2]):
+        before = h[:, :, t - 1]
+        h[:, :, t].addcmul_(rounded[:, :, t], before).addcmul_(rest[:, :, t], before)
+
+
+@_scan.register_fake
+def _(a: Tensor, z: Tensor, state: Tensor) -> Tensor:
+    return z.new_empty(z.shape)
+
+
+def _keep_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[0], inputs[2], output)
+
+
+def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same scan from the end: what h_t did to the loss, by itself and by all that followed."""
+    a, state, h = ctx.saved_tensors
+    kept_next = F.pad(a[:, 1:], (0, 0, 0, 1)).flip(1)
+    felt = _scan(kept_next, grad.flip(1), torch.zeros_like(state)).flip(1)
+    first = (state * felt[:, 0]).sum(dim=-1, keepdim=True).transpose(1, 2)
+    others = (h[:, :-1] * felt[:, 1:]).sum(dim=-1)
+    grad_state = a[:, 0, :, None].to(h.dtype) * felt[:, 0]
+    return torch.cat([first, others], dim=1).to(a.dtype), felt, grad_state
+
+
+_scan.register_autograd(_scan_backward, setup_context=_keep_for_backward)
 
 
 class Recurrence(nn.Module):
@@ -75,8 +110,6 @@ class Recurrence(nn.Module):
         dim: features in and out, and numbers of the state.
         heads: heads, each with its own decay.
     """
-
-    chunk = CHUNK
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -101,9 +134,7 @@ class Recurrence(nn.Module):
         """Return the outputs and the state after every step."""
         ln_a, z = self.decay_and_input(x)
         start = state.float().unflatten(-1, (self.heads, self.inner))
-        # In bfloat16 the sums of a slow decay would be wrong in the third digit.
-        with torch.autocast(z.device.type, enabled=False):
-            h = decay_scan(ln_a, z, start, is_first, self.chunk)
+        h = decay_scan(ln_a, z, start, is_first)
         return self.read(h, x), h.flatten(-2)
 
     def step(
@@ -111,7 +142,8 @@ class Recurrence(nn.Module):
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
         """One step of the same recurrence."""
         ln_a, z = self.decay_and_input(x)
-        h = ln_a.exp()[..., None] * state.float().unflatten(-1, (self.heads, self.inner)) + z
+        before = state.double().unflatten(-1, (self.heads, self.inner))
+        h = torch.addcmul(z.double(), ln_a.double().exp()[..., None], before).float()
         return self.read(h, x), h.flatten(-2)
 
 
@@ -155,9 +187,6 @@ class SioConvPS(Recurrence):
     g_t = sigmoid(W_dt x_t), z_t = sigmoid(W_z x_t), y_t = W_y h_t * SiLU(W_ya x_t). Every element
     is a head of its own, so `heads` is taken for the sake of one interface and not used.
     """
-
-    # One matrix per element: short chunks keep them small.
-    chunk = 16
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__(dim, dim)

@@ -37,6 +37,18 @@ def test_scan_equals_a_float64_loop(T: int, decay: float) -> None:
     assert error / expected.abs().max() <= 1e-5
 
 
+@pytest.mark.parametrize("decay", [1e-4, 0.1, 80.0])
+@pytest.mark.parametrize("T", [1, 31, 32, 33, 64, 1100])
+def test_gradients_equal_those_of_the_loop(T: int, decay: float) -> None:
+    arguments = [argument.requires_grad_() for argument in inputs(T, decay)]
+    is_first = torch.rand(2, T) < 0.02
+    weights = torch.randn(2, T, 3, 4)
+    ours = torch.autograd.grad((decay_scan(*arguments, is_first) * weights).sum(), arguments)
+    theirs = torch.autograd.grad((loop_scan(*arguments, is_first) * weights).sum(), arguments)
+    for here, expected in zip(ours, theirs, strict=True):
+        assert (here - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 150), st.data())
 def test_any_split_carries_the_state(T: int, data: st.DataObject) -> None:
@@ -101,7 +113,7 @@ def test_a_million_steps_stay_finite() -> None:
     layer = SioConv(8, 2)
     with torch.no_grad():
         ln_a, z = layer.decay_and_input(torch.randn(1, 1_000_000, 8))
-        h = decay_scan(ln_a, z, torch.zeros(1, 2, 4), chunk=256)
+        h = decay_scan(ln_a, z, torch.zeros(1, 2, 4))
     assert torch.isfinite(h).all()
 
 
