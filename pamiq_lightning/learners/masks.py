@@ -38,6 +38,10 @@ class MaskSampler:
         target_aspect: smallest and largest height / width of a target block.
         context_scale: smallest and largest share of the image that the context block covers.
         min_keep: context patches that are left at least, if `RETRIES` draws find such.
+        reference_quirks: draw as the sampler of the paper's code does, to compare with it: blocks
+            never touch the last row and column, one number drives both scale and aspect of the
+            targets, areas are rounded down, and lists are cut in row-major order, which starves the
+            lower rows. Retries stay bounded, which its are not.
     """
 
     grid: int
@@ -46,6 +50,7 @@ class MaskSampler:
     target_aspect: tuple[float, float] = (0.75, 1.5)
     context_scale: tuple[float, float] = (0.85, 1.0)
     min_keep: int = 10
+    reference_quirks: bool = False
 
     def __post_init__(self) -> None:
         if self.grid < 3 or self.target_scale[1] >= self.context_scale[0]:
@@ -55,16 +60,28 @@ class MaskSampler:
                 f"smaller than the context {self.context_scale}"
             )
 
+    @property
+    def _reach(self) -> int:
+        """Rows and columns, from the first on, that blocks may cover."""
+        return self.grid - 1 if self.reference_quirks else self.grid
+
     def _size(self, scale: float, aspect: float) -> tuple[int, int]:
         area = scale * self.grid**2
-        height = min(max(round(math.sqrt(area * aspect)), 1), self.grid)
-        width = min(max(round(math.sqrt(area / aspect)), 1), self.grid)
+        if self.reference_quirks:
+            area = math.floor(area)
+        height = min(max(round(math.sqrt(area * aspect)), 1), self._reach)
+        width = min(max(round(math.sqrt(area / aspect)), 1), self._reach)
         return height, width
+
+    def _target_size(self) -> tuple[int, int]:
+        lot = float(torch.rand(()))
+        other = lot if self.reference_quirks else float(torch.rand(()))
+        return self._size(_between(self.target_scale, lot), _between(self.target_aspect, other))
 
     def __call__(self, batch: int) -> Masks:
         """Draw masks for `batch` images from torch's default generator."""
-        height, width = self._size(_uniform(self.target_scale), _uniform(self.target_aspect))
-        side = self._size(_uniform(self.context_scale), 1.0)
+        height, width = self._target_size()
+        side = self._size(_between(self.context_scale, float(torch.rand(()))), 1.0)
         blocks = self._blocks(batch, self.targets, height, width)
         context = self._context(batch, side, blocks)
         for _ in range(RETRIES):
@@ -81,12 +98,12 @@ class MaskSampler:
             blocks[hopeless] = blocks[hopeless, :1]
             context[hopeless] = self._context(batch, side, blocks)[hopeless]
         numbers = blocks.flatten(2).nonzero()[:, 2].view(batch, self.targets, height * width)
-        return Masks(_pick_same_count(context), numbers)
+        return Masks(_pick_same_count(context, at_random=not self.reference_quirks), numbers)
 
     def _blocks(self, batch: int, count: int, height: int, width: int) -> Bool[Tensor, "B K h w"]:
-        """Place `count` rectangles per image anywhere on the grid, last row and column included."""
-        top = torch.randint(self.grid - height + 1, (batch, count, 1, 1))
-        left = torch.randint(self.grid - width + 1, (batch, count, 1, 1))
+        """Place `count` rectangles per image anywhere within reach."""
+        top = torch.randint(self._reach - height + 1, (batch, count, 1, 1))
+        left = torch.randint(self._reach - width + 1, (batch, count, 1, 1))
         row = torch.arange(self.grid)[:, None]
         column = torch.arange(self.grid)[None, :]
         inside = (row >= top) & (row < top + height) & (column >= left) & (column < left + width)
@@ -100,12 +117,13 @@ class MaskSampler:
         return (block & ~blocks.any(dim=1)).flatten(1)
 
 
-def _uniform(bounds: tuple[float, float]) -> float:
-    return bounds[0] + (bounds[1] - bounds[0]) * float(torch.rand(()))
+def _between(bounds: tuple[float, float], lot: float) -> float:
+    return bounds[0] + (bounds[1] - bounds[0]) * lot
 
 
-def _pick_same_count(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, "B N"]:
-    """Return as many chosen patches for every image as the poorest has, picked at random."""
+def _pick_same_count(chosen: Bool[Tensor, "B T"], at_random: bool) -> Int[Tensor, "B N"]:
+    """Return as many chosen patches for every image as the poorest has, or its first ones."""
     count = int(chosen.sum(dim=1).min())
-    lots = torch.rand(chosen.shape).masked_fill(~chosen, -1.0)
+    lots = torch.rand(chosen.shape) if at_random else torch.linspace(1, 0, chosen.shape[1])
+    lots = lots.expand(chosen.shape).masked_fill(~chosen, -1.0)
     return lots.topk(count, dim=1).indices.sort(dim=1).values

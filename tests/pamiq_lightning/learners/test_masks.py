@@ -71,6 +71,24 @@ def test_against_the_published_counts() -> None:
     assert 41 < context.mean() < 41 * (144 / 121) * 1.1
 
 
+@pytest.mark.parametrize("batch, fewest, most", [(16, 39.5, 43), (32, 37, 41)])
+def test_with_its_quirks_against_the_published_counts(
+    batch: int, fewest: float, most: float
+) -> None:
+    """Context 41 on average (batch 16) and 39.1 (batch 32), targets 24.4, 121 of 144 patches."""
+    sampler = MaskSampler(12, reference_quirks=True)
+    masks = [sampler(batch) for _ in range(400)]
+    targets = torch.tensor([float(m.targets.shape[2]) for m in masks])
+    context = torch.tensor([float(m.context.shape[1]) for m in masks])
+    assert fewest < context.mean() < most
+    assert 23.7 < targets.mean() < 25.1
+    assert len(targets.unique()) <= 6
+    seen = torch.cat([torch.cat([m.context.flatten(), m.targets.flatten()]) for m in masks])
+    assert sorted(seen.unique().tolist()) == [12 * r + c for r in range(11) for c in range(11)]
+    rows = torch.bincount(torch.cat([m.context.flatten() for m in masks]) // 12, minlength=12)
+    assert rows[:5].sum() > 1.18 * rows[6:11].sum()
+
+
 def test_many_block_sizes_occur() -> None:
     sampler = MaskSampler(12)
     sizes = {sampler(1).targets.shape[2] for _ in range(200)}
