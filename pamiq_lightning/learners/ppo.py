@@ -6,6 +6,9 @@ the scaling of rewards by the running std of their discounted return is RND's (a
 
 from __future__ import annotations
 
+import math
+from typing import ClassVar
+
 import torch
 from jaxtyping import Bool, Float
 from tensordict import TensorDict
@@ -19,6 +22,8 @@ from pamiq_lightning.step import ACTING_ROLES, is_transition, is_transition_into
 
 OUTLIER_SCALES = 10.0
 """A reward further from the usual one than this many scales counts as this far."""
+LARGEST_LOG_RATIO = math.log(2)
+"""Steps whose action is now more than twice, or less than half, as likely are left out."""
 _POLICY = ACTING_ROLES.index("policy")
 
 
@@ -59,7 +64,7 @@ class PPO(Learner):
         gradient_clip: largest norm of the gradient.
     """
 
-    needs = (
+    needs: ClassVar[tuple[str, ...]] = (
         "index",
         "latent",
         "state",
@@ -184,25 +189,49 @@ class PPO(Learner):
         """Turn N+1 rows into the N transitions that start at the first, with their advantages.
 
         A transition into an `is_first`, into or out of an invalid row, or across a gap is left out
-        and ends the trace; so are steps of a policy too old. The values of all rows are computed
-        anew with the present weights.
+        and ends the trace. Steps of a policy too old, or too unlike the present one, are left out
+        too, but lend their rewards to the trace. The values of all rows are computed anew with the
+        present weights.
         """
         self._satisfied = False
         window = window.to(self.device)
         judged = self.net(window["latent"], window["state"])
-        value = self.value_norm.denormalize(judged.value).float()
+        value = self.outlook(window, self.value_norm.denormalize(judged.value).float())
         sound = is_transition(window)
         advantage = self.advantages(value, window["reward"] / self.reward_scale, sound)
         target = advantage + value[:-1]
-        age = self.latest_version - window["versions"][:-1, _POLICY]
-        kept = sound & (age <= self.max_version_lag)
+        fresh = self.latest_version - window["versions"][:-1, _POLICY] <= self.max_version_lag
+        near = self._near(judged.logits, window)[:-1]
+        kept = sound & fresh & near
         if kept.any():
             self.value_norm.update(target[kept].double()[:, None])
         rows = window[:-1][kept].select("latent", "state", "action", "log_prob")
         rows["advantage"] = advantage[kept]
         rows["value_target"] = self.value_norm.normalize(target[kept]).float()
-        self._log_window(value[:-1][kept], target[kept], int((sound & ~kept).sum()))
+        self._log_window(value[:-1][kept], target[kept])
+        self.note(
+            {
+                "stale_steps": float((sound & ~fresh).sum()),
+                "diverged_steps": float((sound & fresh & ~near).sum()),
+            }
+        )
         return rows
+
+    def outlook(self, window: TensorDict, value: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """Return what each row still promises: its value, for a life has no end.
+
+        For subclasses in worlds whose episodes end: a row after which nothing comes promises 0.
+        """
+        return value
+
+    def _near(self, logits: Float[Tensor, "M C"], window: TensorDict) -> Bool[Tensor, " M"]:
+        """Tell which actions are about as likely now as when they were taken.
+
+        In a recording the weights that acted are unknown; beyond this the ratio says nothing.
+        """
+        now = self.net.distribution(logits.float()).log_prob(window["action"])
+        near: Tensor = (now - window["log_prob"]).abs() <= LARGEST_LOG_RATIO
+        return near
 
     def advantages(
         self,
@@ -231,11 +260,10 @@ class PPO(Learner):
         result: Tensor = advantage.squeeze(-1)
         return result
 
-    def _log_window(self, value: Tensor, target: Tensor, stale: int) -> None:
+    def _log_window(self, value: Tensor, target: Tensor) -> None:
         if len(value) > 1:
             unexplained = (target - value).var() / target.var().clamp(min=1e-8)
             self.note({"explained_variance": 1 - unexplained})
-        self.note({"stale_steps": float(stale)})
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Clipped surrogate on the joint probability, value loss, entropy bonus."""

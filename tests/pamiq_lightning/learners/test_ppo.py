@@ -26,6 +26,13 @@ def ppo(**changes: object) -> PPO:
     return learner
 
 
+def ppo_like(learner: PPO) -> PPO:
+    """A learner with the same weights that has seen no window yet."""
+    twin = ppo(gamma=learner.gamma, gae_lambda=learner.gae_lambda)
+    twin.net.load_state_dict(learner.net.state_dict())
+    return twin
+
+
 def gae_by_hand(
     value: list[float], reward: list[float], sound: list[bool], gamma: float, lam: float
 ) -> list[float]:
@@ -80,6 +87,44 @@ def test_surrogate_by_hand() -> None:
     torch.testing.assert_close(learner.training_step(batch, 0), by_hand)
 
 
+class Identity(torch.nn.Module):
+    """A normaliser that changes nothing."""
+
+    def update(self, value_target: torch.Tensor) -> None:
+        pass
+
+    def normalize(self, value_target: torch.Tensor) -> torch.Tensor:
+        return value_target
+
+    def denormalize(self, normalised_value: torch.Tensor) -> torch.Tensor:
+        return normalised_value
+
+    def scale(self) -> torch.Tensor:
+        return torch.ones(1)
+
+
+class EndOfDays(PPO):
+    """Promises nothing after the row marked as terminal."""
+
+    def outlook(self, window: TensorDict, value: torch.Tensor) -> torch.Tensor:
+        return value * ~window["terminal"]
+
+
+def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
+    learner = EndOfDays((4, 8), (2, 16), dim=32, depth=1, gamma=0.5, gae_lambda=1.0)
+    with torch.no_grad():
+        learner.net.critic.bias.fill_(8.0)
+        learner.net.critic.weight.zero_()
+    learner.value_norm = learner.reward_norm = Identity()  # type: ignore[assignment]
+    steps = window(5)
+    steps["reward"] = torch.ones(5)
+    steps["is_first"][3] = True
+    steps["terminal"] = torch.tensor([False, False, True, False, False])
+    rows = learner.prepare(steps)
+    # 0 -> 1 -> 2, the end; 3 -> 4, which goes on.
+    torch.testing.assert_close(rows["advantage"], torch.tensor([1.5 - 8, 1.0 - 8, 1 + 4.0 - 8]))
+
+
 def test_stale_and_unsound_steps_are_left_out() -> None:
     learner = ppo(max_version_lag=2)
     learner.latest_version = 9
@@ -89,6 +134,41 @@ def test_stale_and_unsound_steps_are_left_out() -> None:
     rows = learner.prepare(steps)
     # 10 transitions: 0-3 are stale, 7->8 and 8->9 touch the invalid row.
     assert len(rows) == 4
+
+
+def noted(learner: PPO) -> dict[str, float]:
+    """What the learner will log with its next update."""
+    logged: dict[str, float] = {}
+    learner.log_dict = logged.update  # type: ignore[method-assign, assignment]
+    learner.on_train_batch_start(None, 0)
+    return logged
+
+
+def test_steps_the_policy_has_left_behind_are_left_out_and_counted() -> None:
+    """An action may at most be twice, or half, as likely as it was when it was taken."""
+    learner = ppo(max_version_lag=2)
+    learner.latest_version = 9
+    steps = window(9, version=9)
+    judged = learner.net(steps["latent"], steps["state"])
+    now = learner.net.distribution(judged.logits).log_prob(steps["action"]).detach()
+    log_ratio = torch.tensor([0.0, 0.69, -0.69, 0.70, -0.70, 50.0, -50.0, 0.70, 0.0])
+    steps["log_prob"] = now - log_ratio
+    steps["versions"][7, 2] = 6
+    rows = learner.prepare(steps)
+    torch.testing.assert_close(rows["log_prob"], steps["log_prob"][:3])
+    figures = noted(learner)
+    # The eighth is too old to begin with, and counted only as that.
+    assert figures["diverged_steps"] == 4
+    assert figures["stale_steps"] == 1
+
+
+def test_what_is_left_out_still_rewards_the_steps_before_it() -> None:
+    learner = ppo(gamma=0.9, gae_lambda=0.9)
+    steps = window(5)
+    steps["reward"] = torch.tensor([0.0, 0.0, 0.0, 100.0, 0.0])
+    whole = learner.prepare(steps)["advantage"][:2]
+    steps["log_prob"][2] = -50.0
+    torch.testing.assert_close(ppo_like(learner).prepare(steps)["advantage"][:2], whole)
 
 
 def scale_after(rewards: Callable[[int], torch.Tensor], windows: int, **changes: object) -> PPO:
