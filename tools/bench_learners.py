@@ -13,7 +13,6 @@ import argparse
 import itertools
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
@@ -28,23 +27,11 @@ from pamiq_lightning.learners.masks import Masks
 from pamiq_lightning.nets import sioconv as nets_sioconv
 from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
 from pamiq_lightning.trainer.driver import Driver
+from tools.bench_policy import policy
 from tools.figures import Figure, at_least, at_most, print_figures
+from tools.turns import compare
 
 B, DIM, HEADS, DEPTH = 4, 256, 8, 3
-TRIES = 7
-
-
-def compare(*jobs: Callable[[], object], tries: int = TRIES) -> list[float]:
-    """Return the least processor seconds of each job; they take turns, after a round to warm up."""
-    for job in jobs:
-        job()
-    times: list[list[float]] = [[] for _ in jobs]
-    for _ in range(tries):
-        for taken, job in zip(times, jobs, strict=True):
-            began = time.process_time()
-            job()
-            taken.append(time.process_time() - began)
-    return [min(taken) for taken in times]
 
 
 def forward_backward(stack: nn.Module, length: int) -> Callable[[], None]:
@@ -226,6 +213,7 @@ def figures() -> Iterator[Figure]:
     yield from sioconv()
     yield from ijepa()
     yield from driver()
+    yield from policy()
 
 
 def main() -> None:

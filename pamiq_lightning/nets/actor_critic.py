@@ -104,10 +104,17 @@ class ActorCritic(nn.Module):
         _orthogonal(self.actor, 0.01)
         _orthogonal(self.critic, 1.0)
 
+    def features(
+        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
+    ) -> Float[Tensor, "B F"]:
+        """Return what both heads see of every situation."""
+        remembered = self.state_norm(state).flatten(1)
+        x: Tensor = self.trunk(self.enter(torch.cat([self.mix(latent), remembered], dim=-1)))
+        return x
+
     def forward(self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]) -> Judgement:
         """Judge every situation."""
-        remembered = self.state_norm(state).flatten(1)
-        x = self.trunk(self.enter(torch.cat([self.mix(latent), remembered], dim=-1)))
+        x = self.features(latent, state)
         return Judgement(self.actor(x), self.critic(x).squeeze(-1))
 
     def distribution(self, logits: Float[Tensor, "B C"]) -> ActionDistribution:
