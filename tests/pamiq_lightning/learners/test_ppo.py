@@ -9,6 +9,7 @@ from tensordict import TensorDict
 
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.replay import WindowReplay, training_round
+from pamiq_lightning.trainer.driver import Driver
 from tests.samples import window
 
 
@@ -251,3 +252,15 @@ def test_a_new_policy_has_the_entropy_of_chance() -> None:
     steps = window(40)
     actions = learner.net.distribution(learner.net(steps["latent"], steps["state"]).logits)
     assert abs(actions.entropies().sum(1).mean().item() - math.log(108)) < 0.01
+
+
+def test_what_a_researcher_asks_for_is_logged() -> None:
+    learner = PPO((4, 8), (2, 16), dim=32, depth=1, mix_features=8)
+    driver = Driver(learner, "cpu", "32-true")
+    for batch in training_round(learner, WindowReplay(learner.memory), [window(40)]):
+        driver.update(batch)
+    figures = driver.metrics.take()
+    told = {"loss", "policy_loss", "value_loss", "grad_norm", "explained_variance", "approx_kl"}
+    told |= {"clip_fraction", "entropy", *(f"entropy_{i}" for i in range(5))}
+    told |= {"stale_steps", "diverged_steps", "reward_raw", "reward_scale", "reward_outliers"}
+    assert set(figures) == told
