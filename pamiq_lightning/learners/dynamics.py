@@ -18,6 +18,10 @@ from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, normal_nll
 from pamiq_lightning.step import is_transition
 
 
+HORIZONS = (1, 2, 4, 8)
+"""Steps ahead at which held-out experience is imagined."""
+
+
 def symlog(x: Tensor) -> Tensor:
     """Return sign(x) log(1 + |x|), which squeezes rewards of unknown scale (arXiv:2301.04104)."""
     return x.sign() * x.abs().log1p()
@@ -177,6 +181,37 @@ class Dynamics(Learner):
             }
         )
         return loss
+
+    @torch.no_grad()
+    def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
+        """Log how well an unbroken stretch [N] never trained on is imagined.
+
+        For each of `HORIZONS`, the squared error of the latents imagined from every row with the
+        actions really taken, that with the actions of other rows, and that of copying the row's
+        own latent.
+        """
+        furthest = HORIZONS[-1]
+        count = len(batch) - furthest
+        if count <= self.burn_in:
+            return
+        blank = torch.zeros(1, *self.net.state_shape, device=batch["latent"].device)
+        _, after = self.net(batch["latent"][None], batch["action"][None], blank)
+        before = torch.cat([blank, after[0, :-1]])
+        rows = torch.arange(self.burn_in, count, device=blank.device)
+        ahead = rows[:, None] + torch.arange(furthest, device=blank.device)
+        latent, goal = batch["latent"], batch["latent"][ahead + 1]
+        other = ahead[torch.randperm(len(rows), device=blank.device)]
+        true = self.net.imagine(latent[rows], batch["action"][ahead], before[rows]) - goal
+        shuffled = self.net.imagine(latent[rows], batch["action"][other], before[rows]) - goal
+        copied = latent[rows][:, None] - goal
+        for steps in HORIZONS:
+            for name, error in (("true", true), ("shuffled", shuffled), ("copied", copied)):
+                self.log(
+                    f"{name}_error_{steps}",
+                    mean_square(error[:, steps - 1]),
+                    on_epoch=True,
+                    batch_size=len(rows),
+                )
 
     def _action_loss(self, logits: Tensor, action: Tensor) -> Tensor:
         """Return the cross-entropy of the next action, averaged over its categories."""

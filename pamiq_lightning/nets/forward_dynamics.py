@@ -118,3 +118,20 @@ class ForwardDynamics(nn.Module):
         """Predict the next step; return also the new state."""
         x, state = self.core.step(self._enter(latent, action), state)
         return self._predict(x, latent), state
+
+    def imagine(
+        self,
+        latent: Float[Tensor, "B P D"],
+        action: Int[Tensor, "B K A"],
+        state: Float[Tensor, "B L N"],
+    ) -> Float[Tensor, "B K P D"]:
+        """Return the next K latents expected if these actions are taken, seeing none of them.
+
+        Closed loop: each expected latent is taken for what is seen next.
+        """
+        expected = []
+        for taken in action.unbind(dim=1):
+            prediction, state = self.step(latent, taken, state)
+            latent = prediction.mean
+            expected.append(latent)
+        return torch.stack(expected, dim=1)

@@ -10,8 +10,10 @@ from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from lightning.pytorch.cli import LightningCLI
 
 from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.offline.evaluation import Evaluation
 from pamiq_lightning.offline.files import RecordingError
 from pamiq_lightning.offline.recording import Recording
+from pamiq_lightning.trainer.checkpoint import CheckpointError
 
 FOLDER = "runs/offline"
 TRAINER_DEFAULTS = {
@@ -42,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Learners make their own optimizers.
             auto_configure_optimizers=False,
             seed_everything_default=1,
-            trainer_defaults=TRAINER_DEFAULTS,
+            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [Evaluation()]},
             save_config_kwargs={"overwrite": True},
             args=list(arguments) if arguments is not None else None,
         )
-    except (RecordingError, ValueError) as error:
+    except (RecordingError, CheckpointError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,22 @@ def window_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_window(path: Path) -> dict[str, NDArray[np.generic]]:
+def read_window(
+    path: Path, keys: Collection[str] | None = None, without: Collection[str] = ()
+) -> dict[str, NDArray[np.generic]]:
     """Return the steps of one window.
+
+    Args:
+        path: file of the window.
+        keys: keys to read; default: all. Each costs time of its own, frames the most.
+        without: keys to leave out.
 
     Raises:
         RecordingError: the file is damaged.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            wanted = archive.files if keys is None else keys
+            return {key: archive[key] for key in wanted if key not in without}
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise RecordingError(f"{path} is damaged: {error}") from error

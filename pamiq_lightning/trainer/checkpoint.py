@@ -69,7 +69,11 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "state_dict": learner.state_dict(),
         "optimizer_states": [optimizer.state_dict()],
         "lr_schedulers": [],
-        "hyper_parameters": dict(learner.hparams),
+        "hyper_parameters": {
+            # As Lightning's CLI writes it: from this file alone the learner can be built.
+            "_class_path": f"{type(learner).__module__}.{type(learner).__qualname__}",
+            **learner.hparams,
+        },
         "pytorch-lightning_version": L.__version__,
         "epoch": 0,
         "global_step": int(learner.n_updates),

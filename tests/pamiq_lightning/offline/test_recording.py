@@ -13,6 +13,7 @@ from agent.recorder import write_window
 from pamiq_lightning.class_spec import build
 from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.offline.experience import Experience, Eyes
 from pamiq_lightning.offline.files import (
     DESCRIPTION,
     RecordingError,
@@ -49,7 +50,7 @@ def test_steps_come_back_as_they_were(recording: Path) -> None:
 @pytest.mark.parametrize("role", list(LEARNERS))
 def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
     learner = build(Learner, LEARNERS[role])
-    batches = list(RelivedRounds(learner, window_files(recording)))
+    batches = list(RelivedRounds(learner, [Experience(recording, Eyes())]))
     assert len(batches) >= 3 * learner.memory.updates
     learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     assert torch.isfinite(learner.training_step(batches[-1], 0))
@@ -74,7 +75,7 @@ def test_a_window_is_prepared_by_weights_that_finished_the_one_before(recording:
                 yield batch
 
     learner.prepare = watched  # type: ignore[method-assign]
-    data = Counting(learner, window_files(recording))
+    data = Counting(learner, [Experience(recording, Eyes())])
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=1,

@@ -1,0 +1,91 @@
+"""`validate`: test T4, whether the model learned, as a table, as metrics and as pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import cast
+
+import lightning as L
+
+from pamiq_lightning.learners.dynamics import HORIZONS, Dynamics
+from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.offline.probing import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
+from pamiq_lightning.offline.recording import Recording
+
+ERROR_LIMIT, ACTION_LIMIT, PROBE_LIMIT, RANK_LIMIT = 0.7, 1.2, 0.8, 5.0
+"""Of T4: error / copying the last latent, shuffled / true action, mean R2, effective rank."""
+
+
+class Evaluation(L.Callback):
+    """After `validate`, prints what a learner makes of the held-out minutes beside T4's limits."""
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Print the table, and log its figures."""
+        if trainer.sanity_checking or trainer.state.fn != "validate":
+            return
+        data = cast(Recording, trainer.datamodule)  # type: ignore[attr-defined]
+        lines, metrics = [data.describe_held_out()], {}
+        if isinstance(module, Dynamics):
+            lines += error_lines({k: float(v) for k, v in trainer.callback_metrics.items()})
+        encoder = module if isinstance(module, IJEPA) else None
+        if encoder is None and data.eyes.encoder:
+            encoder = from_checkpoint(data.eyes.encoder, IJEPA)
+        if encoder is None:
+            lines.append("place and heading: name the encoder with --data.encoder to probe it")
+        else:
+            scores, rank = probe_table(encoder, probe_rows(data.experiences))
+            lines += probe_lines(scores, rank)
+            metrics = {f"probe_r2_{name}": mean(r2) for name, r2 in scores.items()}
+            metrics["rank_me"] = rank
+        print("\n".join(lines), flush=True)
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics)
+
+
+def mean(numbers: list[float]) -> float:
+    """Return the mean."""
+    return math.fsum(numbers) / len(numbers)
+
+
+def _verdict(good: bool) -> str:
+    return "met" if good else "MISSED"
+
+
+def error_lines(errors: Mapping[str, float]) -> list[str]:
+    """Return the table of imagined futures from the metrics of `Dynamics.validation_step`."""
+    lines = [
+        "",
+        "imagined with the actions really taken",
+        f"{'steps ahead':>11} {'error':>8} {'copy-last':>10} {'ratio':>7} {f'<= {ERROR_LIMIT}':>8}"
+        f" {'shuffled/true':>14} {f'>= {ACTION_LIMIT}':>8}",
+    ]
+    if "true_error_1" not in errors:
+        return [*lines, "no held-out stretch is long enough"]
+    for steps in HORIZONS:
+        true, shuffled, copied = (
+            errors[f"{name}_error_{steps}"] for name in ("true", "shuffled", "copied")
+        )
+        ratio, action = true / copied, shuffled / true
+        lines.append(
+            f"{steps:>11} {true:>8.4f} {copied:>10.4f} {ratio:>7.3f}"
+            f" {_verdict(ratio <= ERROR_LIMIT):>8} {action:>14.3f}"
+            f" {_verdict(action >= ACTION_LIMIT):>8}"
+        )
+    return lines
+
+
+def probe_lines(scores: Mapping[str, list[float]], rank: float) -> list[str]:
+    """Return the table of probes."""
+    lines = ["", f"{'R2 of a linear probe':<20} {'x':>7} {'y':>7} {'sin':>7} {'cos':>7} {'mean':>7}"]
+    for name, r2 in scores.items():
+        figures = " ".join(f"{value:>7.3f}" for value in [*r2, mean(r2)])
+        lines.append(f"{name:<20} {figures}")
+    best, others = mean(scores[TRAINED]), [mean(scores[name]) for name in (RANDOM, PIXELS)]
+    return [
+        *lines,
+        f"mean R2 >= {PROBE_LIMIT}: {_verdict(best >= PROBE_LIMIT)};"
+        f" above the other two: {_verdict(best > max(others))}",
+        f"RankMe {rank:.1f} (below {RANK_LIMIT:.0f} is a collapse)",
+    ]

@@ -1,0 +1,46 @@
+"""Learners that stand still: built from a checkpoint, to encode what others train on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from pamiq_lightning.class_spec import build
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
+
+T = TypeVar("T", bound=Learner)
+
+
+def from_checkpoint(path: Path, kind: type[T]) -> T:
+    """Return the learner a checkpoint was saved from, with its weights, ready to be used.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another kind of learner.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        settings = dict(content["hyper_parameters"])
+        class_path = settings.pop("_class_path")
+    # Damaged bytes make the unpickler raise nearly anything.
+    except Exception as error:
+        raise CheckpointError(f"{path} does not say which learner it is of: {error!r}") from error
+    settings.pop("_instantiator", None)
+    # The spec is checked as one in a conf file is: only a Learner of this kind is built.
+    learner = build(kind, {"class_path": class_path, "init_args": settings}, str(path))  # type: ignore[type-abstract]
+    load_weights(learner, path)
+    learner.requires_grad_(False)
+    return learner.eval()
+
+
+def fingerprint(*paths: Path) -> str:
+    """Return what distinguishes the contents of these files from all others, 16 hex digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
