@@ -17,7 +17,6 @@ from pamiq_lightning.learners.base import Learner, Memory, mean_square
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, normal_nll
 from pamiq_lightning.step import is_transition
 
-
 HORIZONS = (1, 2, 4, 8)
 """Steps ahead at which held-out experience is imagined."""
 

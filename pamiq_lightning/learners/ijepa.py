@@ -47,6 +47,11 @@ def rank_me(latents: Float[Tensor, "F P D"]) -> float:
     return float((-(share * share.log()).sum()).exp())
 
 
+def content_std(latents: Float[Tensor, "n P D"]) -> Tensor:
+    """Return the mean standard deviation of what is left of latents without each token's mean."""
+    return (latents - latents.mean(dim=0)).flatten(0, 1).std(dim=0).mean()
+
+
 class IJEPA(Learner):
     """The observation encoder.
 
@@ -195,6 +200,13 @@ class IJEPA(Learner):
         )
         return loss
 
+    @torch.no_grad()
+    def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
+        """Log the content's standard deviation in an unbroken stretch [N] never trained on."""
+        parts = batch["frame"].split(self._memory.batch_size)
+        latents = torch.cat([self.acting(some).float() for some in parts])
+        self.log("feature_std", content_std(latents), on_epoch=True, batch_size=len(latents))
+
     def _spread_losses(
         self, seen: Float[Tensor, "B N D"], keep: Int[Tensor, "B N"]
     ) -> tuple[Tensor, Tensor]:
@@ -215,8 +227,7 @@ class IJEPA(Learner):
         self._recent.append(self.acting(frames).float())
         latents = torch.cat(tuple(self._recent))
         if len(latents) >= HEALTH_FRAMES:
-            std = (latents - latents.mean(dim=0)).flatten(0, 1).std(dim=0).mean()
-            self.log_dict({"rank_me": rank_me(latents), "feature_std": std})
+            self.log_dict({"rank_me": rank_me(latents), "feature_std": content_std(latents)})
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

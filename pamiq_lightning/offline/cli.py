@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
     # Batches come from this process alone, see `RelivedRounds`.
     warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
+    # Nothing is validated while training, see `Recording.val_dataloader`.
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
     try:
         LightningCLI(
             Learner,

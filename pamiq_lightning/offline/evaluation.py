@@ -78,7 +78,10 @@ def error_lines(errors: Mapping[str, float]) -> list[str]:
 
 def probe_lines(scores: Mapping[str, list[float]], rank: float) -> list[str]:
     """Return the table of probes."""
-    lines = ["", f"{'R2 of a linear probe':<20} {'x':>7} {'y':>7} {'sin':>7} {'cos':>7} {'mean':>7}"]
+    lines = [
+        "",
+        f"{'R2 of a linear probe':<20} {'x':>7} {'y':>7} {'sin':>7} {'cos':>7} {'mean':>7}",
+    ]
     for name, r2 in scores.items():
         figures = " ".join(f"{value:>7.3f}" for value in [*r2, mean(r2)])
         lines.append(f"{name:<20} {figures}")

@@ -1,4 +1,4 @@
-"""One recording's steps, window by window, with latents and states made anew where that is asked."""
+"""One recording's steps, window by window, latents and states made anew where that is asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from numpy.typing import NDArray
 from tensordict import TensorDict
 from torch import Tensor
@@ -60,9 +60,7 @@ class Experience:
         CheckpointError: a checkpoint cannot be used.
     """
 
-    def __init__(
-        self, path: Path, eyes: Eyes, state_shape: tuple[int, ...] | None = None
-    ) -> None:
+    def __init__(self, path: Path, eyes: Eyes, state_shape: tuple[int, ...] | None = None) -> None:
         self.folder, self.eyes, self._state_shape = find_recording(path), eyes, state_shape
         self.info_names = tuple(read_description(self.folder).get("info_names", ()))
         self.files = window_files(self.folder)
@@ -102,7 +100,10 @@ class Experience:
         rows: dict[str, Tensor] = {}
         if self.eyes.encoder:
             rows["latent"] = torch.from_numpy(self.latents[here].copy())
-        if self.eyes.dynamics:
+        # Where states are being made, there are none to ask for.
+        if "state" in without:
+            pass
+        elif self.eyes.dynamics:
             rows["state"] = torch.from_numpy(self.states[here].copy())
         elif self.eyes.encoder:
             shape = self._state_shape or tuple(read_description(self.folder)["state"])
@@ -168,9 +169,7 @@ class Experience:
             fresh[1:] |= steps["index"].diff() != 1
             fresh[0] |= last is None or int(steps["index"][0]) != last + 1
             last = int(steps["index"][-1])
-            _, after = dynamics(
-                steps["latent"][None], steps["action"][None], state, fresh[None]
-            )
+            _, after = dynamics(steps["latent"][None], steps["action"][None], state, fresh[None])
             before = torch.cat([state, after[0, :-1]])
             before[fresh] = 0
             state = after[:, -1]

@@ -32,7 +32,7 @@ def from_checkpoint(path: Path, kind: type[T]) -> T:
         raise CheckpointError(f"{path} does not say which learner it is of: {error!r}") from error
     settings.pop("_instantiator", None)
     # The spec is checked as one in a conf file is: only a Learner of this kind is built.
-    learner = build(kind, {"class_path": class_path, "init_args": settings}, str(path))  # type: ignore[type-abstract]
+    learner = build(kind, {"class_path": class_path, "init_args": settings}, str(path))
     load_weights(learner, path)
     learner.requires_grad_(False)
     return learner.eval()

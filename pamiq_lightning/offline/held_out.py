@@ -1,6 +1,6 @@
 """Which rows of a recording a learner is judged on, and therefore never trained on.
 
-Whole minutes spread over the recording, because its end alone would lie in places never seen before;
+Whole minutes spread over the recording, because its end alone would lie in places never seen;
 their edges are dropped, because a frame there has nearly the same frame among those trained on.
 """
 

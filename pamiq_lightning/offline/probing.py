@@ -1,4 +1,4 @@
-"""What is known of place and heading by the latents of held-out minutes, and by what they must beat.
+"""What latents of held-out minutes know of place and heading, beside what they must beat.
 
 It reads the ground truth in `info`, which no learner may.
 """
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from tensordict import TensorDict
 from torch import Tensor, nn
 
+from pamiq_lightning.class_spec import build
 from pamiq_lightning.learners.ijepa import IJEPA, rank_me
 from pamiq_lightning.nets.vit import standardise
 from pamiq_lightning.offline.experience import Experience
@@ -87,7 +88,10 @@ def encode(encoder: nn.Module, frames: Tensor) -> Float[Tensor, "n P D"]:
 def probe_table(encoder: IJEPA, rows: ProbeRows) -> tuple[dict[str, list[float]], float]:
     """Return the R2s of the trained encoder, a random one and PCA of pixels; and RankMe."""
     latents = encode(encoder.acting, rows.frames)
-    untrained = type(encoder)(**encoder.hparams)
+    # Lightning's CLI adds names of its own, such as `_class_path`.
+    settings = {name: v for name, v in encoder.hparams.items() if not name.startswith("_")}
+    class_path = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
+    untrained = build(IJEPA, {"class_path": class_path, "init_args": settings})
     untrained.eval()
     scores = {
         TRAINED: rows.r2(latents.flatten(1)),

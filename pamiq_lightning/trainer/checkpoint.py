@@ -72,6 +72,7 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "hyper_parameters": {
             # As Lightning's CLI writes it: from this file alone the learner can be built.
             "_class_path": f"{type(learner).__module__}.{type(learner).__qualname__}",
+            "_instantiator": "lightning.pytorch.cli.instantiate_module",
             **learner.hparams,
         },
         "pytorch-lightning_version": L.__version__,
