@@ -51,3 +51,15 @@ def test_nll_against_torch_normal() -> None:
     x, mean, log_var = torch.randn(3, 50).unbind(0)
     expected = -torch.distributions.Normal(mean, (0.5 * log_var).exp()).log_prob(x)
     torch.testing.assert_close(normal_nll(x, mean, log_var), expected)
+
+
+def test_imagination_equals_stepping_by_hand() -> None:
+    dynamics = net()
+    scramble(dynamics)
+    first, blank = torch.randn(2, 4, 8), torch.randn(2, 2, 16)
+    action = torch.stack([torch.randint(n, (2, 3)) for n in CHOICES], dim=-1)
+    imagined = dynamics.imagine(first, action, blank)
+    one, state = dynamics.step(first, action[:, 0], blank)
+    two, state = dynamics.step(one.mean, action[:, 1], state)
+    three, _ = dynamics.step(two.mean, action[:, 2], state)
+    torch.testing.assert_close(imagined, torch.stack([one.mean, two.mean, three.mean], dim=1))
