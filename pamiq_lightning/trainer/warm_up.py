@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -41,5 +42,7 @@ def noise(shape: StepShape, rows: int) -> TensorDict:
         dtype = torch.from_numpy(np.zeros(0, field.dtype)).dtype
         steps[key] = torch.rand(rows, *field.shape).mul(255 if key == "frame" else 1).to(dtype)
     steps["index"] = torch.arange(rows)
+    # As likely as chance made them, else a policy would not learn from them.
+    steps["log_prob"][:] = -sum(math.log(choices) for choices in shape.action_choices)
     steps["valid"][:], steps["is_first"][:] = True, False
     return steps
