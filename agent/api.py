@@ -177,8 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(length))
 
     def _send_frame(self, query: str) -> None:
-        found = self.server.views.frame()
-        if found is None or found[0] == _whole_number(query, "after", -1):
+        seen, found = _whole_number(query, "after", -1), self.server.views.frame()
+        if found is None or found[0] == seen:
             self._send_picture(None, "image/jpeg", {})
         else:
             self._send_picture(found[1], "image/jpeg", {"X-Tick": str(found[0])})
@@ -201,6 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         safe = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if code != HTTPStatus.NO_CONTENT:
             safe |= {"Content-Type": kind, "Content-Length": str(len(body))}
+        if self.close_connection:
+            safe["Connection"] = "close"
         for name, value in {**safe, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
