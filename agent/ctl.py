@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,10 @@ def ask(folder: Path, command: str) -> dict[str, Any]:
         # No proxy between: this is for this machine alone.
         connection = HTTPConnection(address.host, address.port, timeout=ANSWER_LIMIT_S)
         headers = {"Authorization": f"Bearer {address.token}", "X-From": "ctl"}
-        connection.request(method, f"/{command}", headers=headers)
-        response = connection.getresponse()
-        answer: dict[str, Any] = json.loads(response.read())
+        with closing(connection):
+            connection.request(method, f"/{command}", headers=headers)
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
     except FileNotFoundError as error:
         raise NoAnswerError("it has no API (yet)") from error
     except (OSError, ValueError, HTTPException) as error:
