@@ -20,6 +20,8 @@ WEIGHT_PIECE_BYTES = 2_000_000
 """New weights are copied in pieces of this size, each a fraction of a ms."""
 SLACK = 0.5
 """Share of a period that must be left before the next tick for another piece, or for garbage."""
+OLDER_EVERY, OLDEST_EVERY = 16, 512
+"""Ticks from one collection of older garbage to the next, and of all."""
 GAP_S = 0.5
 """A longer stall is a gap: by then the watchdog has let go of what the last action pressed."""
 REST_S = 0.5
@@ -149,7 +151,7 @@ class Loop:
         self.figures.end(started, acted, self.clock.now())
 
     def _use_slack(self, deadline: float) -> None:
-        """Between two ticks: take new weights, piece by piece, and collect young garbage.
+        """Between two ticks: take new weights, piece by piece, and collect garbage.
 
         One piece in any case, so that an agent with no time to spare gets new weights too.
         """
@@ -157,7 +159,15 @@ class Loop:
             if deadline - self.clock.now() < SLACK * self.period:
                 return
         if deadline - self.clock.now() > SLACK * self.period:
-            gc.collect(0)
+            gc.collect(self._generation())
+
+    def _generation(self) -> int:
+        """Return whose turn it is: what outlived a young collection is garbage some day, too.
+
+        Even all of it is little, for nothing that start-up left is looked at.
+        """
+        ticks = self.figures.ticks
+        return 2 if ticks % OLDEST_EVERY == 0 else 1 if ticks % OLDER_EVERY == 0 else 0
 
 
 class _no_garbage_collection:  # noqa: N801
