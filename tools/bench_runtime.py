@@ -13,13 +13,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from pamiq_lightning.offline.files import read_window, window_files
 from tools.bench_tick import tick_parts
 from tools.figures import Figure, at_least, at_most, measured, print_figures
 from tools.lives import VARIANTS
@@ -27,6 +35,7 @@ from tools.lives import VARIANTS
 RATES_HZ = (10, 30)
 MISSED_PERCENT = {10: 0.1, 30: 1.0}
 LATENESS_MS = 10.0
+START_S = 40
 NEVER_IDLE = "trainer.idle_ratio=1000000"
 
 
@@ -103,27 +112,48 @@ class Lives:
         yield measured(f"updates/s, thread / trainer alone, {at}", self.work("thread"), "x")
 
 
-def start_up(lives: Lives) -> Iterator[Figure]:
-    """Yield how long the parts of the start took, from the process's start to the first tick."""
-    starts = [summary["startup_s"] for summary in lives.all["process"]]
-    for part in starts[0]:
-        value = median(start[part] for start in starts)
-        if part == "ready to act":
-            yield at_most(f"start-up: {part}", value, "s", 10.0)
-        else:
-            yield measured(f"start-up: {part}", value, "s")
+def start_up() -> Iterator[Figure]:
+    """Yield how long the start takes, by part, and when trained weights act for the first time."""
+    with tempfile.TemporaryDirectory(prefix="pamiq-start-") as runs:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-u", "-m", "agent.run", "conf=japan_street", "size=tiny"),
+                *(f"runs={runs}", f"seconds={START_S}", "trainer.aim=false"),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            # Without a display it says at once that it found no VRChat.
+            env={**os.environ, "DISPLAY": ""},
+        )
+        assert process.stdout is not None
+        at = {}
+        for line in process.stdout:
+            at.setdefault(line.split(":")[0], time.monotonic() - began)
+        if process.wait():
+            raise RuntimeError(f"the agent ended with {process.returncode}")
+        (recording,) = Path(runs).glob("*/*/recording")
+        rows = [read_window(path)["versions"] for path in window_files(recording)]
+    yield measured("start-up: settings read", at["World"], "s")
+    yield measured("start-up: torch, nets, world", at["Live page"] - at["World"], "s")
+    yield measured("start-up: trainer ready, warm", at["Run folder"] - at["Live page"], "s")
+    yield at_most("ready to act", at["Run folder"], "s", 10.0)
+    # The first that are published are not trained.
+    trained = (np.concatenate(rows) > 1).any(axis=1)
+    first = int(trained.argmax()) / 10 if trained.any() else math.inf
+    yield at_most("first trained weights act", at["Run folder"] + first, "s", 45.0)
 
 
 def figures(seconds: float, rounds: int) -> Iterator[Figure]:
     """Yield all."""
     yield from tick_parts()
+    yield from start_up()
     every = [Lives(rate, seconds) for rate in RATES_HZ]
     for _ in range(rounds):
         for lives in every:
             lives.go_round()
     for lives in every:
         yield from lives.figures()
-    yield from start_up(every[0])
 
 
 def main() -> None:

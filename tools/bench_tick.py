@@ -126,6 +126,7 @@ def _swap(folder: Path, millions: int) -> Iterator[Figure]:
     exchanges: list[float] = []
     for _ in range(5):
         writer.publish()
+        hot.settle()
         while hot.version != writer.version:
             pieces.append(took(lambda: hot.advance(WEIGHT_PIECE_BYTES)))
             exchanges.append(took(hot.swap))
