@@ -86,9 +86,10 @@ class Loop:
         def interrupted() -> bool:
             return self.pauses.wanted or stopped()
 
-        first, slot = self.clock.now() + self.period, 0
         slots = math.inf if max_seconds is None else max_seconds / self.period
         with _no_garbage_collection():
+            # Only now: what start-up left is much to look through.
+            first, slot = self.clock.now() + self.period, 0
             while not stopped() and slot < slots and self.figures.ticks != max_ticks:
                 # From the slot's number: sums of periods would drift.
                 deadline = first + slot * self.period

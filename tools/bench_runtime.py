@@ -22,7 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,14 @@ class Lives:
         return 100.0 * missed / sum(summary["ticks"] for summary in self.all[variant])
 
     def work(self, variant: str) -> float:
-        """Return updates a second, each learner's as a share of what it does alone, averaged."""
-        shares = []
-        for role in self.all["trainer"][0]["learners"]:
-            done, alone = self._updates(variant, role), self._updates("trainer", role)
-            shares.append(done / alone)
-        return sum(shares) / len(shares)
+        """Return updates a second, each learner's as a share of what it does alone, averaged.
+
+        Of those that rehearse: how many updates the policy makes is not a matter of time, but of
+        how far one window moves it.
+        """
+        alone = self.all["trainer"][0]["learners"]
+        roles = [role for role in alone if alone[role]["idle_updates"]]
+        return fmean(self._updates(variant, r) / self._updates("trainer", r) for r in roles)
 
     def _updates(self, variant: str, role: str) -> float:
         return median(life["learners"][role]["updates"] for life in self.all[variant])
