@@ -63,7 +63,7 @@ def run(trials: int) -> list[Outcome]:
             while time.monotonic() < end or reads < READS:
                 version = reader.begin()
                 reader.copy(into)
-                first = float(into[0].flatten()[0])
+                first = float(into[0].detach().flatten()[0])
                 reads += 1
                 mixed += any(bool((tensor != first).any()) for tensor in into) if version else 0
                 backwards += version < last
