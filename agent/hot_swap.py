@@ -3,14 +3,56 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Generic, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsSpec, tensors_of
 
 M = TypeVar("M", bound=nn.Module)
+
+
+class CudaLift:
+    """Takes weights from page-locked memory into a module on a card, on a stream of its own.
+
+    So neither the tick's kernels nor the tick wait for the copy.
+
+    Args:
+        tensors: of such a module, on the CPU.
+        device: the card.
+
+    Attributes:
+        host: where the weights are put first.
+        begun: whether a copy is on its way.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], device: torch.device) -> None:
+        self.host = [torch.empty_like(tensor, pin_memory=True) for tensor in tensors]
+        self._stream, self._event = torch.cuda.Stream(device), torch.cuda.Event()
+        self.begun = False
+
+    @torch.no_grad()
+    def start(self, targets: Sequence[Tensor]) -> None:
+        """Begin to copy all of `host` into the targets."""
+        # What the tick had these do before must be over.
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream):
+            for target, source in zip(targets, self.host, strict=True):
+                target.copy_(source, non_blocking=True)
+        self._event.record(self._stream)
+        self.begun = True
+
+    def arrived(self) -> bool:
+        """Tell whether all is there; if so, the next copy may begin."""
+        if self.begun and self._event.query():
+            self.begun = False
+        return not self.begun
+
+    def wait(self) -> None:
+        """Return when all is there."""
+        self._event.synchronize()
 
 
 class HotModule(Generic[M]):
@@ -26,6 +68,7 @@ class HotModule(Generic[M]):
         self.active: M = self._frozen_copy(module, device)
         self.standby: M = self._frozen_copy(module, device)
         self._reader = WeightsReader(spec, module)
+        self._lift = CudaLift(tensors_of(module), device) if device.type == "cuda" else None
         self._incoming = 0
         self._ready = False
         self.version = 0
@@ -48,12 +91,20 @@ class HotModule(Generic[M]):
         """
         if self._ready or self.just_swapped:
             return 0
+        if self._lift is not None and self._lift.begun:
+            self._ready = self._lift.arrived()
+            return 0
         if not self._reader.copying:
             if self._reader.latest_version == self.version:
                 return 0
             self._incoming = self._reader.begin()
-        copied = self._reader.copy(tensors_of(self.standby), max_bytes)
-        self._ready = not self._reader.copying
+        standby = tensors_of(self.standby)
+        copied = self._reader.copy(self._lift.host if self._lift else standby, max_bytes)
+        if not self._reader.copying and self._lift is not None:
+            self._lift.start(standby)
+            if max_bytes is None:
+                self._lift.wait()
+        self._ready = not self._reader.copying and (self._lift is None or self._lift.arrived())
         return copied
 
     def swap(self) -> bool:
@@ -70,7 +121,7 @@ class HotModule(Generic[M]):
 
     @property
     def copying(self) -> bool:
-        """Whether a copy was begun and is not finished."""
+        """Whether more could be copied now; what is on its way to a card needs no help."""
         return self._reader.copying
 
     def load_latest(self) -> None:

@@ -27,6 +27,7 @@ from agent.loop import WEIGHT_PIECE_BYTES, Loop
 from agent.mind import Mind
 from agent.pause import Pauses
 from agent.recorder import Recorder
+from agent.run_lock import RunLock
 from agent.settings import Settings
 from agent.status import StatusDisplay, StatusSource, print_summary, write_summary
 from agent.stopping import SecondInterrupt, StopRequest
@@ -96,6 +97,9 @@ class Life:
         self.folder = run_folder.make_run_folder(Path(settings.runs), self.conf)
         self._undo_folder = end.enter_context(ExitStack())
         self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        lock = RunLock(self.folder)
+        lock.take()
+        end.callback(lock.release)
         # After this in time, so before it at the end: nobody writes into a folder being removed.
         end.callback(self.trainer.kill)
 

@@ -100,3 +100,47 @@ def test_copies_act_they_do_not_learn_or_drop_out(pair: Pair) -> None:
         assert not module.training
         assert not any(p.requires_grad for p in module.parameters())
     assert pair.source.training
+
+
+class FakeLift:
+    """A card's copy that takes until it is told to be over."""
+
+    def __init__(self, tensors: list[torch.Tensor]) -> None:
+        self.host = [torch.empty_like(tensor) for tensor in tensors]
+        self.begun = self.over = False
+
+    @torch.no_grad()
+    def start(self, targets: list[torch.Tensor]) -> None:
+        self.begun, self._targets = True, targets
+
+    @torch.no_grad()
+    def arrived(self) -> bool:
+        if self.begun and self.over:
+            for target, source in zip(self._targets, self.host, strict=True):
+                target.copy_(source)
+            self.begun = False
+        return not self.begun
+
+    def wait(self) -> None:
+        self.over = True
+
+
+def test_on_a_card_the_swap_waits_for_the_copy_and_nothing_else_does(pair: Pair) -> None:
+    lift = FakeLift(tensors_of(pair.source))
+    pair.hot._lift = lift  # type: ignore[assignment]
+    pair.publish(1.0)
+    while not lift.begun:
+        assert pair.hot.advance(max_bytes=16) <= 16
+    for _ in range(3):
+        assert pair.hot.advance(max_bytes=16) == 0
+        assert not pair.hot.swap()
+    assert not pair.hot.copying
+    lift.over = True
+    pair.hot.advance(max_bytes=16)
+    assert pair.hot.swap()
+    assert content(pair.hot.active) == {1.0}
+    lift.over = False
+    pair.hot.settle()
+    pair.publish(2.0)
+    pair.hot.load_latest()
+    assert content(pair.hot.active) == {2.0}

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from agent.body.ports import bind_tcp
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -201,3 +203,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     for word in words:
         assert word in line
     assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_port_is_told_at_once_with_its_holder(tmp_path: Path) -> None:
+    with bind_tcp("127.0.0.1", 0) as held:
+        port = held.getsockname()[1]
+        result = run(tmp_path, f"api_port={port}")
+    assert result.returncode == 1
+    (line,) = [text for text in result.stderr.splitlines() if text.startswith("error:")]
+    assert f"TCP port {port} is taken by" in line
+    assert not list(tmp_path.glob("debug/*"))
