@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -71,6 +69,9 @@ def test_what_fails_is_told(run: FakeRun) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX")
 @pytest.mark.parametrize("ending", ["well", "fail"])
 def test_the_terminal_is_as_before_however_it_ends(ending: str) -> None:
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     before = termios.tcgetattr(theirs)
     script = f"import os, fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{READER}"
