@@ -1,4 +1,4 @@
-"""`validate`: test T4, whether the model learned, as a table, as metrics and as pictures."""
+"""`validate`: test T4, whether the model learned, as a table and as metrics."""
 
 from __future__ import annotations
 

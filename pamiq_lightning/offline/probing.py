@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ PROBE_ROWS = 8192
 """Training rows that a probe is fitted on, evenly spread; held-out rows are as dense."""
 COMPONENT_FRAMES = 3000
 """Frames that the principal components of pixels are fitted on."""
+RANDOM_ENCODERS = 3
 TRAINED, RANDOM, PIXELS = "trained encoder", "random-init encoder", "PCA of pixels"
 _BATCH = 64
 
@@ -85,17 +87,27 @@ def encode(encoder: nn.Module, frames: Tensor) -> Float[Tensor, "n P D"]:
     return torch.cat([encoder(some) for some in frames.split(_BATCH)])
 
 
+def _untrained_r2(model: dict[str, Any], rows: ProbeRows) -> list[float]:
+    """Return the R2s of encoders that learned nothing, the mean of a few: one draw can be lucky."""
+    scores = []
+    for seed in range(RANDOM_ENCODERS):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            untrained = build(IJEPA, model)
+        untrained.eval()
+        scores.append(rows.r2(encode(untrained.acting, rows.frames).flatten(1)))
+    return [sum(of_one) / len(of_one) for of_one in zip(*scores, strict=True)]
+
+
 def probe_table(encoder: IJEPA, rows: ProbeRows) -> tuple[dict[str, list[float]], float]:
     """Return the R2s of the trained encoder, a random one and PCA of pixels; and RankMe."""
     latents = encode(encoder.acting, rows.frames)
     # Lightning's CLI adds names of its own, such as `_class_path`.
     settings = {name: v for name, v in encoder.hparams.items() if not name.startswith("_")}
     class_path = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
-    untrained = build(IJEPA, {"class_path": class_path, "init_args": settings})
-    untrained.eval()
     scores = {
         TRAINED: rows.r2(latents.flatten(1)),
-        RANDOM: rows.r2(encode(untrained.acting, rows.frames).flatten(1)),
+        RANDOM: _untrained_r2({"class_path": class_path, "init_args": settings}, rows),
         PIXELS: rows.r2(_components(rows, latents[0].numel())),
     }
     return scores, rank_me(latents[rows.judged])

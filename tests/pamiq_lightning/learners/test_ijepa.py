@@ -52,6 +52,26 @@ def test_the_target_follows_by_the_share_that_was_set() -> None:
     assert learner.n_updates == 1
 
 
+def test_an_average_as_slow_as_ours_does_not_stall_under_mixed_precision() -> None:
+    """Against 0.996^n in float64; in bfloat16 four fifths of the way would be left after 2,000."""
+    learner = ijepa(ema=0.996)
+    with torch.no_grad():
+        for target, source in zip(
+            learner.target.parameters(), learner.encoder.parameters(), strict=True
+        ):
+            target.zero_()
+            source.fill_(1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for _ in range(2000):
+            learner.on_train_batch_end(None, None, 0)
+    left = 0.996**2000
+    for parameter in learner.target.parameters():
+        assert parameter.dtype == torch.float32
+        torch.testing.assert_close(
+            1 - parameter, torch.full_like(parameter, left), atol=1e-5, rtol=0
+        )
+
+
 def test_no_gradient_reaches_the_target() -> None:
     learner = ijepa()
     learner.training_step(window(4), 0).backward()
