@@ -15,11 +15,9 @@ from pamiq_lightning.replay import make_replay, training_round
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.driver import Driver
 
-UPDATES = 2
-
 
 def warm_up(learner: Learner, shape: StepShape, device: str, precision: str) -> None:
-    """Make a few updates on noise, so that no first call is slow once the agent acts.
+    """Make an update on noise, so that no first call is slow once the agent acts.
 
     Args:
         learner: a throw-away copy; what it learns here is lost.
@@ -31,7 +29,7 @@ def warm_up(learner: Learner, shape: StepShape, device: str, precision: str) -> 
     driver = Driver(learner, device, precision)
     replay = make_replay(replace(learner.memory, capacity=rows))
     batches = training_round(learner, replay, [noise(shape, rows)])
-    for batch in itertools.islice(batches, UPDATES):
+    for batch in itertools.islice(batches, 1):
         driver.update(batch)
 
 
