@@ -166,6 +166,7 @@ def make_job(
         lockstep=settings.clock == "lockstep",
         settings=plain_settings(settings),
         agent_core=settings.agent_core,
+        compile=settings.compile,
     )
 
 
@@ -178,7 +179,7 @@ def build_mind(
 ) -> Mind:
     """Build the mind around copies of the acting modules."""
     hot = {
-        role: HotModule[nn.Module](acting[role], hallway.weights[role], device)
+        role: HotModule[nn.Module](acting[role], hallway.weights[role], device, settings.compile)
         for role in ACTING_ROLES
     }
     return Mind(

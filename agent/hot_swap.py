@@ -9,6 +9,7 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from pamiq_lightning.compiled import compile_acting
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsSpec, tensors_of
 
 M = TypeVar("M", bound=nn.Module)
@@ -62,11 +63,17 @@ class HotModule(Generic[M]):
         module: the module that acts; it is copied, not kept.
         spec: where its weights are published.
         device: where it runs.
+        compiled: compile what a tick calls; the first calls of each copy then take long.
     """
 
-    def __init__(self, module: nn.Module, spec: WeightsSpec, device: torch.device) -> None:
+    def __init__(
+        self, module: nn.Module, spec: WeightsSpec, device: torch.device, compiled: bool = False
+    ) -> None:
         self.active: M = self._frozen_copy(module, device)
         self.standby: M = self._frozen_copy(module, device)
+        if compiled:
+            compile_acting(self.active, device)
+            compile_acting(self.standby, device)
         self._reader = WeightsReader(spec, module)
         self._lift = CudaLift(tensors_of(module), device) if device.type == "cuda" else None
         self._incoming = 0
@@ -107,11 +114,15 @@ class HotModule(Generic[M]):
         self._ready = not self._reader.copying and (self._lift is None or self._lift.arrived())
         return copied
 
+    def exchange(self) -> None:
+        """Let the standby act, and the one that acted stand by."""
+        self.active, self.standby = self.standby, self.active
+
     def swap(self) -> bool:
         """Exchange the two copies if the standby is complete; return whether it was."""
         if not self._ready:
             return False
-        self.active, self.standby = self.standby, self.active
+        self.exchange()
         self.version, self._ready, self.just_swapped = self._incoming, False, True
         return True
 

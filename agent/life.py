@@ -179,16 +179,19 @@ class Life:
             if self.stop():
                 raise StoppedEarly
             if time.monotonic() > limit:
+                self._keep_folder()
                 raise RunFailure(f"the trainer was not ready after {START_LIMIT_S:.0f} s")
             time.sleep(LOOK_S)
 
-    @staticmethod
-    def _warm_up(mind: Mind, frame_size: int) -> None:
-        """Make the first, slow calls before the clock starts."""
-        for _ in range(3):
-            mind.act(np.zeros((3, frame_size, frame_size), np.uint8))
-            mind.reflect()
-        mind.reset()
+    def _warm_up(self, mind: Mind, frame_size: int) -> None:
+        try:
+            mind.warm_up(np.zeros((3, frame_size, frame_size), np.uint8))
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            self._keep_folder()
+            raise RunFailure(
+                f"compile=true: {str(error).splitlines()[0]} (it needs a C++ compiler, "
+                "on CUDA also Triton; compile=false runs without)"
+            ) from error
 
     def _status(self, loop: Loop, mind: Mind, roles: tuple[str, ...]) -> StatusSource:
         return StatusSource(

@@ -46,6 +46,8 @@ class Settings:
         seconds: stop after so many seconds of acting; default: run until stopped.
         seed: seed of the nets, the actions and the embedded world.
         device: where the nets run; auto takes CUDA when torch has it.
+        compile: compile the nets with torch.compile, those that act and those that train. Start-up
+            takes minutes the first time; it needs a C++ compiler, on CUDA also Triton.
         agent_core: number of a core that the agent stays on and the trainer keeps off; default: the
             system decides.
         policy: learned, or random for uniformly random actions (the policy then does not learn).
@@ -75,6 +77,7 @@ class Settings:
     seconds: PositiveFloat | None = None
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
     agent_core: NonNegativeInt | None = None
     policy: Literal["learned", "random"] = "learned"
     curiosity: dict[str, Any] = field(default_factory=dict)

@@ -10,23 +10,24 @@ what else the machine does falls on all of them, and waiting for a core does not
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
-import lightning as L
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
+from pamiq_lightning.compiled import compile_acting
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.learners.masks import Masks
 from pamiq_lightning.nets import sioconv as nets_sioconv
 from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
 from pamiq_lightning.trainer.driver import Driver
+from tools.bench_driver import driver, online
 from tools.bench_policy import policy
 from tools.figures import Figure, at_least, at_most, print_figures
 from tools.turns import compare
@@ -99,20 +100,28 @@ def sioconv() -> Iterator[Figure]:
     here, theirs, recurrent = compare(ours, with_full_matrix(ours), gru, tries=5)
     yield at_least("stack at 1024, full matrix / chunks", theirs / here, "x", 2.0)
     yield at_least("stack at 1024, GRU / ours", recurrent / here, "x", 1.0)
-    yield acting_step()
+    yield from acting_step()
 
 
-def acting_step() -> Figure:
-    """One step at size small against one of a GRU of equal size."""
-    stack = SioConvStack(6, 1024, 8).eval()
+def acting_step() -> Iterator[Figure]:
+    """One step at size small against one of a GRU of equal size, as it is and compiled."""
+    stack = SioConvStack(6, 1024, 8).eval().requires_grad_(False)
+    compiled = copy.deepcopy(stack)
+    compile_acting(compiled, torch.device("cpu"))
     wanted = sum(p.numel() for p in stack.parameters())
     hidden = next(h for h in itertools.count(1024, 32) if 6 * (6 * h * h + 6 * h) >= wanted)
     gru = nn.GRU(hidden, hidden, 6, batch_first=True).eval()
     x, state = torch.randn(1, 1024), torch.zeros(1, 6, 1024)
     y, memory = torch.randn(1, 1, hidden), torch.zeros(6, 1, hidden)
     with torch.inference_mode():
-        ours, theirs = compare(lambda: stack.step(x, state), lambda: gru(y, memory), tries=30)
-    return at_most("acting step at small, ours / GRU", ours / theirs, "x", 1.1)
+        ours, fast, theirs = compare(
+            lambda: stack.step(x, state),
+            lambda: compiled.step(x, state),
+            lambda: gru(y, memory),
+            tries=30,
+        )
+    yield at_most("acting step at small, ours / GRU", ours / theirs, "x", 1.1)
+    yield at_most("the same with compile=true", fast / theirs, "x", 1.1)
 
 
 def saved_bytes(job: Callable[[], None]) -> int:
@@ -153,66 +162,13 @@ def ijepa() -> Iterator[Figure]:
     yield at_least("I-JEPA update, replaced / dropped", replaced / dropped, "x", 1.5)
 
 
-class _Batches(Dataset[TensorDict]):
-    """A list, as Lightning wants it."""
-
-    def __init__(self, batches: list[TensorDict]) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> TensorDict:
-        return self._batches[index]
-
-
-def driver() -> Iterator[Figure]:
-    """The driver against plain torch, and against Lightning's Trainer, on the same batches."""
-    frames = torch.randint(0, 256, (8, 3, 48, 48), dtype=torch.uint8)
-    batches = [TensorDict({"frame": frames}, [8]) for _ in range(60)]
-
-    def small() -> IJEPA:
-        return IJEPA(
-            (16, 16), 48, 6, width=32, depth=2, heads=2, predictor_width=16, predictor_depth=1,
-            predictor_heads=1, pool=2, batch_size=8,
-        )  # fmt: skip
-
-    plain, mine = small(), Driver(small(), "cpu", "32-true")
-    plain.log = plain.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
-    optimizer = plain.configure_optimizers()
-
-    def by_hand() -> None:
-        for batch in batches:
-            plain.training_step(batch, 0).backward()
-            plain.on_before_optimizer_step(optimizer)
-            optimizer.step()
-            optimizer.zero_grad()
-            plain.on_train_batch_end(None, batch, 0)
-
-    def by_driver() -> None:
-        for batch in batches:
-            mine.update(batch)
-            mine.metrics.take()
-
-    def by_trainer() -> None:
-        trainer = L.Trainer(
-            accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False,
-            enable_model_summary=False, enable_checkpointing=False, log_every_n_steps=1,
-        )  # fmt: skip
-        trainer.fit(small(), DataLoader(_Batches(batches), batch_size=None, collate_fn=lambda b: b))
-
-    hand, ours, theirs = compare(by_hand, by_driver, by_trainer)
-    overhead = 1000 * (ours - hand) / len(batches)
-    yield at_most("driver over plain torch, an update", overhead, "ms", 1.0)
-    yield at_least("updates/s, driver / lightning.Trainer", theirs / ours, "x", 0.95)
-
-
 def figures() -> Iterator[Figure]:
     """Yield all."""
     torch.manual_seed(0)
     yield from sioconv()
     yield from ijepa()
     yield from driver()
+    yield from online()
     yield from policy()
 
 

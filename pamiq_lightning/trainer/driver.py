@@ -25,6 +25,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pamiq_lightning.compiled import compile_training
 from pamiq_lightning.learners.base import Learner
 
 
@@ -72,12 +73,15 @@ class Driver:
         learner: the module; it stays the caller's own, its tensors never move to new ones on a CPU.
         device: `cpu` or `cuda`.
         precision: `32-true` or `bf16-mixed`.
+        compiled: compile the learner's nets; its first updates then take long.
 
     Raises:
         ValueError: the learner has not exactly one optimizer, or wants manual optimisation.
     """
 
-    def __init__(self, learner: Learner, device: str, precision: str) -> None:
+    def __init__(
+        self, learner: Learner, device: str, precision: str, compiled: bool = False
+    ) -> None:
         self.learner = learner
         self.metrics = MetricsCollector()
         self.fabric = L.Fabric(
@@ -101,6 +105,8 @@ class Driver:
                 '{"scheduler": ..., "interval": "step"}'
             )
         _, self.optimizer = self.fabric.setup(learner, optimizers[0])
+        if compiled:
+            compile_training(learner)
         self.batches = self.skipped = self.rollbacks = 0
         self._skipped_in_a_row = 0
         self.remember_good_state()

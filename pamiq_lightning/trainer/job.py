@@ -23,6 +23,7 @@ class TrainerJob:
         settings: the run's resolved settings, to be logged.
         resume: another trainer had this job before and died: go on where it was.
         agent_core: the core that the agent has to itself.
+        compile: compile the nets.
     """
 
     trainer: TrainerSettings
@@ -37,3 +38,4 @@ class TrainerJob:
     settings: dict[str, Any]
     resume: bool = False
     agent_core: int | None = None
+    compile: bool = False

@@ -81,7 +81,7 @@ def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trai
         load_weights(learner, saved)
     elif settings.start_from:
         load_weights(learner, Path(settings.start_from))
-    driver = Driver(learner, job.device, job.trainer.precision)
+    driver = Driver(learner, job.device, job.trainer.precision, job.compile)
     if resumed:
         load_optimizer(driver.optimizer, saved)
     acting = learner.acting
@@ -95,7 +95,11 @@ def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trai
     if not settings.freeze:
         with torch.random.fork_rng():
             warm_up(
-                build(Learner, settings.model), job.windows.shape, job.device, job.trainer.precision
+                build(Learner, settings.model),
+                job.windows.shape,
+                job.device,
+                job.trainer.precision,
+                job.compile,
             )
     trainee = Trainee(role, learner, driver, writer, settings)
     trainee.publish()

@@ -16,7 +16,9 @@ from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.driver import Driver
 
 
-def warm_up(learner: Learner, shape: StepShape, device: str, precision: str) -> None:
+def warm_up(
+    learner: Learner, shape: StepShape, device: str, precision: str, compiled: bool = False
+) -> None:
     """Make an update on noise, so that no first call is slow once the agent acts.
 
     Args:
@@ -24,9 +26,10 @@ def warm_up(learner: Learner, shape: StepShape, device: str, precision: str) -> 
         shape: the layout of the steps.
         device: where the real one will train.
         precision: as it will train.
+        compiled: whether it will be compiled; what is compiled here serves the real one too.
     """
     rows = max(2 * learner.memory.length, 64)
-    driver = Driver(learner, device, precision)
+    driver = Driver(learner, device, precision, compiled)
     replay = make_replay(replace(learner.memory, capacity=rows))
     batches = training_round(learner, replay, [noise(shape, rows)])
     for batch in itertools.islice(batches, 1):

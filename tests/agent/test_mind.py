@@ -146,3 +146,18 @@ def test_a_swap_does_not_reset_the_state_but_a_reset_does(head: Head) -> None:
     head.mind.act(frame(10))
     row = dict(head.mind.reflect())
     assert row["is_first"] and np.abs(row["state"]).max() == 0
+
+
+def test_warming_up_leaves_no_trace(head: Head, tmp_path: Path) -> None:
+    fresh = [row["action"] for row in live(head, 4)]
+    (tmp_path / "other").mkdir()
+    torch.manual_seed(0)
+    other = Head(tmp_path / "other")
+    for mine, theirs in zip(other.modules, head.modules, strict=True):
+        mine.active.load_state_dict(theirs.active.state_dict())
+    acting = [module.active for module in other.modules]
+    other.mind.warm_up(frame(9))
+    assert [module.active for module in other.modules] == acting
+    rows = live(other, 4)
+    assert rows[0]["is_first"]
+    assert [list(row["action"]) for row in rows] == [list(action) for action in fresh]

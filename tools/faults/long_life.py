@@ -81,8 +81,8 @@ class Growth:
     def mb_a_unit(self) -> float:
         """Return by how many MB per 36,000 ticks the memory's floor rose, from the second third on.
 
-        The floor, for what is free but cannot be given back, lying between what is in use, comes and
-        goes. The growth of a shorter life counts as that of a whole unit.
+        The floor, for what is free but lies between what is in use, and so cannot be given back,
+        comes and goes. The growth of a shorter life counts as that of a whole unit.
         """
         third = len(self.ticks) // 3
         grown = min(self.rss_mb[2 * third :]) - min(self.rss_mb[third : 2 * third])
