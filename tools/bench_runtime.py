@@ -29,6 +29,7 @@ import numpy as np
 
 from pamiq_lightning.offline.files import read_window, window_files
 from tools.bench_tick import tick_parts
+from tools.faults.life import Life
 from tools.figures import Figure, at_least, at_most, measured, print_figures
 from tools.lives import VARIANTS
 
@@ -36,6 +37,7 @@ RATES_HZ = (10, 30)
 MISSED_PERCENT = {10: 0.1, 30: 1.0}
 LATENESS_MS = 10.0
 START_S = 40
+SETTLED_S, IDLE_S = 5, 60
 NEVER_IDLE = "trainer.idle_ratio=1000000"
 
 
@@ -146,9 +148,33 @@ def start_up() -> Iterator[Figure]:
     yield at_most("first trained weights act", at["Run folder"] + first, "s", 45.0)
 
 
+def idle_trainer() -> Figure:
+    """Return how much of a core a trainer takes that has nothing to train.
+
+    It still reads every window, for its figures.
+    """
+    roles = ("encoder", "dynamics", "policy", "decoder")
+    frozen = [f"learners.{role}.freeze=true" for role in roles]
+    rare = ("window=128", "trainer.save_every=1000", "trainer.pictures_every=1000")
+    with tempfile.TemporaryDirectory(prefix="pamiq-idle-") as runs:
+        life = Life(Path(runs), *frozen, *rare)
+        try:
+            trainer = life.trainer()
+            if trainer is None:
+                raise RuntimeError("the agent has no trainer")
+            time.sleep(SETTLED_S)
+            before = sum(trainer.cpu_times()[:2])
+            time.sleep(IDLE_S)
+            spent = sum(trainer.cpu_times()[:2]) - before
+        finally:
+            life.kill()
+    return at_most("a trainer without work, of a core", 100 * spent / IDLE_S, "%", 1.0)
+
+
 def figures(seconds: float, rounds: int) -> Iterator[Figure]:
     """Yield all."""
     yield from tick_parts()
+    yield idle_trainer()
     yield from start_up()
     every = [Lives(rate, seconds) for rate in RATES_HZ]
     for _ in range(rounds):

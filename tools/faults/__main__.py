@@ -1,6 +1,6 @@
 """Inject faults into the whole system and print a table of what came of it.
 
-The faults of the body (F2, F4 to F7, F12) need an X display without a VRChat window on it;
+The faults of the body (F2, F4 to F7) need an X display without a VRChat window on it;
 `xvfb-run -a python -m tools.faults` will do.
 """
 
@@ -9,7 +9,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tools.faults import ending, learning, long_life, net, sight, time_faults, torn, trainer
+from tools.faults import (
+    ending,
+    instances,
+    learning,
+    long_life,
+    net,
+    sight,
+    time_faults,
+    torn,
+    trainer,
+)
 from tools.faults.outcome import Outcome, render
 
 GROUPS = {
@@ -18,6 +28,7 @@ GROUPS = {
     "learning": learning.run,
     "sight": sight.run,
     "net": net.run,
+    "instances": instances.run,
     "time": time_faults.run,
     "long": long_life.run,
     "torn": torn.run,
@@ -31,7 +42,7 @@ FAULTS = {
     "F6": "net",
     "F7": "net",
     "F11": "time",
-    "F12": "net",
+    "F12": "instances",
     "F13": "long",
     "F14": "torn",
     "F16": "learning",

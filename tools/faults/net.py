@@ -1,4 +1,4 @@
-"""F6, F7 and F12: lossy UDP, nobody there, a taken port, malformed datagrams, a second instance."""
+"""F6, F7, and VRChat's port in F12: lossy UDP, nobody there, nonsense, a port that is taken."""
 
 from __future__ import annotations
 
