@@ -1,0 +1,66 @@
+"""F12: a second agent wants a port that the first one holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from agent.body.ports import bind_tcp, bind_udp
+from tools.faults.life import Life
+from tools.faults.outcome import Outcome
+
+REFUSED_S = 2.0
+END_LIMIT_S = 60.0
+
+
+def run(trials: int) -> list[Outcome]:
+    """Start a second agent on each port of the first, `trials` times."""
+    with bind_tcp("127.0.0.1", 0) as tcp, bind_udp("127.0.0.1", 0) as udp:
+        ports = {"api_port": tcp.getsockname()[1], "osc_port": udp.getsockname()[1]}
+    outcomes = [_outcome(f"F12 {key} taken") for key in ports]
+    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
+        first = Life(Path(folder), *(f"{key}={port}" for key, port in ports.items()))
+        try:
+            for _ in range(trials):
+                for outcome, (key, port) in zip(outcomes, ports.items(), strict=True):
+                    _start_second(outcome, Path(folder), key, port, _family(first))
+        finally:
+            first.kill()
+    return outcomes
+
+
+def _family(life: Life) -> list[int]:
+    """Return the agent's process and those below it: the embedded world has one of its own."""
+    agent = psutil.Process(life.process.pid)
+    return [process.pid for process in (agent, *agent.children(recursive=True))]
+
+
+def _outcome(fault: str) -> Outcome:
+    required = f"exit code != 0 in <= {REFUSED_S:.0f} s, says who holds it"
+    return Outcome(fault, required, REFUSED_S, "s")
+
+
+def _start_second(outcome: Outcome, folder: Path, key: str, port: int, holders: list[int]) -> None:
+    """Start it; it must end at once, naming port and holder."""
+    started = time.monotonic()
+    second = subprocess.run(
+        [
+            *(sys.executable, "-m", "agent.run", "conf=debug", "world=embedded"),
+            *(f"runs={folder}", f"{key}={port}", "steps=10"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=END_LIMIT_S,
+        check=False,
+    )
+    took = time.monotonic() - started
+    said = second.stderr.strip()
+    named = str(port) in said and any(f"process {holder}" in said for holder in holders)
+    refused = second.returncode != 0 and named
+    outcome.values.append(took if refused else None)
+    outcome.notes = said.splitlines()[-1][:100] if said else "said nothing"
