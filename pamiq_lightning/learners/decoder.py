@@ -59,10 +59,21 @@ class Decoder(Learner):
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Mean squared error against the resized standardised frame."""
-        goal = F.interpolate(standardise(batch["frame"]), size=self.image_size, mode="area")
-        loss = mean_square(self.net(batch["latent"]).float() - goal)
+        loss = self._error(batch)
         self.log("loss", loss)
         return loss
+
+    @torch.no_grad()
+    def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
+        """Log the same error on an unbroken stretch [N] never trained on."""
+        parts = batch.split(self._memory.batch_size)
+        errors = torch.stack([self._error(part) * len(part) for part in parts])
+        error = errors.sum() / len(batch)
+        self.log("reconstruction_error", error, on_epoch=True, batch_size=len(batch))
+
+    def _error(self, batch: TensorDict) -> Tensor:
+        goal = F.interpolate(standardise(batch["frame"]), size=self.image_size, mode="area")
+        return mean_square(self.net(batch["latent"]).float() - goal)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW."""

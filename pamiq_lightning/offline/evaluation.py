@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 import lightning as L
+from lightning.pytorch.loggers import Logger
+from PIL import Image
 
+from pamiq_lightning.learners.decoder import Decoder
 from pamiq_lightning.learners.dynamics import HORIZONS, Dynamics
 from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.offline.drawing import draw_imagined, draw_kept, held_out_moments
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.offline.probing import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
 from pamiq_lightning.offline.recording import Recording
@@ -39,9 +44,43 @@ class Evaluation(L.Callback):
             lines += probe_lines(scores, rank)
             metrics = {f"probe_r2_{name}": mean(r2) for name, r2 in scores.items()}
             metrics["rank_me"] = rank
+        pictures = draw(module, data)
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        for name, picture in pictures.items():
+            keep_picture(picture, name, folder, trainer.loggers)
+            lines.append(f"picture: {folder / name}.png")
         print("\n".join(lines), flush=True)
         for logger in trainer.loggers:
             logger.log_metrics(metrics)
+
+
+def draw(module: L.LightningModule, data: Recording) -> dict[str, Image.Image]:
+    """Return the pictures that can be made with what is there: it takes a decoder."""
+    eyes = data.eyes
+    dynamics = module if isinstance(module, Dynamics) else None
+    if dynamics is None and eyes.dynamics:
+        dynamics = from_checkpoint(eyes.dynamics, Dynamics)
+    decoder = module if isinstance(module, Decoder) else None
+    if decoder is None and data.decoder:
+        decoder = from_checkpoint(data.decoder, Decoder)
+    if decoder is None:
+        return {}
+    moments = held_out_moments(data.experiences)
+    pictures = {"kept": draw_kept(moments, decoder.net)}
+    if dynamics is not None:
+        pictures["imagined"] = draw_imagined(moments, decoder.net, dynamics.net)
+    return pictures
+
+
+def keep_picture(picture: Image.Image, name: str, folder: Path, loggers: Sequence[Logger]) -> None:
+    """Write a picture as PNG, and to Aim where that logs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    picture.save(folder / f"{name}.png")
+    for logger in loggers:
+        if type(logger).__name__ == "AimLogger":
+            import aim
+
+            logger.experiment.track(aim.Image(picture), name=name)  # type: ignore[attr-defined]
 
 
 def mean(numbers: list[float]) -> float:

@@ -28,6 +28,7 @@ class Recording(L.LightningDataModule):
         recording: folders of recordings, or of the runs they lie in.
         encoder: checkpoint of an encoder that makes all latents anew; default: those stored.
         dynamics: checkpoint of dynamics that make all states anew.
+        decoder: checkpoint of a decoder, with which `validate` draws what was seen and expected.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Recording(L.LightningDataModule):
         recording: str | list[str] | None = None,
         encoder: str | None = None,
         dynamics: str | None = None,
+        decoder: str | None = None,
     ) -> None:
         super().__init__()
         self._folders = [recording] if isinstance(recording, str) else recording or []
@@ -42,6 +44,7 @@ class Recording(L.LightningDataModule):
             Path(encoder) if encoder else None,
             Path(dynamics) if dynamics else None,
         )
+        self.decoder = Path(decoder) if decoder else None
 
     def setup(self, stage: str) -> None:
         """Look at the recordings, and make anew what must be, before anything is trained.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -75,7 +75,8 @@ def triples(
     if not len(sound):
         return None
     at = sound[torch.linspace(0, len(sound) - 1, COLUMNS).long()]
-    return _grid(_draw(steps, at, decoder, dynamics))
+    images = _draw(steps, at, decoder, dynamics).split(len(at))
+    return sheet(dict(zip(ROWS, images, strict=True)), [""] * len(at))
 
 
 def newest_triple(
@@ -90,7 +91,7 @@ def newest_triple(
     if not len(sound):
         return None
     strip = torch.cat(list(_draw(steps, sound[-1:], decoder, dynamics)), dim=-1)
-    return _as_image(strip)
+    return as_image(strip)
 
 
 @torch.no_grad()
@@ -106,11 +107,11 @@ def _draw(
     drawn = torch.cat([decoder(after["latent"]), decoder(expected.mean)])
     frames = after["frame"].float()
     size = drawn.shape[-1]
-    images = torch.cat([F.interpolate(frames, size=size, mode="area"), _colour(drawn, frames)])
+    images = torch.cat([F.interpolate(frames, size=size, mode="area"), colour(drawn, frames)])
     return images.clamp(0, 255).to(torch.uint8)
 
 
-def _colour(drawn: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -> Tensor:
+def colour(drawn: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -> Tensor:
     """Give standardised images the level and contrast of the frames they are of."""
     repeats = len(drawn) // len(frames)
     mean = frames.mean(dim=(1, 2, 3), keepdim=True).repeat(repeats, 1, 1, 1)
@@ -118,19 +119,27 @@ def _colour(drawn: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -
     return drawn * std + mean
 
 
-def _grid(images: Tensor) -> Image.Image:
-    """Lay out (rows * COLUMNS, 3, s, s) images with a caption above each row."""
-    size = images.shape[-1]
-    sheet = Image.new("RGB", (COLUMNS * size, len(ROWS) * (size + _CAPTION)), "white")
-    pen = ImageDraw.Draw(sheet)
-    for number, image in enumerate(images):
-        row, column = divmod(number, COLUMNS)
-        top = row * (size + _CAPTION)
-        if column == 0:
-            pen.text((2, top), ROWS[row], fill="black")
-        sheet.paste(_as_image(image), (column * size, top + _CAPTION))
-    return sheet
+def sheet(rows: Mapping[str, UInt8[Tensor, "n 3 s s"]], columns: Sequence[str]) -> Image.Image:
+    """Lay out rows of images, the name of each row above it, and of each column above all.
+
+    Args:
+        rows: images by the name of their row.
+        columns: names of the columns.
+    """
+    size = next(iter(rows.values())).shape[-1]
+    head = _CAPTION if any(columns) else 0
+    whole = Image.new("RGB", (len(columns) * size, head + len(rows) * (size + _CAPTION)), "white")
+    pen = ImageDraw.Draw(whole)
+    for column, name in enumerate(columns):
+        pen.text((column * size + 2, 0), name, fill="black")
+    for row, (name, images) in enumerate(rows.items()):
+        top = head + row * (size + _CAPTION)
+        pen.text((2, top), name, fill="black")
+        for column, image in enumerate(images):
+            whole.paste(as_image(image), (column * size, top + _CAPTION))
+    return whole
 
 
-def _as_image(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+def as_image(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    """Return a tensor's picture."""
     return Image.fromarray(np.ascontiguousarray(image.cpu().permute(1, 2, 0).numpy()))
