@@ -161,7 +161,12 @@ class IJEPA(Learner):
         return {"latent": self.latent}
 
     def on_new_steps(self, steps: TensorDict) -> None:
-        """Log how far the present encoder has drifted from the latents that were stored."""
+        """Log how far the present encoder has drifted from the latents that were stored.
+
+        Offline there may be none, or those of an encoder of another size.
+        """
+        if "latent" not in steps or tuple(steps["latent"].shape[1:]) != self.latent:
+            return
         some = steps[torch.linspace(0, len(steps) - 1, min(32, len(steps))).long()]
         with torch.no_grad():
             now = self.acting(some["frame"].to(self.device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ TRAINER_DEFAULTS = {
 }
 
 
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the CLI; return the exit code."""
     # Lightning 2.6 calls what jsonargparse 4.49 renamed.
@@ -38,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
     # Nothing is validated while training, see `Recording.val_dataloader`.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
+    # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages of its makers.
+    warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     try:
         LightningCLI(
             Learner,

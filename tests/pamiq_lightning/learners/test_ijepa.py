@@ -134,3 +134,13 @@ def test_drift_is_zero_against_itself() -> None:
 def test_a_latent_that_cannot_be_is_refused() -> None:
     with pytest.raises(SpecError, match="latent says 5 tokens"):
         ijepa(latent=[5, 8])
+
+
+def test_no_drift_from_latents_of_another_size() -> None:
+    learner = ijepa()
+    steps = window(8)
+    steps["latent"] = torch.zeros(8, 5, 3)
+    learner.on_new_steps(steps)
+    learner.on_new_steps(steps.exclude("latent"))
+    learner.on_train_batch_start(None, 0)
+    assert "latent_drift" not in learner.logged  # type: ignore[operator]
