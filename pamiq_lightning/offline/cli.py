@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from lightning.pytorch.cli import LightningCLI
@@ -16,19 +18,38 @@ from pamiq_lightning.offline.files import RecordingError
 from pamiq_lightning.offline.recording import Recording
 from pamiq_lightning.trainer.checkpoint import CheckpointError
 
-FOLDER = "runs/offline"
+RUNS = "runs"
+"""Also the Aim repository of the agent's runs."""
+FOLDER = f"{RUNS}/offline"
 TRAINER_DEFAULTS = {
     "accelerator": "auto",
     "devices": 1,
     "max_epochs": 1,
     "default_root_dir": FOLDER,
-    "logger": {
-        "class_path": "lightning.pytorch.loggers.CSVLogger",
-        "init_args": {"save_dir": FOLDER, "name": ""},
-    },
     "log_every_n_steps": 1,
     "enable_model_summary": False,
 }
+# Lightning puts checkpoints where the first one writes.
+CSV_LOGGER = {
+    "class_path": "lightning.pytorch.loggers.CSVLogger",
+    "init_args": {"save_dir": FOLDER, "name": ""},
+}
+AIM_LOGGER = {
+    "class_path": "aim.pytorch_lightning.AimLogger",
+    "init_args": {
+        "repo": RUNS,
+        "experiment": "offline",
+        # It would keep every environment variable.
+        "log_system_params": False,
+        "capture_terminal_logs": False,
+        "system_tracking_interval": None,
+    },
+}
+
+
+def default_loggers() -> list[dict[str, Any]]:
+    """Return what figures go to: files, and Aim where that can be installed."""
+    return [CSV_LOGGER, AIM_LOGGER] if importlib.util.find_spec("aim") else [CSV_LOGGER]
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
@@ -54,7 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Learners make their own optimizers.
             auto_configure_optimizers=False,
             seed_everything_default=1,
-            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [Evaluation()]},
+            trainer_defaults={
+                **TRAINER_DEFAULTS,
+                "logger": default_loggers(),
+                "callbacks": [Evaluation()],
+            },
             save_config_kwargs={"overwrite": True},
             args=list(arguments) if arguments is not None else None,
         )

@@ -41,6 +41,7 @@ def test_fits_one_learner_and_leaves_a_checkpoint_the_agent_can_load(here: Path)
     learner = build(Learner, IJEPA)
     before = learner.encoder.out.weight.clone()  # type: ignore[union-attr, operator]
     load_weights(learner, checkpoint)
+    assert (here / "runs" / ".aim").is_dir()
     # Two windows, three updates each.
     assert learner.n_updates == 6
     assert not torch.equal(learner.encoder.out.weight, before)  # type: ignore[union-attr]
