@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from agent.body.limbs import CHOICES
+from agent.body.limbs import CHOICES, LIMBS
 from agent.errors import UsageError
 from agent.hot_swap import HotModule
 from agent.mind import ActingModules, Mind
@@ -23,6 +23,7 @@ from pamiq_lightning.exchange.shared_file import exchange_folder
 from pamiq_lightning.exchange.weights import WeightsSpec, vector_bytes
 from pamiq_lightning.exchange.windows import WindowsSpec, WindowsWriter
 from pamiq_lightning.learners.base import Learner, check_dimensions
+from pamiq_lightning.recording.layout import Plan
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
 from pamiq_lightning.trainer.job import TrainerJob
@@ -99,6 +100,19 @@ def step_shape(learners: dict[str, Learner], info_names: tuple[str, ...]) -> Ste
     tokens, features = policy["latent"]
     depth, dim = policy["state"]
     return StepShape(frame_size(learners), (tokens, features), (depth, dim), CHOICES, info_names)
+
+
+def recording_plan(settings: Settings, shape: StepShape) -> Plan:
+    """Return what all episodes of the run's recording have in common."""
+    return Plan(
+        fps=settings.rate,
+        frame_size=shape.frame_size,
+        action_choices=shape.action_choices,
+        action_names=tuple(limb.name for limb in LIMBS),
+        info_names=shape.info_names,
+        window=settings.window,
+        lossless=settings.recording.lossless,
+    )
 
 
 def build_curiosity(settings: Settings) -> Curiosity:

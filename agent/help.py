@@ -15,6 +15,7 @@ from agent.errors import UsageError
 from agent.settings import Settings
 from agent.worlds.vrchat_settings import VRChatSettings
 from pamiq_lightning.class_spec import SpecError, find_class
+from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 USAGE = """\
@@ -40,13 +41,18 @@ def render(settings: dict[str, Any]) -> str:
 
 def _keys(settings: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Yield key, default and sentence of everything that can be set."""
-    nested = ("learners", "trainer", "vrchat", "place", "curiosity")
+    nested = ("learners", "trainer", "recording", "vrchat", "place", "curiosity")
     for name, default, sentence in _dataclass_keys(Settings):
         value = "" if name in nested else settings.get(name, default)
         yield name, value, sentence
         if name in ("place", "curiosity"):
             yield from _class_keys(name, settings.get(name) or {})
-    for section, cls in (("vrchat", VRChatSettings), ("trainer", TrainerSettings)):
+    sections = (
+        ("vrchat", VRChatSettings),
+        ("recording", RecordingSettings),
+        ("trainer", TrainerSettings),
+    )
+    for section, cls in sections:
         for name, default, sentence in _dataclass_keys(cls):
             yield f"{section}.{name}", (settings.get(section) or {}).get(name, default), sentence
     for role, entry in (settings.get("learners") or {}).items():

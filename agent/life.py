@@ -64,7 +64,6 @@ class Life:
         self._listening, self.pauses = listening, Pauses()
         self._lockstep = settings.clock == "lockstep"
         self.recorder: Recorder | None = None
-        self._recorder_lost = False
 
     def live(self) -> int:
         """Live until stopped; return the exit code.
@@ -117,7 +116,11 @@ class Life:
         self._open_to_people(world, end)
         if settings.record:
             self.recorder = Recorder(
-                self.hallway.windows, self.hallway.board_spec, self.folder / "recording"
+                self.hallway.windows,
+                self.hallway.board_spec,
+                self.folder / "recording",
+                assembly.recording_plan(settings, shape),
+                settings.recording,
             )
             end.callback(self.recorder.kill)
         mind = assembly.build_mind(settings, acting, self.hallway, curiosity, device)
@@ -292,13 +295,11 @@ class Life:
         In real time a trainer that died is replaced. Under lockstep its end is the run's.
         """
         self.controls.trainer_lives = self.trainer.alive
-        if self.recorder and not self.recorder.alive and not self._recorder_lost:
-            self._recorder_lost = True
-            self.controls.tell("the recorder ended: what is lived from now on is not recorded")
-        if not self._lockstep:
-            told = self.trainer.watch(self.hallway.board, time.monotonic())
-            if told:
-                self.controls.tell(told)
+        board, now = self.hallway.board, time.monotonic()
+        if self.recorder and (told := self.recorder.watch(self.recorder.alive, board, now)):
+            self.controls.tell(told)
+        if not self._lockstep and (told := self.trainer.watch(board, now)):
+            self.controls.tell(told)
 
     def _keep_folder(self) -> None:
         self._undo_folder.pop_all()

@@ -1,36 +1,53 @@
 """Experience to disk, by a process that reads the windows with a cursor of its own.
 
 It cannot slow a tick: it shares only memory with the agent, and where it falls behind, windows are
-dropped and counted.
+dropped and counted. What the disk refuses is lost and counted too; the recorder goes on.
 """
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from pamiq_lightning.exchange.board import Board, BoardSpec
-from pamiq_lightning.exchange.windows import Window, WindowsReader, WindowsSpec
-from pamiq_lightning.offline.files import DESCRIPTION, FORMAT_VERSION, window_file
+from pamiq_lightning.exchange.windows import WindowsReader, WindowsSpec
 from pamiq_lightning.processes import Starting, context, ignore_stop_signals, parent_lives
+from pamiq_lightning.recording.layout import Plan, RecordingError
+from pamiq_lightning.recording.settings import RecordingSettings
+from pamiq_lightning.recording.writer import RecordingWriter
 
 LOOK_S = 0.5
 STOP_TIMEOUT_S = 20.0
+TELL_EVERY_S = 60.0
+"""How often a person is told, at most, that steps are not being recorded."""
 
 
 class Recorder:
-    """The agent's handle on the recorder process."""
+    """The agent's handle on the recorder process.
 
-    def __init__(self, windows: WindowsSpec, board: BoardSpec, folder: Path) -> None:
+    Args:
+        windows: what it reads.
+        board: where it tells what was lost.
+        folder: of the recording.
+        plan: what all its episodes have in common.
+        settings: how it records.
+    """
+
+    def __init__(
+        self,
+        windows: WindowsSpec,
+        board: BoardSpec,
+        folder: Path,
+        plan: Plan,
+        settings: RecordingSettings,
+    ) -> None:
         self._process = context().Process(
-            target=_record, args=(windows, board, folder), name="recorder"
+            target=_record, args=(windows, board, folder, plan, settings), name="recorder"
         )
         Starting(self._process).wait()
+        self.watch = RecorderWatch()
 
     @property
     def alive(self) -> bool:
@@ -49,37 +66,75 @@ class Recorder:
             self._process.join()
 
 
-def _record(windows: WindowsSpec, board_spec: BoardSpec, folder: Path) -> None:
+class RecorderWatch:
+    """Says in words what the recorder lost, as often as a person wants to hear it."""
+
+    def __init__(self) -> None:
+        self._ended, self._told = False, (0, 0)
+        self._told_at = -TELL_EVERY_S
+
+    def __call__(self, alive: bool, board: Board, now: float) -> str | None:
+        """Return what is new; None if nothing is, or if something was told within the minute.
+
+        Args:
+            alive: whether the recorder runs.
+            board: where it tells what was lost.
+            now: monotonic seconds.
+        """
+        if not alive and not self._ended:
+            self._ended = True
+            return "the recorder ended: what is lived from now on is not recorded"
+        dropped, refused = lost = board.recorder_dropped, board.recorder_refused
+        if lost == self._told or now < self._told_at + TELL_EVERY_S:
+            return None
+        news = []
+        if refused > self._told[1]:
+            why = os.strerror(board.recorder_errno)
+            news.append(f"the disk refuses the recording ({why}): {refused} windows lost so far")
+        if dropped > self._told[0]:
+            news.append(f"the recorder was too slow: {dropped} windows lost so far")
+        self._told, self._told_at = lost, now
+        return "; ".join(news)
+
+
+def _record(
+    windows: WindowsSpec, board_spec: BoardSpec, folder: Path, plan: Plan, how: RecordingSettings
+) -> None:
     """Be the recorder."""
     ignore_stop_signals()
     if hasattr(os, "nice"):
         os.nice(10)
-    folder.mkdir(parents=True, exist_ok=True)
-    description = {"format": FORMAT_VERSION, "rows": windows.rows, **asdict(windows.shape)}
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
-    reader, board = WindowsReader(windows), Board(board_spec)
+    board = Board(board_spec)
+    writer = RecordingWriter(folder, plan, how.crf, how.max_gb * 1e9)
+    try:
+        record(WindowsReader(windows), board, writer)
+    except RecordingError as error:
+        raise SystemExit(f"recorder: {error}") from error
+
+
+def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None:
+    """Write all windows, until the board says stop or the agent is gone.
+
+    Raises:
+        RecordingError: the recording that is there is of another kind.
+    """
+    refused = 0
     while True:
         # Asked before reading: what was filled before the word to stop is still written.
         stopping = board.stop or not parent_lives()
+        code = 0
         while (window := reader.read()) is not None:
-            _write_or_warn(window, folder)
+            try:
+                writer.write(window.steps)
+            except OSError as error:
+                refused, code = refused + 1, error.errno or errno.EIO
+            board.set_recorder(reader.dropped, refused, code)
+        board.set_recorder(reader.dropped, refused, code)
         if stopping:
-            return
+            break
         time.sleep(LOOK_S)
-
-
-def _write_or_warn(window: Window, folder: Path) -> None:
-    """Write a window; a disk that refuses costs that window, not the recorder."""
     try:
-        write_window(window, folder)
+        writer.close()
     except OSError as error:
-        print(f"window {window.number} was not recorded: {error.strerror}", flush=True)
-
-
-def write_window(window: Window, folder: Path) -> None:
-    """Write one window so that a crash leaves all of it or nothing."""
-    path = window_file(folder, window.number)
-    staged = path.with_suffix(".part")
-    with staged.open("wb") as file:
-        np.savez_compressed(file, **window.steps)  # type: ignore[arg-type]
-    staged.replace(path)
+        # Its rows and frames are on the disk; the next writer or reader takes them from there.
+        print(f"recorder: the last episode was not closed: {error.strerror}", flush=True)

@@ -20,6 +20,7 @@ from pamiq_lightning.class_spec import plain
 from pamiq_lightning.cores import can_pin, usable_cores
 from pamiq_lightning.names import unknown_name
 from pamiq_lightning.plain import to_plain
+from pamiq_lightning.recording.settings import WORST_CRF, RecordingSettings
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 Size = Literal["debug", "tiny", "small", "medium", "large"]
@@ -58,6 +59,7 @@ class Settings:
             default: a free one.
         runs: folder that runs are written to; it is also the Aim repository.
         record: write what is lived to the run's recording folder.
+        recording: how it is recorded: quality of the video, and how much disk it may take.
         vrchat: the body in VRChat: what it looks through, listens on, and may press.
         osc_host: address of the machine that VRChat runs on.
         osc_port: UDP port of the OSC inputs; default: 9000 for VRChat, a free one for the embedded
@@ -85,6 +87,7 @@ class Settings:
     api_port: PositiveInt | None = None
     runs: str = "runs"
     record: bool = True
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
     vrchat: VRChatSettings = field(default_factory=VRChatSettings)
     osc_host: str = "127.0.0.1"
     osc_port: PositiveInt | None = None
@@ -105,6 +108,7 @@ def parse(composed: Mapping[str, Any], known_learners: set[str]) -> Settings:
     """
     _check_names(composed, Settings, "")
     _check_names(composed.get("trainer") or {}, TrainerSettings, "trainer.")
+    _check_names(composed.get("recording") or {}, RecordingSettings, "recording.")
     _check_names(composed.get("vrchat") or {}, VRChatSettings, "vrchat.")
     learners = composed.get("learners") or {}
     if not isinstance(learners, Mapping):
@@ -215,6 +219,8 @@ def _check_combinations(settings: Settings) -> None:
         port = getattr(settings, key)
         if port is not None and port >= 2**16:
             raise UsageError(f"{key}={port}: must be below {2**16}")
+    if settings.recording.crf > WORST_CRF:
+        raise UsageError(f"recording.crf={settings.recording.crf}: must be 0 to {WORST_CRF}")
     if settings.window < 2:
         raise UsageError(f"window={settings.window}: must be at least 2 steps")
     if settings.time_scale != 1 and (settings.clock == "lockstep" or settings.world == "vrchat"):

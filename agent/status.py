@@ -88,6 +88,10 @@ class StatusSource:
             "latency_ms": figures.latency_ms.summary(),
             "windows_filled": self._windows_filled(),
             "windows_dropped": self._board.windows_dropped,
+            "recorder": {
+                "windows_dropped": self._board.recorder_dropped,
+                "windows_refused": self._board.recorder_refused,
+            },
             "learners": self.learners(),
             "reward": figures.reward.summary(),
             "body": dict(self._body()),

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tensordict import TensorDict
 
+from pamiq_lightning.recording.layout import Plan
+from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.step import StepShape
 
 SHAPE = StepShape(
     frame_size=24, latent=(4, 8), state=(2, 16), action_choices=(3, 3, 3, 2, 2), info_names=("x",)
+)
+PLAN = Plan(
+    fps=10.0,
+    frame_size=SHAPE.frame_size,
+    action_choices=SHAPE.action_choices,
+    action_names=("vertical", "horizontal", "look", "jump", "run"),
+    info_names=SHAPE.info_names,
+    window=16,
+    lossless=True,
 )
 
 IJEPA = {
@@ -93,3 +106,12 @@ def window(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> Tensor
     """Return sound random steps as a TensorDict [rows]."""
     made = arrays(rows, start, version, seed)
     return TensorDict({key: torch.from_numpy(a) for key, a in made.items()}, [rows])
+
+
+def record(folder: Path, windows: Iterable[Mapping[str, Any]], plan: Plan = PLAN) -> Path:
+    """Write windows as a recording; return its folder."""
+    writer = RecordingWriter(folder, plan, crf=20)
+    for steps in windows:
+        writer.write(steps)
+    writer.close()
+    return folder

@@ -25,9 +25,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-import numpy as np
-
-from pamiq_lightning.offline.files import read_window, window_files
+from pamiq_lightning.recording.reader import RecordingReader
 from tools.bench_tick import tick_parts
 from tools.faults.life import Life
 from tools.figures import Figure, at_least, at_most, measured, print_figures
@@ -137,13 +135,13 @@ def start_up() -> Iterator[Figure]:
         if process.wait():
             raise RuntimeError(f"the agent ended with {process.returncode}")
         (recording,) = Path(runs).glob("*/*/recording")
-        rows = [read_window(path)["versions"] for path in window_files(recording)]
+        versions = RecordingReader(recording).column("versions")
     yield measured("start-up: settings read", at["World"], "s")
     yield measured("start-up: torch, nets, world", at["Live page"] - at["World"], "s")
     yield measured("start-up: trainer ready, warm", at["Run folder"] - at["Live page"], "s")
     yield at_most("ready to act", at["Run folder"], "s", 10.0)
     # The first that are published are not trained.
-    trained = (np.concatenate(rows) > 1).any(axis=1)
+    trained = (versions > 1).any(axis=1)
     first = int(trained.argmax()) / 10 if trained.any() else math.inf
     yield at_most("first trained weights act", at["Run folder"] + first, "s", 45.0)
 

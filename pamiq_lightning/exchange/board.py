@@ -1,4 +1,4 @@
-"""A notice board: the few figures that the trainer shows the agent, and the agent's word to stop.
+"""A notice board: the few figures that trainer and recorder show the agent, and its word to stop.
 
 Each number is one aligned 8-byte word with one writer, so that a reader never sees half of it.
 """
@@ -49,6 +49,7 @@ class BoardSpec:
                 ("windows_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
                 ("sign_of_life", (1,), np.float64),
+                ("recorder", (3,), np.int64),
                 ("learners", (len(self.roles), len(LEARNER_FIGURES)), np.float64),
             ]
         )
@@ -133,6 +134,26 @@ class Board:
     def windows_dropped(self) -> int:
         """Windows the trainer was too slow for."""
         return self._word("windows_dropped")
+
+    @property
+    def recorder_dropped(self) -> int:
+        """Windows the recorder was too slow for."""
+        return int(self._file["recorder"][0])
+
+    @property
+    def recorder_refused(self) -> int:
+        """Windows the disk refused, in part or all."""
+        return int(self._file["recorder"][1])
+
+    @property
+    def recorder_errno(self) -> int:
+        """Why the disk refused one last, as an errno."""
+        return int(self._file["recorder"][2])
+
+    def set_recorder(self, dropped: int, refused: int, code: int) -> None:
+        """Recorder: tell what was lost; a code of 0 leaves the last one standing."""
+        self._file["recorder"][2] = code or self.recorder_errno
+        self._file["recorder"][:2] = dropped, refused
 
     @property
     def rounds(self) -> int:

@@ -161,7 +161,7 @@ class IJEPA(Learner):
         return {"latent": self.latent}
 
     def on_new_steps(self, steps: TensorDict) -> None:
-        """Log how far the present encoder has drifted from the latents that were stored.
+        """Log how far the present encoder has drifted from the latents that came with the steps.
 
         Offline there may be none, or those of an encoder of another size.
         """

@@ -14,8 +14,8 @@ from lightning.pytorch.cli import LightningCLI
 
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.evaluation import Evaluation
-from pamiq_lightning.offline.files import RecordingError
 from pamiq_lightning.offline.recording import Recording
+from pamiq_lightning.recording.layout import RecordingError
 from pamiq_lightning.trainer.checkpoint import CheckpointError
 
 RUNS = "runs"
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
     # Nothing is validated while training, see `Recording.val_dataloader`.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
+    warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages of its makers.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)

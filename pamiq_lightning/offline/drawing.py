@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -22,8 +22,14 @@ from pamiq_lightning.trainer.pictures import colour, sheet
 MOMENTS = 4
 
 
-def held_out_moments(experiences: Sequence[Experience]) -> list[TensorDict]:
+def held_out_moments(
+    experiences: Sequence[Experience], wanted: Collection[str]
+) -> list[TensorDict]:
     """Return unbroken runs of held-out steps, each from one moment to the furthest horizon.
+
+    Args:
+        experiences: the recordings.
+        wanted: which of the keys that take long to read or to make are needed.
 
     Raises:
         ValueError: no held-out stretch is that long.
@@ -32,7 +38,8 @@ def held_out_moments(experiences: Sequence[Experience]) -> list[TensorDict]:
     for experience in experiences:
         judged = experience.split.judged
         for minute in np.unique(experience.split.minute[judged]):
-            parts = list(experience.windows(judged & (experience.split.minute == minute)))
+            rows = judged & (experience.split.minute == minute)
+            parts = list(experience.windows(rows, wanted))
             for steps in unbroken(TensorDict.cat(parts)):
                 if len(steps) >= span:
                     middle = (len(steps) - span) // 2

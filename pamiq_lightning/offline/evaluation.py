@@ -35,8 +35,9 @@ class Evaluation(L.Callback):
         if isinstance(module, Dynamics):
             lines += error_lines({k: float(v) for k, v in trainer.callback_metrics.items()})
         encoder = module if isinstance(module, IJEPA) else None
-        if encoder is None and data.eyes.encoder:
-            encoder = from_checkpoint(data.eyes.encoder, IJEPA)
+        eyes = {experience.eyes for experience in data.experiences}
+        if encoder is None and len(eyes) == 1 and (path := eyes.pop().encoder):
+            encoder = from_checkpoint(path, IJEPA)
         if encoder is None:
             lines.append("place and heading: name the encoder with --data.encoder to probe it")
         else:
@@ -55,17 +56,18 @@ class Evaluation(L.Callback):
 
 
 def draw(module: L.LightningModule, data: Recording) -> dict[str, Image.Image]:
-    """Return the pictures that can be made with what is there: it takes a decoder."""
-    eyes = data.eyes
+    """Return the pictures that can be made with what is there: it takes an encoder and a decoder."""
+    eyes = data.experiences[0].eyes
     dynamics = module if isinstance(module, Dynamics) else None
     if dynamics is None and eyes.dynamics:
         dynamics = from_checkpoint(eyes.dynamics, Dynamics)
     decoder = module if isinstance(module, Decoder) else None
     if decoder is None and data.decoder:
         decoder = from_checkpoint(data.decoder, Decoder)
-    if decoder is None:
+    if decoder is None or eyes.encoder is None:
         return {}
-    moments = held_out_moments(data.experiences)
+    wanted = {"frame", "latent"} | ({"state"} if dynamics else set())
+    moments = held_out_moments(data.experiences, wanted)
     pictures = {"kept": draw_kept(moments, decoder.net)}
     if dynamics is not None:
         pictures["imagined"] = draw_imagined(moments, decoder.net, dynamics.net)

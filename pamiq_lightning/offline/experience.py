@@ -1,15 +1,14 @@
-"""One recording's steps, window by window, latents and states made anew where that is asked."""
+"""One recording's steps, window by window, latents and states made anew from its frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from tensordict import TensorDict
 from torch import Tensor
@@ -18,102 +17,99 @@ from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.vit import LatentEncoder
-from pamiq_lightning.offline.files import (
-    find_recording,
-    read_description,
-    read_window,
-    window_files,
-)
+from pamiq_lightning.offline.ahead import one_ahead
+from pamiq_lightning.offline.eyes import Eyes
 from pamiq_lightning.offline.frozen import fingerprint, from_checkpoint
 from pamiq_lightning.offline.held_out import Split, split
+from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.step import ACTING_ROLES
 
 CACHE = "cache"
 """Folder in a recording for what was made anew."""
+HEAVY = ("frame", "latent", "state")
+"""Keys that take long to read or to make: they come only where they are asked for."""
 _FRAMES = 64
 """Frames encoded at once."""
 _ENCODER, _DYNAMICS = ACTING_ROLES.index("encoder"), ACTING_ROLES.index("dynamics")
 
 
-@dataclass(frozen=True)
-class Eyes:
-    """Checkpoints that latents and states are made anew with; None keeps what was stored."""
-
-    encoder: Path | None = None
-    dynamics: Path | None = None
-
-
 class Experience:
     """One recording.
 
-    With an encoder, latents are its; states are then those of the dynamics given, or blank where
-    none is: the stored ones belong to other latents. Both are made once and kept on disk beside the
-    recording, under a name that holds a hash of the checkpoints.
+    Latents are the given encoder's, states the given dynamics', or blank where none are given. Both
+    are made once and kept on disk beside the recording, under a name that holds a hash of the
+    checkpoints.
 
     Args:
         path: folder of a recording, or of the run it lies in.
-        eyes: what makes latents and states anew.
-        state_shape: (depth, dim) of blank states; default: that of the stored ones.
+        eyes: what makes latents and states.
+        state_shape: (depth, dim) of blank states.
 
     Raises:
         RecordingError: the folder is not a recording, or is empty.
         CheckpointError: a checkpoint cannot be used.
     """
 
-    def __init__(self, path: Path, eyes: Eyes, state_shape: tuple[int, ...] | None = None) -> None:
-        self.folder, self.eyes, self._state_shape = find_recording(path), eyes, state_shape
-        self.info_names = tuple(read_description(self.folder).get("info_names", ()))
-        self.files = window_files(self.folder)
-        read = [read_window(file, {"time"})["time"] for file in self.files]
-        self._starts = np.cumsum([0, *map(len, read)])
-        time = np.concatenate(read)
-        self.split: Split = split(time - time[0])
+    def __init__(self, path: Path, eyes: Eyes, state_shape: tuple[int, ...] = ()) -> None:
+        self._reader = RecordingReader(path)
+        self.folder, self.eyes, self._state_shape = self._reader.folder, eyes, state_shape
+        self.info_names = self._reader.plan.info_names
+        self._rows = self._reader.plan.window
+        seconds = elapsed(self._reader.column("time"), 1 / self._reader.plan.fps)
+        self.split: Split = split(seconds)
 
     def __len__(self) -> int:
-        return len(self.split.minute)
+        return len(self._reader)
 
-    def make_anew(self) -> None:
+    @property
+    def window_count(self) -> int:
+        """How many windows there are."""
+        return -(-len(self) // self._rows)
+
+    def make_anew(self, wanted: Collection[str]) -> None:
         """Make what is to be made anew at once, not when it is first asked for."""
-        if self.eyes.encoder:
+        if "latent" in wanted:
             self.latents  # noqa: B018
-        if self.eyes.dynamics:
+        if "state" in wanted and self.eyes.dynamics:
             self.states  # noqa: B018
 
     def windows(
-        self, rows: Bool[NDArray[np.bool_], " N"], without: Collection[str] = ()
+        self, rows: Bool[NDArray[np.bool_], " N"], wanted: Collection[str]
     ) -> Iterator[TensorDict]:
         """Yield the chosen rows of each window that has any.
 
-        Rows left out are a jump of `index`, which no learner crosses.
+        Rows left out are a jump of `index`, which no learner crosses. The next window is read while
+        the caller is busy with the one before.
 
         Args:
             rows: which rows, of all in the recording.
-            without: keys not needed; frames are most of the time it takes to read a window.
+            wanted: which of the keys in `HEAVY` are needed; all others come anyhow.
         """
-        for number, file in enumerate(self.files):
-            here = slice(int(self._starts[number]), int(self._starts[number + 1]))
+        return one_ahead(self._windows(rows, wanted))
+
+    def _windows(
+        self, rows: Bool[NDArray[np.bool_], " N"], wanted: Collection[str]
+    ) -> Iterator[TensorDict]:
+        for start in range(0, len(self), self._rows):
+            here = slice(start, min(start + self._rows, len(self)))
             chosen = np.flatnonzero(rows[here])
             if len(chosen):
-                yield self._window(file, here, without)[torch.from_numpy(chosen)]
+                yield self._window(here, wanted)[torch.from_numpy(chosen)]
 
-    def _window(self, file: Path, here: slice, without: Collection[str]) -> TensorDict:
-        rows: dict[str, Tensor] = {}
-        if self.eyes.encoder:
-            rows["latent"] = torch.from_numpy(self.latents[here].copy())
-        # Where states are being made, there are none to ask for.
-        if "state" in without:
-            pass
-        elif self.eyes.dynamics:
-            rows["state"] = torch.from_numpy(self.states[here].copy())
-        elif self.eyes.encoder:
-            shape = self._state_shape or tuple(read_description(self.folder)["state"])
-            rows["state"] = torch.zeros(here.stop - here.start, *shape)
-        stored = read_window(file, without={*without, *rows})
-        rows |= {key: torch.from_numpy(array) for key, array in stored.items()}
+    def _window(self, here: slice, wanted: Collection[str]) -> TensorDict:
+        unwanted = set(HEAVY) - set(wanted)
+        stored = self._reader.read(here.start, here.stop, without=unwanted)
+        rows = {key: torch.from_numpy(array) for key, array in stored.items()}
         # Made by one encoder, or one dynamics, so that no row is older than another.
-        for given, column in ((self.eyes.encoder, _ENCODER), (self.eyes.dynamics, _DYNAMICS)):
-            if given:
-                rows["versions"][:, column] = 0
+        if "latent" in wanted:
+            rows["latent"] = torch.from_numpy(self.latents[here].copy())
+            rows["versions"][:, _ENCODER] = 0
+        if "state" in wanted:
+            if self.eyes.dynamics:
+                rows["state"] = torch.from_numpy(self.states[here].copy())
+            else:
+                rows["state"] = torch.zeros(here.stop - here.start, *self._state_shape)
+            rows["versions"][:, _DYNAMICS] = 0
         return TensorDict(rows, [here.stop - here.start])
 
     @cached_property
@@ -135,7 +131,9 @@ class Experience:
         self, what: str, made_from: list[Path], make: Callable[[], Iterator[Tensor]]
     ) -> NDArray[np.float32]:
         """Return what lies in the cache, made now if it does not."""
-        path = self.folder / CACHE / f"{what}_{fingerprint(*made_from)}.npy"
+        # A recording that is still growing, or lost its oldest episodes, has other rows next time.
+        rows = f"{self._reader.episodes[0].files.number}-{len(self)}"
+        path = self.folder / CACHE / f"{what}_{rows}_{fingerprint(*made_from)}.npy"
         if not path.is_file():
             print(f"making every {what} of {self.folder} anew, kept in {path.name}", flush=True)
             path.parent.mkdir(exist_ok=True)
@@ -154,9 +152,8 @@ class Experience:
 
     @torch.inference_mode()
     def _encode(self, encoder: LatentEncoder) -> Iterator[Tensor]:
-        for file in self.files:
-            frames = torch.from_numpy(read_window(file, {"frame"})["frame"])
-            yield torch.cat([encoder(some) for some in frames.split(_FRAMES)])
+        for steps in self.windows(np.ones(len(self), np.bool_), {"frame"}):
+            yield torch.cat([encoder(some) for some in steps["frame"].split(_FRAMES)])
 
     @torch.inference_mode()
     def _remember(self, dynamics: ForwardDynamics) -> Iterator[Tensor]:
@@ -164,7 +161,7 @@ class Experience:
         blank = torch.zeros(1, *dynamics.state_shape)
         state, last = blank, None
         everything = np.ones(len(self), np.bool_)
-        for steps in self.windows(everything, without={"frame", "state"}):
+        for steps in self.windows(everything, {"latent"}):
             fresh = steps["is_first"].clone()
             fresh[1:] |= steps["index"].diff() != 1
             fresh[0] |= last is None or int(steps["index"][0]) != last + 1
@@ -174,3 +171,13 @@ class Experience:
             before[fresh] = 0
             state = after[:, -1]
             yield before
+
+
+def elapsed(time: Float[np.ndarray, " N"], period: float) -> Float[np.ndarray, " N"]:
+    """Return seconds since the recording began, from monotonic times.
+
+    Such a clock begins anew with the machine; a step back counts as one `period`.
+    """
+    passed = np.diff(time)
+    passed[passed < 0] = period
+    return np.concatenate([[0.0], passed.cumsum()])

@@ -69,7 +69,8 @@ def probe_rows(experiences: Sequence[Experience]) -> ProbeRows:
         chosen = np.zeros(len(experience), np.bool_)
         chosen[::every] = True
         chosen &= experience.split.trained | experience.split.judged
-        rows = TensorDict.cat([w.select("frame", "info") for w in experience.windows(chosen)])
+        windows = experience.windows(chosen, {"frame"})
+        rows = TensorDict.cat([window.select("frame", "info") for window in windows])
         rows["target"] = place_targets(rows["info"], experience.info_names)
         rows["minute"] = torch.from_numpy(experience.split.minute[chosen] + minutes)
         rows["judged"] = torch.from_numpy(experience.split.judged[chosen])

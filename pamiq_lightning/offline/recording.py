@@ -14,7 +14,9 @@ from tensordict import TensorDict
 from torch.utils.data import DataLoader, IterableDataset
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.experience import Experience, Eyes
+from pamiq_lightning.offline.experience import HEAVY, Experience
+from pamiq_lightning.offline.eyes import Eyes, choose_eyes
+from pamiq_lightning.recording.layout import find_recording
 from pamiq_lightning.replay import make_replay, trace_ids, training_round
 
 
@@ -26,8 +28,10 @@ class Recording(L.LightningDataModule):
 
     Args:
         recording: folders of recordings, or of the runs they lie in.
-        encoder: checkpoint of an encoder that makes all latents anew; default: those stored.
-        dynamics: checkpoint of dynamics that make all states anew.
+        encoder: checkpoint of the encoder that makes all latents; default: the one that the
+            recording's own run has left.
+        dynamics: checkpoint of the dynamics that make all states; default: the one that the
+            recording's own run has left, if its encoder is used too.
         decoder: checkpoint of a decoder, with which `validate` draws what was seen and expected.
     """
 
@@ -50,16 +54,21 @@ class Recording(L.LightningDataModule):
         """Look at the recordings, and make anew what must be, before anything is trained.
 
         Raises:
-            RecordingError: a folder is not a recording, or is empty.
+            RecordingError: a folder is not a recording, or is empty, or there is no checkpoint to
+                make the latents or states that the learner needs.
             CheckpointError: a checkpoint cannot be used.
             ValueError: no recording was named.
         """
         if not self._folders:
             raise ValueError("name a recording: --data.recording runs/NAME/DATE-TIME")
-        shape = self.learner.dimensions().get("state")
-        self.experiences = [Experience(Path(name), self.eyes, shape) for name in self._folders]
+        shape = self.learner.dimensions().get("state", ())
+        self.experiences = []
+        for name in self._folders:
+            folder = find_recording(Path(name))
+            eyes = choose_eyes(folder, self.eyes, self.learner)
+            self.experiences.append(Experience(folder, eyes, shape))
         for experience in self.experiences:
-            experience.make_anew()
+            experience.make_anew(_wanted(self.learner))
 
     def describe_held_out(self) -> str:
         """Return in a line what the learner is judged on."""
@@ -96,9 +105,9 @@ def _as_is(batch: TensorDict) -> TensorDict:
     return batch
 
 
-def _unneeded(learner: Learner) -> set[str]:
-    """Return keys that take long to read and that a learner has no use for."""
-    return {"frame"} - set(learner.needs)
+def _wanted(learner: Learner) -> set[str]:
+    """Return which of the keys that take long to read or to make a learner has a use for."""
+    return set(HEAVY) & set(learner.needs)
 
 
 class RelivedRounds(IterableDataset[TensorDict]):
@@ -116,15 +125,15 @@ class RelivedRounds(IterableDataset[TensorDict]):
         """
         memory, batches = self.learner.memory, 0
         for experience in self.experiences:
-            rows = math.ceil(len(experience) / len(experience.files))
+            rows = math.ceil(len(experience) / experience.window_count)
             each = math.ceil(rows / memory.batch_size) if memory.kind == "windows" else 1
-            batches += len(experience.files) * memory.updates * each
+            batches += experience.window_count * memory.updates * each
         return batches
 
     def __iter__(self) -> Iterator[TensorDict]:
         for experience in self.experiences:
             rows = experience.split.trained
-            for steps in experience.windows(rows, without=_unneeded(self.learner)):
+            for steps in experience.windows(rows, _wanted(self.learner)):
                 yield from training_round(self.learner, self._replay, [steps])
 
 
@@ -139,7 +148,7 @@ class HeldOut(IterableDataset[TensorDict]):
             split = experience.split
             for minute in np.unique(split.minute[split.judged]):
                 rows = split.judged & (split.minute == minute)
-                parts = list(experience.windows(rows, without=_unneeded(self.learner)))
+                parts = list(experience.windows(rows, _wanted(self.learner)))
                 yield from unbroken(TensorDict.cat(parts))
 
 

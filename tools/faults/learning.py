@@ -85,7 +85,7 @@ def _not_finite(seconds: float) -> list[Outcome]:
         tick.notes = f"{summary['missed_ticks']} of {summary['ticks']} ticks missed"
         steps = life.steps()
         spoiled = int(np.sum(~np.isfinite(steps["reward"])))
-        unsound = sum(not np.isfinite(steps[key]).all() for key in ("latent", "state", "log_prob"))
+        unsound = sum(not np.isfinite(steps[key]).all() for key in ("log_prob", "value"))
         for path in (life.folder / "checkpoints").glob("*.ckpt"):
             state = torch.load(path, weights_only=True)["state_dict"]
             unsound += not all_finite(state)

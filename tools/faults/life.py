@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from pamiq_lightning.offline.files import read_window, window_files
+from pamiq_lightning.recording.reader import RecordingReader
 
 RATE_HZ = 10
 PERIOD_MS = 1000 / RATE_HZ
@@ -90,9 +90,9 @@ class Life:
                 child.kill()
 
     def steps(self) -> dict[str, NDArray[np.generic]]:
-        """Return all steps that were recorded, in order."""
-        windows = [read_window(path) for path in window_files(self.folder / "recording")]
-        return {key: np.concatenate([w[key] for w in windows]) for key in windows[0]}
+        """Return all steps that were recorded, in order, without their frames."""
+        reader = RecordingReader(self.folder)
+        return reader.read(0, len(reader), without={"frame"})
 
     def metrics(self, role: str) -> list[dict[str, Any]]:
         """Return what metrics.jsonl has of one role."""

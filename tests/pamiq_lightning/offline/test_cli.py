@@ -7,14 +7,12 @@ import pytest
 import torch
 import yaml
 
-from agent.recorder import write_window
 from pamiq_lightning.class_spec import build
-from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.cli import main
-from pamiq_lightning.offline.files import DESCRIPTION
 from pamiq_lightning.trainer.checkpoint import load_weights
-from tests.samples import IJEPA, arrays
+from tests.pamiq_lightning.offline.test_experience import checkpoint
+from tests.samples import DYNAMICS, IJEPA, PPO, arrays, record
 
 
 @pytest.fixture
@@ -22,11 +20,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a recording and a learner's file in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pamiq_lightning"])
-    (tmp_path / "recording").mkdir()
-    (tmp_path / "recording" / DESCRIPTION).write_text('{"format": 1}')
-    for number in range(2):
-        window = Window(number, arrays(16, 16 * number), {})
-        write_window(window, tmp_path / "recording")
+    record(tmp_path / "recording", [arrays(16, 16 * number) for number in range(2)])
     (tmp_path / "ijepa.yaml").write_text(yaml.safe_dump({"model": IJEPA}))
     return tmp_path
 
@@ -59,3 +53,20 @@ def test_no_recording_is_one_clear_line(here: Path, capsys: pytest.CaptureFixtur
     assert "--data.recording" in capsys.readouterr().err
     assert main([*FIT[:4], "ijepa.yaml", *QUIET]) == 1
     assert "ijepa.yaml is not a recording" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["dynamics", "ppo"])
+def test_what_the_recording_lacks_is_asked_for(
+    here: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = DYNAMICS if name == "dynamics" else PPO
+    (here / f"{name}.yaml").write_text(yaml.safe_dump({"model": model}))
+    fit = ["fit", "--config", f"{name}.yaml", *FIT[3:], *QUIET]
+    assert main(fit) == 1
+    assert "--data.encoder FILE" in capsys.readouterr().err
+    encoder = ["--data.encoder", str(checkpoint(here, "encoder"))]
+    if name == "ppo":
+        assert main([*fit, *encoder]) == 1
+        assert "--data.dynamics FILE" in capsys.readouterr().err
+    else:
+        assert main([*fit, *encoder]) == 0

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from agent.recorder import write_window
-from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.offline.evaluation import error_lines
-from pamiq_lightning.offline.files import DESCRIPTION
 from tests.pamiq_lightning.offline.test_experience import checkpoint
-from tests.samples import DYNAMICS, IJEPA, arrays
+from tests.samples import DYNAMICS, IJEPA, PLAN, arrays, record
 
 
 @pytest.fixture
@@ -22,14 +19,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eleven minutes at a step a second, of which the tenth is held out."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pamiq_lightning"])
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    description = {"format": 1, "state": [2, 16], "info_names": ["x", "y", "heading"]}
-    (folder / DESCRIPTION).write_text(json.dumps(description))
-    for number in range(6):
-        steps = arrays(110, 110 * number)
+    windows = [arrays(110, 110 * number) for number in range(6)]
+    for number, steps in enumerate(windows):
         steps["info"] = np.random.default_rng(number).random((110, 3)).astype(np.float32)
-        write_window(Window(number, steps, {}), folder)
+    plan = dataclasses.replace(PLAN, fps=1.0, info_names=("x", "y", "heading"), window=110)
+    record(tmp_path / "recording", windows, plan)
     (tmp_path / "ijepa.yaml").write_text(yaml.safe_dump({"model": IJEPA}))
     (tmp_path / "dynamics.yaml").write_text(yaml.safe_dump({"model": DYNAMICS}))
     return tmp_path

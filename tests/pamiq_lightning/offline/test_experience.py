@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from agent.recorder import write_window
 from pamiq_lightning.class_spec import build
-from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.offline.experience import CACHE, Experience, Eyes
-from pamiq_lightning.offline.files import DESCRIPTION
+from pamiq_lightning.offline.experience import CACHE, Experience, elapsed
+from pamiq_lightning.offline.eyes import Eyes, choose_eyes
 from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.recording.layout import RecordingError
 from pamiq_lightning.trainer.checkpoint import CheckpointError, save
-from tests.samples import LEARNERS, arrays
+from tests.samples import LEARNERS, arrays, record
 
 
 def checkpoint(folder: Path, role: str) -> Path:
@@ -29,13 +28,8 @@ def checkpoint(folder: Path, role: str) -> Path:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    (folder / DESCRIPTION).write_text('{"format": 1, "state": [2, 16]}')
     # Between the second window and the third, steps are missing.
-    for number, start in enumerate((0, 16, 40)):
-        write_window(Window(number, arrays(16, start), {}), folder)
-    return folder
+    return record(tmp_path / "recording", [arrays(16, start) for start in (0, 16, 40)])
 
 
 def test_cached_latents_equal_fresh_ones_and_are_made_once(
@@ -44,10 +38,10 @@ def test_cached_latents_equal_fresh_ones_and_are_made_once(
     path = checkpoint(tmp_path, "encoder")
     acting = from_checkpoint(path, IJEPA).acting
     for _ in range(2):
-        experience = Experience(recording, Eyes(encoder=path))
-        (first, *_) = experience.windows(np.ones(48, np.bool_))
+        experience = Experience(recording, Eyes(encoder=path), (2, 16))
+        (first, *_) = experience.windows(np.ones(48, np.bool_), {"frame", "latent", "state"})
         torch.testing.assert_close(first["latent"], acting(first["frame"]))
-        # Stored states belong to other latents.
+        # No dynamics were given.
         assert first["state"].abs().max() == 0
     assert capsys.readouterr().out.count("making every latent") == 1
     assert len(list((recording / CACHE).iterdir())) == 1
@@ -57,7 +51,7 @@ def test_states_made_anew_equal_stepping_by_hand(recording: Path, tmp_path: Path
     eyes = Eyes(checkpoint(tmp_path, "encoder"), checkpoint(tmp_path, "dynamics"))
     assert eyes.dynamics is not None
     net = from_checkpoint(eyes.dynamics, Dynamics).net
-    windows = Experience(recording, eyes).windows(np.ones(48, np.bool_))
+    windows = Experience(recording, eyes).windows(np.ones(48, np.bool_), {"latent", "state"})
     steps = torch.cat(list(windows))
     state, blank = torch.zeros(1, 2, 16), torch.zeros(1, 2, 16)
     for row in range(48):
@@ -73,3 +67,32 @@ def test_a_checkpoint_of_another_learner_is_refused(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, "dynamics")
     with pytest.raises(ValueError, match=r"is not a .*IJEPA"):
         from_checkpoint(path, IJEPA)
+
+
+def test_eyes_are_those_given_then_those_the_run_left(recording: Path, tmp_path: Path) -> None:
+    learners = {role: build(Learner, spec) for role, spec in LEARNERS.items()}
+    nothing = Eyes()
+    assert choose_eyes(recording, nothing, learners["encoder"]) == nothing
+    with pytest.raises(RecordingError, match=r"needs latents.*--data.encoder"):
+        choose_eyes(recording, nothing, learners["decoder"])
+    (tmp_path / "checkpoints").mkdir()
+    encoder = checkpoint(tmp_path / "checkpoints", "encoder")
+    assert choose_eyes(recording, nothing, learners["decoder"]) == Eyes(encoder)
+    with pytest.raises(RecordingError, match=r"needs states.*--data.dynamics"):
+        choose_eyes(recording, nothing, learners["policy"])
+    dynamics = checkpoint(tmp_path / "checkpoints", "dynamics")
+    assert choose_eyes(recording, nothing, learners["policy"]) == Eyes(encoder, dynamics)
+    # Dynamics to be trained make their states themselves.
+    assert choose_eyes(recording, nothing, learners["dynamics"]) == Eyes(encoder)
+    # Of another encoder's latents the run's own dynamics know nothing.
+    other = Eyes(checkpoint(tmp_path, "encoder"))
+    with pytest.raises(RecordingError, match="needs states"):
+        choose_eyes(recording, other, learners["policy"])
+    both = Eyes(other.encoder, checkpoint(tmp_path, "dynamics"))
+    assert choose_eyes(recording, both, learners["policy"]) == both
+
+
+def test_a_clock_that_began_anew_counts_as_one_step() -> None:
+    assert elapsed(np.array([100.0, 101.0, 3.0, 5.0]), 0.1).tolist() == pytest.approx(
+        [0.0, 1.0, 1.1, 3.1]
+    )

@@ -9,48 +9,33 @@ import torch
 from tensordict import TensorDict
 from torch.utils.data import DataLoader
 
-from agent.recorder import write_window
 from pamiq_lightning.class_spec import build
-from pamiq_lightning.exchange.windows import Window
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.experience import Experience, Eyes
-from pamiq_lightning.offline.files import (
-    DESCRIPTION,
-    RecordingError,
-    find_recording,
-    read_description,
-    read_window,
-    window_files,
-)
+from pamiq_lightning.offline.experience import Experience
+from pamiq_lightning.offline.eyes import Eyes, choose_eyes
 from pamiq_lightning.offline.recording import RelivedRounds
-from tests.samples import LEARNERS, arrays
+from tests.pamiq_lightning.offline.test_experience import checkpoint
+from tests.samples import LEARNERS, arrays, record
 
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    (folder / DESCRIPTION).write_text('{"format": 1}')
-    for number in range(3):
-        write_window(Window(number, arrays(16, 16 * number), {}), folder)
-    return folder
+    """Three windows, with checkpoints of the run beside them."""
+    (tmp_path / "checkpoints").mkdir()
+    for role in ("encoder", "dynamics"):
+        checkpoint(tmp_path / "checkpoints", role)
+    return record(tmp_path / "recording", [arrays(16, 16 * number) for number in range(3)])
 
 
-def test_steps_come_back_as_they_were(recording: Path) -> None:
-    assert find_recording(recording.parent) == recording == find_recording(recording)
-    files = window_files(recording)
-    assert len(files) == 3
-    again = read_window(files[1])
-    for key, values in arrays(16, 16).items():
-        assert (again[key] == values).all(), key
-        assert again[key].dtype == values.dtype, key
-    assert not list(recording.glob("*.part"))
+def experience(recording: Path, learner: Learner) -> Experience:
+    shape = learner.dimensions().get("state", ())
+    return Experience(recording, choose_eyes(recording, Eyes(), learner), shape)
 
 
 @pytest.mark.parametrize("role", list(LEARNERS))
 def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
     learner = build(Learner, LEARNERS[role])
-    batches = list(RelivedRounds(learner, [Experience(recording, Eyes())]))
+    batches = list(RelivedRounds(learner, [experience(recording, learner)]))
     assert len(batches) >= 3 * learner.memory.updates
     learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     assert torch.isfinite(learner.training_step(batches[-1], 0))
@@ -75,7 +60,7 @@ def test_a_window_is_prepared_by_weights_that_finished_the_one_before(recording:
                 yield batch
 
     learner.prepare = watched  # type: ignore[method-assign]
-    data = Counting(learner, [Experience(recording, Eyes())])
+    data = Counting(learner, [experience(recording, learner)])
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=1,
@@ -88,22 +73,3 @@ def test_a_window_is_prepared_by_weights_that_finished_the_one_before(recording:
     # At each window, all that was handed out had been trained on.
     assert behind == [0, 0, 0]
     assert handed_out == int(learner.n_updates) > 3
-
-
-def test_what_is_no_recording_is_named(tmp_path: Path, recording: Path) -> None:
-    with pytest.raises(RecordingError, match="is not a recording"):
-        find_recording(tmp_path / "recording" / "deeper")
-    (recording / DESCRIPTION).write_text('{"format": 99}')
-    with pytest.raises(RecordingError, match="has format 99"):
-        read_description(recording)
-    (recording / DESCRIPTION).write_text("{")
-    with pytest.raises(RecordingError, match="is damaged"):
-        read_description(recording)
-    file = window_files(recording)[0]
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(RecordingError, match="window_000000"):
-        read_window(file)
-    for file in window_files(recording):
-        file.unlink()
-    with pytest.raises(RecordingError, match="no windows"):
-        window_files(recording)

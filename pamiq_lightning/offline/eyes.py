@@ -1,0 +1,59 @@
+"""Which checkpoints make the latents and states that a recording has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.recording.layout import RecordingError
+from pamiq_lightning.trainer.checkpoint import checkpoint_file
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Checkpoints that latents and states are made with; None where there is none."""
+
+    encoder: Path | None = None
+    dynamics: Path | None = None
+
+
+def choose_eyes(recording: Path, given: Eyes, learner: Learner) -> Eyes:
+    """Return what makes the latents and states that a learner needs of a recording.
+
+    What is given comes first, then what the recording's own run has left beside it. Its dynamics
+    only go with its encoder: they know no other latents. Dynamics that are to be trained need none:
+    they make their states themselves, from a blank one on.
+
+    Args:
+        recording: its folder.
+        given: what the user named.
+        learner: who is to learn from it.
+
+    Raises:
+        RecordingError: something is needed, not given, and not there.
+    """
+    encoder, dynamics = given.encoder, given.dynamics
+    if encoder is None and "latent" in learner.needs:
+        encoder = _own(recording, "encoder")
+        if encoder is None:
+            raise RecordingError(_missing(recording, learner, "latents", "encoder"))
+    if dynamics is None and "state" in learner.needs and not isinstance(learner, Dynamics):
+        dynamics = _own(recording, "dynamics") if given.encoder is None else None
+        if dynamics is None:
+            raise RecordingError(_missing(recording, learner, "states", "dynamics"))
+    return Eyes(encoder, dynamics)
+
+
+def _own(recording: Path, role: str) -> Path | None:
+    """Return the checkpoint that the run itself left, if it did."""
+    path = checkpoint_file(recording.resolve().parent, role)
+    return path if path.is_file() else None
+
+
+def _missing(recording: Path, learner: Learner, what: str, role: str) -> str:
+    return (
+        f"{type(learner).__name__} needs {what}, which {recording} has not: they are made from its "
+        f"frames. Name a checkpoint that makes them: --data.{role} FILE"
+    )

@@ -1,0 +1,161 @@
+"""One episode's way to the disk: open while it grows, then closed for good."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pamiq_lightning.recording import stats, tables
+from pamiq_lightning.recording.film import FilmReader, FilmWriter
+from pamiq_lightning.recording.journal import JournalWriter, read_journal
+from pamiq_lightning.recording.layout import (
+    CHUNKS_SIZE,
+    FRAME_KEY,
+    TASK,
+    EpisodeFiles,
+    Plan,
+    RecordingError,
+)
+from pamiq_lightning.recording.stats import SAMPLE_EVERY, Stats
+
+
+class OpenEpisode:
+    """Takes steps; what a kill leaves of it can be read and closed afterwards.
+
+    Args:
+        files: where it goes.
+        plan: of the recording.
+        first_index: rows of the recording before it.
+        crf: constant rate factor of the video.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+
+    def __init__(self, files: EpisodeFiles, plan: Plan, first_index: int, crf: int) -> None:
+        self.files, self.rows = files, 0
+        self._plan, self._first_index = plan, first_index
+        self._batches: list[pa.RecordBatch] = []
+        self._frames: list[NDArray[np.uint8]] = []
+        self._journal = JournalWriter(files.journal, tables.schema(plan))
+        try:
+            self._film = FilmWriter(files.video, plan.fps, plan.frame_size, crf, plan.lossless)
+        except OSError:
+            self._journal.close()
+            raise
+
+    def append(self, steps: Mapping[str, NDArray[Any]]) -> None:
+        """Write steps.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        batch = tables.to_batch(
+            self._plan, steps, self.files.number, self.rows, self._first_index + self.rows
+        )
+        self._journal.write(batch)
+        frames = steps["frame"]
+        self._film.write(frames)
+        self._frames.append(frames[-self.rows % SAMPLE_EVERY :: SAMPLE_EVERY].copy())
+        self._batches.append(batch)
+        self.rows += len(batch)
+
+    def close(self) -> Stats:
+        """Close the episode; return its statistics.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._film.close()
+        self._journal.close()
+        table = pa.Table.from_batches(self._batches)
+        return close_episode(self.files, self._plan, table, np.concatenate(self._frames))
+
+    def abandon(self) -> None:
+        """Let go of all files as they are."""
+        self._film.abandon()
+        self._journal.close()
+
+
+def close_episode(
+    files: EpisodeFiles, plan: Plan, table: pa.Table, frames: NDArray[np.uint8]
+) -> Stats:
+    """Write an episode's rows and then, which closes it, its line in LeRobot's table of episodes.
+
+    Args:
+        files: where it lies; its video is complete.
+        plan: of the recording.
+        table: its rows.
+        frames: every `SAMPLE_EVERY`th of its frames.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    tables.write_table(files.data, table)
+    found = stats.of_episode(table, frames)
+    chunk, file = divmod(files.number, CHUNKS_SIZE)
+    first_index = table.column("index")[0].as_py()
+    line: dict[str, Any] = {
+        "episode_index": files.number,
+        "tasks": [TASK],
+        "length": len(table),
+        "data/chunk_index": chunk,
+        "data/file_index": file,
+        "dataset_from_index": first_index,
+        "dataset_to_index": first_index + len(table),
+        f"videos/{FRAME_KEY}/chunk_index": chunk,
+        f"videos/{FRAME_KEY}/file_index": file,
+        f"videos/{FRAME_KEY}/from_timestamp": 0.0,
+        f"videos/{FRAME_KEY}/to_timestamp": len(table) / plan.fps,
+        "meta/episodes/chunk_index": chunk,
+        "meta/episodes/file_index": file,
+    }
+    for name, of_one in found.items():
+        for what, value in of_one.items():
+            line[f"stats/{name}/{what}"] = value.tolist()
+    tables.write_table(files.meta, pa.Table.from_pylist([line]))
+    files.journal.unlink(missing_ok=True)
+    return found
+
+
+def stats_of(line: Mapping[str, Any]) -> Stats:
+    """Return the statistics in an episode's line."""
+    found: Stats = {}
+    for column, value in line.items():
+        if column.startswith("stats/"):
+            _, name, what = column.split("/")
+            found.setdefault(name, {})[what] = np.array(value)
+    return found
+
+
+def left_open(files: EpisodeFiles, plan: Plan) -> pa.Table:
+    """Return the rows, with a frame to each, of an episode whose writer was killed; maybe none."""
+    table = read_journal(files.journal, tables.schema(plan))
+    count = 0
+    with suppress(RecordingError), FilmReader(files.video, plan.fps) as film:
+        count = film.count()
+    return table.slice(0, min(len(table), count))
+
+
+def recover(files: EpisodeFiles, plan: Plan) -> Stats | None:
+    """Close an episode whose writer was killed with what can be read of it; None if nothing can.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    table = left_open(files, plan)
+    if not len(table):
+        for path in (files.video, files.journal):
+            path.unlink(missing_ok=True)
+        return None
+    with FilmReader(files.video, plan.fps) as film:
+        frames = [film.read(at, at + 1) for at in range(0, len(table), SAMPLE_EVERY)]
+    with files.video.open("rb") as file:
+        os.fsync(file.fileno())
+    return close_episode(files, plan, table, np.concatenate(frames))

@@ -1,0 +1,50 @@
+"""The rows of an open episode: an Arrow stream that can be read up to wherever it was torn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+
+class JournalWriter:
+    """Appends rows to a file, each batch on its way to the disk before the call returns.
+
+    Args:
+        path: file; must not exist.
+        schema: of the rows.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("xb", buffering=0)
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._stream.write_batch(batch)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
+    """Return all whole batches of a journal; a torn end, or a damaged file, is left out."""
+    batches: list[pa.RecordBatch] = []
+    try:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            if stream.schema.equals(schema):
+                for batch in stream:
+                    batch.validate(full=True)
+                    batches.append(batch)
+    except (OSError, EOFError, pa.ArrowException):
+        pass
+    return pa.Table.from_batches(batches, schema)

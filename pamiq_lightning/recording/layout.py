@@ -1,0 +1,245 @@
+"""How a recording lies on disk: LeRobotDataset v3.0, with one data file and one video an episode.
+
+Source of the layout: https://huggingface.co/docs/lerobot/lerobot-dataset-v3. An episode ends where
+a trace does, and after `EPISODE_STEPS` at the latest, so that a crash can spoil no more than that.
+What is not LeRobot's is in a file of its own, `meta/pamiq_lightning.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pamiq_lightning.step import Field, StepShape
+
+CODEBASE_VERSION = "v3.0"
+CHUNKS_SIZE = 1000
+"""Files in one folder."""
+EPISODE_STEPS = 3000
+INFO = "meta/info.json"
+STATS = "meta/stats.json"
+TASKS = "meta/tasks.parquet"
+PLAN = "meta/pamiq_lightning.json"
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+FRAME_KEY = "observation.image"
+TASK = "live"
+"""LeRobot wants a task; there is none but this."""
+FORMAT_VERSION = 2
+NOT_RECORDED = ("latent", "state")
+"""Keys of a step that are made anew from the frames, by checkpoints."""
+COLUMNS = {"index": "tick", "frame": FRAME_KEY}
+"""Keys of a step that are called otherwise here: LeRobot's `index` counts rows without gaps."""
+COUNTERS = {
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
+"""Columns that LeRobot asks of every dataset."""
+
+
+class RecordingError(Exception):
+    """A folder is not a recording, or a part of it is damaged; the message says which."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all episodes of a recording have in common.
+
+    Attributes:
+        fps: steps a second.
+        frame_size: height and width of a frame, in pixels.
+        action_choices: choices of each action category.
+        action_names: what each action category is called.
+        info_names: what each number of `info` is.
+        window: steps in a window, after which the learners trained.
+        lossless: whether frames are kept exactly.
+    """
+
+    fps: float
+    frame_size: int
+    action_choices: tuple[int, ...]
+    action_names: tuple[str, ...]
+    info_names: tuple[str, ...] = ()
+    window: int = 128
+    lossless: bool = False
+
+    def fields(self) -> dict[str, Field]:
+        """Return every key that is recorded, with its shape, type and meaning."""
+        shape = StepShape(self.frame_size, (0, 0), (0, 0), self.action_choices, self.info_names)
+        return {key: field for key, field in shape.fields().items() if key not in NOT_RECORDED}
+
+    def tabular(self) -> dict[str, Field]:
+        """Return what is in the data files: all but frames, and no list without an element."""
+        return {
+            key: field
+            for key, field in self.fields().items()
+            if key != "frame" and 0 not in field.shape
+        }
+
+    def features(self) -> dict[str, dict[str, Any]]:
+        """Return LeRobot's description of every column."""
+        names = {
+            "action": list(self.action_names),
+            "info": list(self.info_names),
+            "versions": ["encoder", "dynamics", "policy"],
+        }
+        side = self.frame_size
+        features: dict[str, dict[str, Any]] = {
+            FRAME_KEY: {
+                "dtype": "video",
+                "shape": [side, side, 3],
+                "names": ["height", "width", "channels"],
+                "info": {
+                    "video.height": side,
+                    "video.width": side,
+                    "video.codec": "h264",
+                    "video.pix_fmt": "gbrp" if self.lossless else "yuv444p",
+                    "video.is_depth_map": False,
+                    "video.fps": whole(self.fps),
+                    "video.channels": 3,
+                    "has_audio": False,
+                },
+            }
+        }
+        for key, field in self.tabular().items():
+            features[COLUMNS.get(key, key)] = {
+                "dtype": np.dtype(field.dtype).name,
+                "shape": list(field.shape) or [1],
+                "names": names.get(key),
+            }
+        for name, dtype in COUNTERS.items():
+            features[name] = {"dtype": dtype, "shape": [1], "names": None}
+        return features
+
+    def info(self, first: int, episodes: int, frames: int) -> dict[str, Any]:
+        """Return LeRobot's description of the dataset.
+
+        Args:
+            first: oldest episode that has not been removed.
+            episodes: episodes there ever were; LeRobot counts on their numbers beginning at 0.
+            frames: rows in all of them.
+        """
+        return {
+            "codebase_version": CODEBASE_VERSION,
+            "robot_type": "pamiq_lightning",
+            "total_episodes": episodes,
+            "total_frames": frames,
+            "total_tasks": 1,
+            "chunks_size": CHUNKS_SIZE,
+            "data_files_size_in_mb": 100,
+            "video_files_size_in_mb": 500,
+            "fps": whole(self.fps),
+            "splits": {"train": f"{first}:{episodes}"},
+            "data_path": DATA_PATH,
+            "video_path": VIDEO_PATH,
+            "features": self.features(),
+        }
+
+
+def whole(number: float) -> int | float:
+    """Return an int where it is one: LeRobot's frame rates are."""
+    return int(number) if float(number).is_integer() else number
+
+
+@dataclass(frozen=True)
+class EpisodeFiles:
+    """Where one episode lies.
+
+    Attributes:
+        data: its rows, once it is closed.
+        journal: its rows while it is open, readable up to where the writer was killed.
+        video: its frames; while it is open, readable up to the last whole fragment.
+        meta: says that it is closed.
+    """
+
+    folder: Path
+    number: int
+
+    def _path(self, template: str) -> Path:
+        chunk, file = divmod(self.number, CHUNKS_SIZE)
+        return self.folder / template.format(
+            video_key=FRAME_KEY, chunk_index=chunk, file_index=file
+        )
+
+    @property
+    def data(self) -> Path:  # noqa: D102
+        return self._path(DATA_PATH)
+
+    @property
+    def journal(self) -> Path:  # noqa: D102
+        return self.data.with_suffix(".arrow")
+
+    @property
+    def video(self) -> Path:  # noqa: D102
+        return self._path(VIDEO_PATH)
+
+    @property
+    def meta(self) -> Path:  # noqa: D102
+        return self._path(EPISODES_PATH)
+
+
+def numbers_of(folder: Path, template: str, suffix: str = ".parquet") -> Iterator[int]:
+    """Yield the numbers of the episodes that have a file of this kind, in order."""
+    where = folder / template.partition("/chunk")[0].format(video_key=FRAME_KEY)
+    for path in sorted(where.glob(f"chunk-*/file-*{suffix}")):
+        chunk, file = path.parent.name.removeprefix("chunk-"), path.stem.removeprefix("file-")
+        if chunk.isdigit() and file.isdigit():
+            yield int(chunk) * CHUNKS_SIZE + int(file)
+
+
+def find_recording(path: Path) -> Path:
+    """Return the folder of a recording, given it or the run folder it lies in.
+
+    Raises:
+        RecordingError: there is no recording.
+    """
+    for folder in (path, path / "recording"):
+        if (folder / PLAN).is_file():
+            return folder
+    raise RecordingError(
+        f"{path} is not a recording: neither it nor its folder `recording` has a {PLAN}"
+    )
+
+
+def read_plan(folder: Path) -> Plan:
+    """Return what all episodes of a recording have in common.
+
+    Raises:
+        RecordingError: it is damaged, or of a format this version does not know.
+    """
+    path = folder / PLAN
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.pop("format")
+        if version == FORMAT_VERSION:
+            lists = {key: tuple(v) for key, v in content.items() if isinstance(v, list)}
+            return Plan(**{**content, **lists})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordingError(f"{path} is damaged: {error}") from error
+    raise RecordingError(f"{path} has format {version}; this version reads {FORMAT_VERSION}")
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write what `read_plan` reads."""
+    write_json(folder / PLAN, {"format": FORMAT_VERSION, **asdict(plan)})
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file so that a crash leaves the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(path.name + ".part")
+    with staged.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=4)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)

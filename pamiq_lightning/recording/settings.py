@@ -1,0 +1,24 @@
+"""The settings of the recorder: their names, types, defaults, and one sentence on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
+
+WORST_CRF = 51
+
+
+@dataclass
+class RecordingSettings:
+    """How a run is recorded.
+
+    Args:
+        max_gb: size of a recording (GB) beyond which its oldest episodes are removed.
+        crf: constant rate factor of the video, 0 (best) to 51; about 6 more halve its size.
+        lossless: keep every pixel as it was; takes about nine times the space.
+    """
+
+    max_gb: PositiveFloat = 20.0
+    crf: NonNegativeInt = 28
+    lossless: bool = False

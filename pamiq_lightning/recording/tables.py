@@ -1,0 +1,155 @@
+"""Steps as Parquet and Arrow tables, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pamiq_lightning.recording.layout import COLUMNS, COUNTERS, TASK, Plan, RecordingError
+
+Steps = Mapping[str, NDArray[Any]]
+
+
+def schema(plan: Plan) -> pa.Schema:
+    """Return the columns of a data file."""
+    columns = []
+    for key, field in plan.tabular().items():
+        kind = pa.from_numpy_dtype(np.dtype(field.dtype))
+        # LeRobot has a plain column where a list would have one element.
+        many = field.shape and field.shape != (1,)
+        columns.append((COLUMNS.get(key, key), pa.list_(kind, field.shape[0]) if many else kind))
+    counters = [(name, pa.type_for_alias(dtype)) for name, dtype in COUNTERS.items()]
+    return pa.schema([*columns, *counters])
+
+
+def to_batch(
+    plan: Plan, steps: Steps, episode: int, first_frame: int, first_index: int
+) -> pa.RecordBatch:
+    """Return steps as rows of a data file.
+
+    Args:
+        plan: of the recording.
+        steps: arrays of N rows.
+        episode: number of their episode.
+        first_frame: number of the first row within its episode.
+        first_index: number of the first row within the recording.
+    """
+    rows = len(steps["index"])
+    frame = np.arange(first_frame, first_frame + rows, dtype=np.int64)
+    columns: dict[str, NDArray[Any]] = {
+        COLUMNS.get(key, key): np.asarray(steps[key], field.dtype)
+        for key, field in plan.tabular().items()
+    }
+    columns |= {
+        "timestamp": (frame / plan.fps).astype(np.float32),
+        "frame_index": frame,
+        "episode_index": np.full(rows, episode, np.int64),
+        "index": np.arange(first_index, first_index + rows, dtype=np.int64),
+        "task_index": np.zeros(rows, np.int64),
+    }
+    kinds = schema(plan)
+    arrays = [_arrow(columns[name], kinds.field(name).type) for name in kinds.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=kinds)
+
+
+def _arrow(array: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    return flat
+
+
+def to_steps(
+    plan: Plan, table: pa.Table, keys: Collection[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the rows of a data file as arrays; the inverse of `to_batch`, without frames.
+
+    Args:
+        plan: of the recording.
+        table: the rows.
+        keys: keys wanted; default: all.
+    """
+    steps = {}
+    for key, field in plan.fields().items():
+        if key == "frame" or (keys is not None and key not in keys):
+            continue
+        dtype = np.dtype(field.dtype)
+        if 0 in field.shape:
+            steps[key] = np.zeros((len(table), *field.shape), dtype)
+            continue
+        column = table.column(COLUMNS.get(key, key)).combine_chunks()
+        if pa.types.is_fixed_size_list(column.type):
+            column = column.flatten()
+        flat = column.to_numpy(zero_copy_only=False)
+        steps[key] = flat.astype(dtype, copy=False).reshape(len(table), *field.shape)
+    return steps
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Return a Parquet file, or some columns of it.
+
+    Raises:
+        RecordingError: it is damaged.
+    """
+    try:
+        # Not memory-mapped: the writer may remove the file meanwhile.
+        return pq.read_table(path, columns=columns, memory_map=False, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path} is damaged: {error}") from error
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file so that a crash leaves all of it or nothing.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(path.name + ".part")
+    floats = [c.name for c in table.schema if pa.types.is_floating(c.type)]
+    others = [c.name for c in table.schema if c.name not in floats]
+    with staged.open("wb") as file:
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            use_dictionary=others,
+            # Numbers that hardly repeat pack better byte by byte.
+            use_byte_stream_split=floats,
+            # Of little use in a file of one episode, and longer than a line of the table.
+            write_statistics=False,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+
+
+def write_tasks(path: Path) -> None:
+    """Write LeRobot's table of tasks, which pandas reads with the task as its index."""
+    table = pa.table({"task_index": pa.array([0], pa.int64()), "task": pa.array([TASK])})
+    described = {
+        "index_columns": ["task"],
+        "column_indexes": [],
+        "columns": [
+            {
+                "name": name,
+                "field_name": name,
+                "pandas_type": kind,
+                "numpy_type": numpy_kind,
+                "metadata": None,
+            }
+            for name, kind, numpy_kind in (
+                ("task_index", "int64", "int64"),
+                ("task", "unicode", "object"),
+            )
+        ],
+    }
+    write_table(path, table.replace_schema_metadata({"pandas": json.dumps(described)}))

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pamiq_lightning.recording import writer
+from pamiq_lightning.recording.layout import NOT_RECORDED, RecordingError
+from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.writer import RecordingWriter, size_of
+from tests.samples import PLAN, arrays, record
+
+
+def smooth_frames(rows: int) -> NDArray[np.uint8]:
+    """Return a moving gradient (N, 3, 24, 24), which unlike noise can be compressed."""
+    place = np.arange(24, dtype=np.float64)
+    time = np.arange(rows)[:, None, None, None]
+    wave = np.sin((place[:, None] + 2 * place + time) / 15 + np.arange(3)[:, None, None])
+    return (127.5 + 100 * wave).astype(np.uint8)
+
+
+def test_every_key_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "EPISODE_STEPS", 20)
+    windows = [arrays(16), arrays(16, 16), arrays(16, 40)]
+    windows[1]["info"][3] = np.nan
+    reader = RecordingReader(record(tmp_path, windows))
+    again = reader.read(0, 48)
+    assert len(reader) == 48
+    assert set(again) == set(windows[0]) - set(NOT_RECORDED)
+    for key, values in again.items():
+        lived = np.concatenate([steps[key] for steps in windows])
+        np.testing.assert_array_equal(values, lived, key)
+        assert values.dtype == lived.dtype, key
+    # From anywhere, forwards and backwards, across episodes.
+    for start, stop in ((18, 45), (3, 5), (31, 33), (0, 1), (47, 48)):
+        part = reader.read(start, stop, without={"value"})
+        assert "value" not in part
+        np.testing.assert_array_equal(part["frame"], again["frame"][start:stop])
+        np.testing.assert_array_equal(part["index"], again["index"][start:stop])
+    np.testing.assert_array_equal(reader.column("versions"), again["versions"])
+
+
+def test_lossy_frames_are_near_and_small(tmp_path: Path) -> None:
+    windows = [arrays(200)]
+    windows[0]["frame"] = smooth_frames(200)
+    plan = dataclasses.replace(PLAN, lossless=False)
+    exact, lossy = record(tmp_path / "a", windows), record(tmp_path / "b", windows, plan)
+    frames = RecordingReader(lossy).read(0, 200)["frame"]
+    error = np.square(frames.astype(np.float64) - windows[0]["frame"]).mean()
+    assert 0 < error < 255**2 / 10**3.5
+    assert size_of(lossy / "videos") == 0
+    assert size_of(lossy) < 0.7 * size_of(exact)
+    # A jump lands on the very frame that playing on arrives at.
+    again = RecordingReader(lossy)
+    for at in (130, 49, 50, 199, 0):
+        np.testing.assert_array_equal(again.read(at, at + 1)["frame"][0], frames[at])
+
+
+def test_episodes_end_where_traces_do(tmp_path: Path) -> None:
+    steps = arrays(48)
+    steps["is_first"][[20, 21]] = True
+    steps["index"][30:] += 5
+    reader = RecordingReader(record(tmp_path, [steps]))
+    assert [episode.rows for episode in reader.episodes] == [20, 1, 9, 18]
+
+
+def test_a_later_writer_goes_on(tmp_path: Path) -> None:
+    record(tmp_path, [arrays(16)])
+    record(tmp_path, [arrays(16, 16)])
+    reader = RecordingReader(tmp_path)
+    np.testing.assert_array_equal(reader.read(0, 32)["index"], np.arange(32))
+    assert [episode.files.number for episode in reader.episodes] == [0, 1]
+    other = dataclasses.replace(PLAN, fps=5.0)
+    with pytest.raises(RecordingError, match="was recorded otherwise"):
+        RecordingWriter(tmp_path, other, crf=20).write(arrays(16, 32))
+
+
+def test_the_oldest_episodes_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "EPISODE_STEPS", 16)
+    limit = 3.5 * size_of(record(tmp_path / "one", [arrays(16)]))
+    keeping = RecordingWriter(tmp_path / "full", PLAN, crf=20, max_bytes=limit)
+    for number in range(6):
+        keeping.write(arrays(16, 16 * number))
+    keeping.close()
+    assert size_of(tmp_path / "full") <= limit
+    reader = RecordingReader(tmp_path / "full")
+    kept = [episode.files.number for episode in reader.episodes]
+    assert kept == list(range(kept[0], 6)) and keeping.removed == kept[0] > 2
+    rows = reader.read(0, len(reader))
+    np.testing.assert_array_equal(rows["index"], np.arange(16 * kept[0], 96))
+    np.testing.assert_array_equal(rows["frame"][-16:], arrays(16, 80)["frame"])
+    assert f'"train": "{kept[0]}:6"' in (tmp_path / "full/meta/info.json").read_text()
+    # Every line is still there, for LeRobot finds the line of an episode by its place.
+    assert len(list((tmp_path / "full/meta/episodes").rglob("*.parquet"))) == 6
+    assert len(list((tmp_path / "full/videos").rglob("*.mp4"))) == len(kept)
+    # And whoever goes on counts on from there.
+    record(tmp_path / "full", [arrays(16, 96)])
+    assert RecordingReader(tmp_path / "full").episodes[-1].files.number == 6
