@@ -50,6 +50,11 @@ class Recorder:
         self.watch = RecorderWatch()
 
     @property
+    def pid(self) -> int | None:
+        """Number of its process."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.is_alive()

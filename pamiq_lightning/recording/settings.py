@@ -20,5 +20,5 @@ class RecordingSettings:
     """
 
     max_gb: PositiveFloat = 20.0
-    crf: NonNegativeInt = 28
+    crf: NonNegativeInt = 27
     lossless: bool = False

@@ -1,0 +1,214 @@
+"""Play a recording: what was seen beside what was expected, with reward, value and action.
+
+    python -m tools.replay RUN                        in a window
+    python -m tools.replay RUN --mp4 FILE             into a film
+    python -m tools.replay RUN --start 600 --seconds 60 --mp4 FILE
+
+In the window: space stands still and goes on, the arrows jump ten seconds or change the speed, and
+escape ends. What was expected is drawn where the run has left its encoder, dynamics and decoder, or
+where they are named; all steps are then encoded once, and kept beside the recording.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pamiq_lightning.learners.decoder import Decoder
+from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.offline.experience import Experience
+from pamiq_lightning.offline.eyes import Eyes
+from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.recording.layout import RecordingError
+from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.step import is_transition
+from pamiq_lightning.trainer.checkpoint import CheckpointError, checkpoint_file
+from pamiq_lightning.trainer.pictures import colour
+from tools.replay_sheet import HEIGHT, WIDTH, Sheet
+
+JUMP_S = 10.0
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class Expectations:
+    """Draws what the last step led to expect of each step.
+
+    Args:
+        reader: the recording.
+        eyes: checkpoints of encoder and dynamics.
+        decoder: checkpoint of the decoder.
+    """
+
+    def __init__(self, reader: RecordingReader, eyes: Eyes, decoder: Path) -> None:
+        assert eyes.dynamics is not None
+        self._experience = Experience(reader.folder, eyes)
+        self._experience.make_anew({"latent", "state"})
+        self._dynamics = from_checkpoint(eyes.dynamics, Dynamics).net
+        self._decoder = from_checkpoint(decoder, Decoder).net
+
+    @torch.inference_mode()
+    def of(self, at: int, pair: dict[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
+        """Return the frame (3, s, s) expected at a step, None where nothing led there.
+
+        Args:
+            at: number of the step.
+            pair: the step before and this one; only the frame of this one.
+        """
+        if not is_transition(pair)[0]:
+            return None
+        latent, state = (
+            torch.from_numpy(kept[at - 1 : at].copy())
+            for kept in (self._experience.latents, self._experience.states)
+        )
+        action = torch.from_numpy(pair["action"][:1])
+        prediction, _ = self._dynamics.step(latent, action, state)
+        drawn = colour(self._decoder(prediction.mean), torch.from_numpy(pair["frame"]).float())
+        picture: NDArray[np.uint8] = drawn[0].clamp(0, 255).to(torch.uint8).numpy()
+        return picture
+
+
+@dataclass
+class Show:
+    """All that is needed to draw any step of a recording."""
+
+    reader: RecordingReader
+    expectations: Expectations | None
+
+    def __post_init__(self) -> None:
+        curves = {name: self.reader.column(name) for name in ("reward", "value")}
+        self._sheet = Sheet(self.reader.plan, curves)
+        self._last: tuple[int, dict[str, NDArray[Any]]] | None = None
+
+    def picture(self, at: int) -> Image.Image:
+        """Draw a step."""
+        row, before, expected = self.reader.read(at, at + 1), self._before(at), None
+        if self.expectations and before is not None:
+            pair = {key: np.concatenate([before[key], row[key]]) for key in row if key != "frame"}
+            pair["frame"] = row["frame"]
+            expected = self.expectations.of(at, pair)
+        self._last = at, row
+        step = {key: values[0] for key, values in row.items()}
+        fps = self.reader.plan.fps
+        told = f"seen   {at / fps:.1f} of {len(self.reader) / fps:.1f} s   tick {step['index']}"
+        if not step["valid"]:
+            told += "   unsound"
+        return self._sheet.draw(at, step, expected, told)
+
+    def _before(self, at: int) -> dict[str, NDArray[Any]] | None:
+        """Return the step before: while playing, it was the last; None before the first."""
+        if self._last and self._last[0] == at - 1:
+            return self._last[1]
+        return self.reader.read(at - 1, at, without={"frame"}) if at else None
+
+
+def into_film(pictures: Iterator[Image.Image], path: Path, fps: float) -> int:
+    """Write pictures as an MP4 that plays anywhere; return how many there were."""
+    import av
+    from av.video import VideoStream
+
+    count = 0
+    with av.open(str(path), "w", format="mp4") as container:
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            count += 1
+        container.mux(stream.encode(None))
+    return count
+
+
+def in_window(show: Show, start: int, stop: int) -> None:
+    """Play in a window until it is closed."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    import pygame
+
+    pygame.init()
+    pygame.display.set_caption(str(show.reader.folder))
+    surface, clock = pygame.display.set_mode((WIDTH, HEIGHT)), pygame.time.Clock()
+    at, speed, playing, fps = start, SPEEDS.index(1.0), True, show.reader.plan.fps
+    while True:
+        for event in pygame.event.get():
+            if event.type == pygame.QUIT:
+                return
+            if event.type != pygame.KEYDOWN:
+                continue
+            if event.key == pygame.K_ESCAPE:
+                return
+            if event.key == pygame.K_SPACE:
+                playing = not playing
+            jump = {pygame.K_LEFT: -1, pygame.K_RIGHT: 1}.get(event.key, 0)
+            at = min(max(at + round(jump * JUMP_S * fps), start), stop - 1)
+            faster = {pygame.K_DOWN: -1, pygame.K_UP: 1}.get(event.key, 0)
+            speed = min(max(speed + faster, 0), len(SPEEDS) - 1)
+        picture = show.picture(at)
+        surface.blit(pygame.image.frombytes(picture.tobytes(), picture.size, "RGB"), (0, 0))
+        pygame.display.flip()
+        at = min(at + playing, stop - 1)
+        clock.tick(fps * SPEEDS[speed])
+
+
+def choose_expectations(
+    reader: RecordingReader, named: dict[str, Path | None]
+) -> Expectations | None:
+    """Return who draws what was expected, None where a checkpoint is neither named nor there."""
+    run = reader.folder.resolve().parent
+    paths = {role: path or checkpoint_file(run, role) for role, path in named.items()}
+    for role, path in paths.items():
+        if named[role] is None and not path.is_file():
+            print(f"what was expected is not drawn: there is no {path}", file=sys.stderr)
+            return None
+    return Expectations(reader, Eyes(paths["encoder"], paths["dynamics"]), paths["decoder"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("recording", type=Path, metavar="RUN", help="folder of a run or recording")
+    parser.add_argument("--mp4", type=Path, metavar="FILE", help="write a film, open no window")
+    parser.add_argument("--start", type=float, default=0.0, help="seconds to begin at")
+    parser.add_argument("--seconds", type=float, help="how many to play; default: all")
+    for role in ("encoder", "dynamics", "decoder"):
+        parser.add_argument(
+            f"--{role}", type=Path, metavar="FILE", help=f"checkpoint of the {role}"
+        )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    try:
+        reader = RecordingReader(options.recording)
+        fps = reader.plan.fps
+        start = round(options.start * fps)
+        wanted = len(reader) if options.seconds is None else round(options.seconds * fps)
+        stop = min(start + wanted, len(reader))
+        if not 0 <= start < stop:
+            raise RecordingError(
+                f"there is nothing to play: the recording has {len(reader) / fps:.1f} s"
+            )
+        roles = ("encoder", "dynamics", "decoder")
+        named = {role: getattr(options, role) for role in roles}
+        show = Show(reader, choose_expectations(reader, named))
+        if options.mp4:
+            count = into_film((show.picture(at) for at in range(start, stop)), options.mp4, fps)
+            print(f"{count} steps are in {options.mp4}")
+        else:
+            in_window(show, start, stop)
+    except (RecordingError, CheckpointError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
