@@ -56,7 +56,7 @@ class Evaluation(L.Callback):
 
 
 def draw(module: L.LightningModule, data: Recording) -> dict[str, Image.Image]:
-    """Return the pictures that can be made with what is there: it takes an encoder and a decoder."""
+    """Return the pictures that can be made: they take an encoder and a decoder."""
     eyes = data.experiences[0].eyes
     dynamics = module if isinstance(module, Dynamics) else None
     if dynamics is None and eyes.dynamics:
