@@ -30,9 +30,10 @@ from agent.worlds.embedded import make_world
 from agent.worlds.food_room import FoodRoom
 from agent.worlds.place import Place
 from agent.worlds.street import Street
+from pamiq_lightning.class_spec import build
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import AGENT_FIGURES, WindowsSpec, WindowsWriter
-from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.experience import Experience
 from pamiq_lightning.offline.eyes import Eyes
 from pamiq_lightning.offline.recording import RelivedRounds
@@ -44,6 +45,7 @@ from pamiq_lightning.replay import make_replay, training_round
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.driver import Driver
 from tools.figures import Figure, at_least, at_most, measured, print_figures
+from tools.lives import read_settings
 from tools.turns import compare
 
 SIZE, RATE, WINDOW = 144, 10, 128
@@ -137,11 +139,12 @@ def updates(folder: Path) -> float:
     rows = np.ones(len(experience), np.bool_)
     in_memory = list(experience.windows(rows, {"frame"}))
 
-    def learner() -> IJEPA:
-        return IJEPA((36, 32), SIZE, pool=2, batch_size=16, updates=6, capacity=2000)
+    # Of size tiny, as it is set.
+    settings = read_settings(["conf=japan_street", "size=tiny"], frozen=False)
+    model = settings.learners["encoder"].model
 
-    def train(batches: Callable[[IJEPA], Iterator[Any]]) -> Callable[[], None]:
-        driver = Driver(learner(), "cpu", "32-true")
+    def train(batches: Callable[[Learner], Iterator[Any]]) -> Callable[[], None]:
+        driver = Driver(build(Learner, model), "cpu", "32-true")
 
         def job() -> None:
             for batch in batches(driver.learner):
@@ -149,7 +152,7 @@ def updates(folder: Path) -> float:
 
         return job
 
-    def remembered(learner: IJEPA) -> Iterator[Any]:
+    def remembered(learner: Learner) -> Iterator[Any]:
         replay = make_replay(learner.memory)
         for steps in in_memory:
             yield from training_round(learner, replay, [steps])
