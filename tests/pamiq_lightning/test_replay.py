@@ -17,7 +17,11 @@ ANY = build(Learner, PPO)
 def numbered(start: int, rows: int) -> TensorDict:
     """Return rows that carry only their number."""
     return TensorDict(
-        {"n": torch.arange(start, start + rows), "valid": torch.ones(rows, dtype=torch.bool)},
+        {
+            "n": torch.arange(start, start + rows),
+            "index": torch.arange(start, start + rows),
+            "valid": torch.ones(rows, dtype=torch.bool),
+        },
         [rows],
     )
 
