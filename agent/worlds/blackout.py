@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.worlds.physics import STEP
 from agent.worlds.place import Place
@@ -61,6 +61,14 @@ class Darkness(Happening):
         """Let one begin by chance."""
         if stage.random(_STREAM, stage.step).random() < self._chance:
             self._until = stage.step + self._steps
+
+    def state(self) -> dict[str, float]:
+        """Return the step at which it ends."""
+        return {"until": self._until}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Last until then."""
+        self._until = int(state["until"])
 
     def cover(self, picture: Picture, stage: Stage) -> float:
         """Paint everything black while it lasts."""

@@ -7,6 +7,7 @@ it was sent, for ever; a button acts when it goes from 0 to 1, so a 0 must come 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 AXES = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
@@ -83,6 +84,15 @@ class Controls:
         """Put every input back to neutral."""
         self._values = dict.fromkeys(self._values, 0.0)
         self._jump = False
+
+    def state(self) -> dict[str, float]:
+        """Return all inputs, and under "jump" whether a press waits for the next step."""
+        return {**self._values, "jump": float(self._jump)}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Set all inputs to what `state` returned."""
+        self._values = {address: state[address] for address in self._values}
+        self._jump = bool(state["jump"])
 
     def wish(self) -> Wish:
         """Return what to do next, and use up the press of Jump."""

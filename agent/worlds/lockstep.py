@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,6 +65,19 @@ class LockstepWorld:
                 self.simulation.set_input(limb.address, 0)
         for address, value in inputs(action).items():
             self.simulation.set_input(address, value)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values to be restored from."""
+        return {"started": self._started, **self.simulation.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as if nothing had been since `state`.
+
+        Raises:
+            ValueError: it is the state of another place.
+        """
+        self.simulation.restore(state)
+        self._started = state["started"]
 
     def rest(self) -> None:
         """Set every input to neutral."""

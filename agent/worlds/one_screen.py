@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,14 @@ class Screen(Happening):
             return False
         aside = math.remainder(math.atan2(dx, dy) - body.heading, math.tau)
         return abs(aside) < _LOOKING and _in_sight(body.x, body.y, dx, dy, stage.solids)
+
+    def state(self) -> dict[str, float]:
+        """Return for how many steps it has been looked at."""
+        return {"looked": self._looked}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Have been looked at for as many."""
+        self._looked = int(state["looked"])
 
     def arrange(self, stage: Stage) -> None:
         """Show the picture of this moment, or black."""

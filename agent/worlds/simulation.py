@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +111,30 @@ class Simulation:
         advance(stage.body, self._controls.wish(), stage.solids, stage.bounds)
         for happening in self._happenings:
             happening.advance(stage)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values that, with place, size and seed, say how the world stands."""
+        return {
+            "step": self.stage.step,
+            "body": asdict(self.stage.body),
+            "controls": self._controls.state(),
+            "happenings": [[type(h).__name__, h.state()] for h in self._happenings],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let the world stand as `state` says.
+
+        Raises:
+            ValueError: it is the state of another place.
+        """
+        names = [name for name, _ in state["happenings"]]
+        if names != [type(h).__name__ for h in self._happenings]:
+            raise ValueError(f"the state is that of a place with {', '.join(names) or 'nothing'}")
+        self.stage.step = state["step"]
+        self.stage.body = Body(**state["body"] | {"velocity": tuple(state["body"]["velocity"])})
+        self._controls.restore(state["controls"])
+        for happening, (_, told) in zip(self._happenings, state["happenings"], strict=True):
+            happening.restore(told, self.stage)
 
     def frame(self) -> Picture:
         """Draw what the body sees now, (3, H, W)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,13 @@ class Happening:
 
     def advance(self, stage: Stage) -> None:
         """Take one physics step; `stage.step` already counts it."""
+
+    def state(self) -> dict[str, float]:
+        """Return what earlier steps have made of it, if the stage alone does not tell."""
+        return {}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Be as `state` says, on a stage whose step and body are restored already."""
 
     def arrange(self, stage: Stage) -> None:
         """Put parts and panels where they belong now; called before a frame is drawn.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,15 @@ class Cyclist(Happening):
         if is_clear(stage.body.x, stage.body.y, box[None], stage.bounds):
             self.travelled = (self.travelled + self._pace) % self._length
             stage.solids[self._solid] = box
+
+    def state(self) -> dict[str, float]:
+        """Return how far they have come on the loop."""
+        return {"travelled": self.travelled}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Be there."""
+        self.travelled = state["travelled"]
+        stage.solids[self._solid] = self._box(self.travelled)
 
     def arrange(self, stage: Stage) -> None:
         """Put the rider on the loop."""

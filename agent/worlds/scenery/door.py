@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -76,6 +76,15 @@ class Door(Happening):
         if self.openness < 1.0:
             return True
         return bool(is_clear(stage.body.x, stage.body.y, self._box, stage.bounds))
+
+    def state(self) -> dict[str, float]:
+        """Return how far it is open."""
+        return {"openness": self.openness}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Be as far open."""
+        self.openness = state["openness"]
+        self._block(stage)
 
     def arrange(self, stage: Stage) -> None:
         """Put the leaf where it is now."""

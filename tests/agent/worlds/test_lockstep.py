@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from agent.worlds.embedded import LockstepWorld, make_world
 from agent.worlds.food_room import FoodRoom
+from agent.worlds.place import Place
 from agent.worlds.simulation import Simulation
+from agent.worlds.street import Street
 
 PLACE = FoodRoom(pool=2)
 FORWARD = np.array([1, 0, 0, 0, 0])
@@ -61,3 +65,26 @@ def test_rest_stands_still() -> None:
 def test_an_unknown_clock_is_an_error() -> None:
     with pytest.raises(ValueError, match="clock must be"):
         make_world(PLACE, 16, 0, "sundial", 10)  # type: ignore[arg-type]
+
+
+def test_a_world_goes_on_as_if_nothing_had_been(place: Place) -> None:
+    chance = np.random.default_rng(0)
+    deeds = ((1, 0, 0, 0, 1), (1, 0, 2, 1, 0), (0, 1, 1, 0, 0), (2, 0, 0, 0, 0))
+    actions = [np.array(deeds[int(chance.integers(len(deeds)))]) for _ in range(60)]
+    whole, again = LockstepWorld(place, 16, 5, 10), LockstepWorld(place, 16, 5, 10)
+    for action in actions[:30]:
+        whole.observe()
+        whole.act(action)
+    again.restore(json.loads(json.dumps(whole.state())))
+    for action in actions[30:]:
+        (frame, info), (expected, told) = again.observe(), whole.observe()
+        assert (frame == expected).all()
+        assert np.array_equal(info, told, equal_nan=True)
+        again.act(action)
+        whole.act(action)
+
+
+def test_the_state_of_another_place_is_refused() -> None:
+    state = LockstepWorld(Street(), 16, 0, 10).state()
+    with pytest.raises(ValueError, match="place with Door"):
+        LockstepWorld(PLACE, 16, 0, 10).restore(state)
