@@ -45,6 +45,7 @@ class BoardSpec:
                 ("save_asked", (1,), np.int64),
                 ("save_done", (1,), np.int64),
                 ("save_failed", (1,), np.int64),
+                ("save_error", (1,), np.int64),
                 ("ready", (1,), np.int64),
                 ("windows_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
@@ -111,6 +112,15 @@ class Board:
     def set_saved(self, number: int, done: bool) -> None:
         """Trainer: tell how the save of this number, and those asked for before it, ended."""
         self._file["save_done" if done else "save_failed"][0] = number
+
+    @property
+    def save_error(self) -> int:
+        """The system's number of what the newest save failed of; 0 if it did not fail."""
+        return self._word("save_error")
+
+    def set_save_error(self, number: int) -> None:
+        """Trainer: tell what the newest save failed of, or 0."""
+        self._file["save_error"][0] = number
 
     @property
     def ready(self) -> bool:

@@ -105,25 +105,42 @@ class WeightsWriter:
         self._file, self._places = _open(spec, module)
         self._tensors = tensors_of(module)
         self.version = int(self._file["versions"][int(self._file["latest"][0])])
+        self._before: int | None = None
 
     @torch.no_grad()
-    def publish(self) -> int:
-        """Copy the module's present weights into a free slot, make it the latest, count a version.
+    def publish(self, tensors: Sequence[Tensor] | None = None) -> int:
+        """Copy weights into a free slot, make it the latest, count a version.
+
+        Args:
+            tensors: `tensors_of` such a module; default: the module's present ones.
 
         Raises:
             FloatingPointError: a weight is not finite; nothing is published then.
         """
-        if not all(bool(torch.isfinite(t).all()) for t in self._tensors):
+        tensors = self._tensors if tensors is None else tensors
+        if not all(bool(torch.isfinite(t).all()) for t in tensors):
             raise FloatingPointError("weights that are not finite are never published")
+        if self.version:
+            self._before = int(self._file["latest"][0])
         busy = {int(self._file["latest"][0]), int(self._file["named"][0])}
         slot = next(s for s in range(_SLOTS) if s not in busy)
-        for place, tensor in zip(self._places[slot], self._tensors, strict=True):
+        for place, tensor in zip(self._places[slot], tensors, strict=True):
             place.copy_(tensor)
         self.version += 1
         self._file["versions"][slot] = self.version
         self._file["latest"][0] = slot
         _fence()
         return self.version
+
+    @property
+    def before(self) -> tuple[int, list[Tensor]] | None:
+        """The version published before the latest by this writer, and its weights.
+
+        They stay as they are until the next `publish`.
+        """
+        if self._before is None:
+            return None
+        return int(self._file["versions"][self._before]), self._places[self._before]
 
 
 class WeightsReader:

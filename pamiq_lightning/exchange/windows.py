@@ -20,6 +20,7 @@ from pamiq_lightning.step import StepShape
 SLOTS = 8
 AGENT_FIGURES = ("ticks", "rate_hz", "missed_ticks", "tick_ms_p50", "tick_ms_p99", "latency_ms_p99")
 """What the agent tells of itself in a window's header, for the one process that logs."""
+_OF_A_MOMENT = ("latent", "state")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,16 @@ class WindowsSpec:
     slots: int = SLOTS
 
     @property
+    def moment_bytes(self) -> int:
+        """Room for what the agent tells of its own state: what it knows of two moments, and more.
+
+        The rest is figures and random generators, a few tens of kB.
+        """
+        fields = self.shape.fields()
+        known = sum(array_bytes(fields[key].shape, np.dtype(np.float32)) for key in _OF_A_MOMENT)
+        return 4 * known + (256 << 10)
+
+    @property
     def layout(self) -> Layout:
         """The arrays of the file."""
         rows = [
@@ -39,8 +50,11 @@ class WindowsSpec:
             for name, field in self.shape.fields().items()
         ]
         head = [
+            ("first", (1,), np.int64),
             ("filled", (1,), np.int64),
             ("generation", (self.slots,), np.int64),
+            ("moment_size", (self.slots,), np.int64),
+            ("moment", (self.slots, self.moment_bytes), np.uint8),
             ("figures", (self.slots, len(AGENT_FIGURES)), np.float64),
         ]
         return layout([*head, *rows])
@@ -53,7 +67,13 @@ class WindowsSpec:
 
 @dataclass(frozen=True)
 class Window:
-    """One window, copied out: `number` counts from 0, `steps` are arrays of N rows."""
+    """One window, copied out.
+
+    Attributes:
+        number: counts from 0; a jump means that windows are missing.
+        steps: arrays of N rows.
+        figures: what the agent told of itself.
+    """
 
     number: int
     steps: dict[str, NDArray[np.generic]]
@@ -61,14 +81,20 @@ class Window:
 
 
 class WindowsWriter:
-    """The agent's end. Writing a row costs one copy and never blocks."""
+    """The agent's end. Writing a row costs one copy and never blocks.
 
-    def __init__(self, spec: WindowsSpec) -> None:
+    Args:
+        spec: where the ring is made.
+        first: number of the first window.
+    """
+
+    def __init__(self, spec: WindowsSpec, first: int = 0) -> None:
         self.spec = spec
         self._file = SharedFile(spec.path, spec.layout, create=True)
         self._keys = tuple(spec.shape.fields())
-        self.filled = 0
-        """Windows completed so far."""
+        self.filled = first
+        """Number of the window that is written now: one more than that of the last full one."""
+        self._file["first"][0] = self._file["filled"][0] = first
         self.row = 0
         """The row of the current window that is written next."""
         self._newest: tuple[int, int] | None = None
@@ -102,16 +128,25 @@ class WindowsWriter:
         """Whether the current window has all its rows."""
         return self.row == self.spec.rows
 
-    def hand_over(self, figures: Mapping[str, float]) -> None:
+    def hand_over(self, figures: Mapping[str, float], moment: bytes = b"") -> None:
         """Give the full window to the readers and open the next slot.
+
+        Args:
+            figures: `AGENT_FIGURES`.
+            moment: the agent's own state, for checkpoints.
 
         Raises:
             RuntimeError: the window is not full.
+            ValueError: `moment` is longer than there is room for.
         """
         if not self.full:
             raise RuntimeError(f"window has {self.row} of {self.spec.rows} rows")
+        if len(moment) > self.spec.moment_bytes:
+            raise ValueError(f"a moment of {len(moment)} bytes; room is {self.spec.moment_bytes}")
         slot = self.filled % self.spec.slots
         self._file["figures"][slot] = [figures[name] for name in AGENT_FIGURES]
+        self._file["moment_size"][slot] = len(moment)
+        self._file["moment"][slot, : len(moment)] = np.frombuffer(moment, np.uint8)
         self.filled += 1
         self._file["generation"][slot] = 2 * self.filled
         self._file["filled"][0] = self.filled
@@ -128,10 +163,12 @@ class WindowsReader:
     def __init__(self, spec: WindowsSpec) -> None:
         self.spec = spec
         self._file = SharedFile(spec.path, spec.layout)
-        self.cursor = 0
+        self.cursor = int(self._file["first"][0])
         """Number of the window that is read next."""
         self.dropped = 0
         """Windows that were overwritten before this reader had them."""
+        self.moment = b""
+        """The agent's own state, as the window read last had it."""
 
     @property
     def unread(self) -> int:
@@ -150,7 +187,10 @@ class WindowsReader:
                 figures = dict(
                     zip(AGENT_FIGURES, self._file["figures"][slot].tolist(), strict=True)
                 )
+                size = int(self._file["moment_size"][slot])
+                moment = self._file["moment"][slot, :size].tobytes()
                 if int(self._file["generation"][slot]) == expected:
+                    self.moment = moment
                     return Window(number, steps, figures)
             self.dropped += 1
         return None

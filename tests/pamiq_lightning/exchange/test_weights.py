@@ -117,3 +117,26 @@ def test_another_module_is_refused(tmp_path: Path) -> None:
     create(spec)
     with pytest.raises(ValueError, match="both sides must build the same module"):
         WeightsReader(spec, Net(50))
+
+
+def test_the_version_before_the_latest_stays_to_be_read(tmp_path: Path) -> None:
+    net = Net()
+    writer, reader = pair(tmp_path, net)
+    net.fill(1)
+    writer.publish()
+    assert writer.before is None
+    for value in (2, 3, 4):
+        reader.begin()
+        net.fill(value)
+        writer.publish()
+        assert writer.before is not None
+        version, tensors = writer.before
+        assert version == value - 1
+        assert {v.item() for tensor in tensors for v in tensor.flatten()} == {value - 1}
+    # Others' weights can be published in the place of its own.
+    writer.version = 10
+    assert writer.publish([torch.full_like(tensor, 7) for tensor in tensors_of(net)]) == 11
+    target = Net()
+    assert reader.begin() == 11
+    reader.copy(tensors_of(target))
+    assert values(target) == {7}

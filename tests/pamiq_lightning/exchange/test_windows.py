@@ -101,3 +101,26 @@ def test_the_file_is_fully_allocated(tmp_path: Path) -> None:
     WindowsWriter(spec)
     stat = spec.path.stat()
     assert stat.st_blocks * 512 >= stat.st_size >= spec.size
+
+
+def test_numbers_go_on_from_the_first_and_the_agents_state_travels_along(tmp_path: Path) -> None:
+    writer = WindowsWriter(ring(tmp_path), first=41)
+    reader = WindowsReader(writer.spec)
+    assert reader.read() is None and reader.dropped == 0
+    for number in (41, 42):
+        for row in range(writer.spec.rows):
+            writer.write({key: values[row] for key, values in arrays(4, 4 * number).items()})
+        writer.hand_over(FIGURES, bytes([number]) * 1000)
+    for number in (41, 42):
+        window = reader.read()
+        assert window is not None and window.number == number
+        assert reader.moment == bytes([number]) * 1000
+    assert reader.dropped == 0
+
+
+def test_more_state_than_there_is_room_for_is_refused(tmp_path: Path) -> None:
+    writer = WindowsWriter(ring(tmp_path))
+    for row in range(4):
+        writer.write({key: values[row] for key, values in arrays(4).items()})
+    with pytest.raises(ValueError, match="room is"):
+        writer.hand_over(FIGURES, bytes(writer.spec.moment_bytes + 1))
