@@ -14,6 +14,7 @@ from agent.body.limbs import CHOICES, LIMBS
 from agent.errors import UsageError
 from agent.hot_swap import HotModule
 from agent.mind import ActingModules, Mind
+from agent.resume import none_is_sound
 from agent.settings import Settings, plain_settings
 from pamiq_lightning.class_spec import SpecError, build, resolve
 from pamiq_lightning.curiosity.base import Curiosity
@@ -26,7 +27,9 @@ from pamiq_lightning.learners.base import Learner, check_dimensions
 from pamiq_lightning.recording.layout import Plan
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
+from pamiq_lightning.trainer.checkpoint_folder import find_checkpoints
 from pamiq_lightning.trainer.job import TrainerJob
+from pamiq_lightning.trainer.keeper import Checkpoint, check_fit, read_checkpoint
 
 Tell = Callable[[str], None]
 
@@ -48,8 +51,12 @@ def choose_device(wanted: str, tell: Tell) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def build_learners(settings: Settings) -> dict[str, Learner]:
+def build_learners(settings: Settings, goes_on: bool = False) -> dict[str, Learner]:
     """Build every learner once, which checks all its settings, and fill in their defaults.
+
+    Args:
+        settings: of the run.
+        goes_on: their weights come from a checkpoint of the run, not from `start_from`.
 
     Raises:
         UsageError: a learner's settings are wrong, or two do not fit each other.
@@ -60,7 +67,7 @@ def build_learners(settings: Settings) -> dict[str, Learner]:
             key = f"learners.{role}.model"
             learner.model = resolve(Learner, learner.model, key)
             learners[role] = build(Learner, learner.model, key)
-            if learner.start_from:
+            if learner.start_from and not goes_on:
                 load_weights(learners[role], Path(learner.start_from))
         check_dimensions(learners)
     except CheckpointError as error:
@@ -71,6 +78,29 @@ def build_learners(settings: Settings) -> dict[str, Learner]:
         if role not in learners or learners[role].acting is None:
             raise UsageError(f"learners.{role}: there must be one, and it must act")
     return learners
+
+
+def open_checkpoint(start: Path, learners: dict[str, Learner], tell: Tell) -> Checkpoint:
+    """Read the checkpoint that a life goes on from, or the newest before it that can be used.
+
+    Its weights are in the learners then.
+
+    Raises:
+        RunFailure: none can be used.
+    """
+    run, problems = start.parent.parent, []
+    for folder in find_checkpoints(run):
+        if int(folder.name) > int(start.name):
+            continue
+        try:
+            checkpoint = read_checkpoint(folder)
+            check_fit(checkpoint, learners)
+        except CheckpointError as error:
+            problems.append(str(error))
+            tell(f"Not used: {error}")
+            continue
+        return checkpoint
+    raise none_is_sound(run, problems)
 
 
 def frame_size(learners: dict[str, Learner]) -> int:
@@ -145,7 +175,11 @@ class Hallway:
 
 
 def open_hallway(
-    shape: StepShape, rows: int, acting: dict[str, nn.Module], roles: tuple[str, ...]
+    shape: StepShape,
+    rows: int,
+    acting: dict[str, nn.Module],
+    roles: tuple[str, ...],
+    first_window: int = 0,
 ) -> Hallway:
     """Allocate all that agent and trainer share."""
     sizes = {role: vector_bytes(module) for role, module in acting.items()}
@@ -157,11 +191,15 @@ def open_hallway(
         weights.create(spec)
     board_spec = BoardSpec(folder / "board", roles)
     board = Board(board_spec, create=True)
-    return Hallway(folder, windows, specs, board_spec, board, WindowsWriter(windows))
+    return Hallway(folder, windows, specs, board_spec, board, WindowsWriter(windows, first_window))
 
 
 def make_job(
-    settings: Settings, hallway: Hallway, run_folder: Path, device: torch.device
+    settings: Settings,
+    hallway: Hallway,
+    run_folder: Path,
+    device: torch.device,
+    checkpoint: Path | None = None,
 ) -> TrainerJob:
     """Write down what the trainer has to do."""
     learners = dict(settings.learners)
@@ -179,6 +217,7 @@ def make_job(
         seed=settings.seed,
         lockstep=settings.clock == "lockstep",
         settings=plain_settings(settings),
+        checkpoint=checkpoint,
         agent_core=settings.agent_core,
         compile=settings.compile,
     )

@@ -45,11 +45,13 @@ class CommandLine:
         conf: name of the settings file.
         overrides: key=value pairs, the keys with dots.
         help: the user wants to read, not to run.
+        resume: folder of the run to go on with, or auto for the newest of that conf.
     """
 
     conf: str = "japan_street"
     overrides: dict[str, Any] = field(default_factory=dict)
     help: bool = False
+    resume: str | None = None
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine:
@@ -68,8 +70,13 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
             raise UsageError(f"expected key=value, got {argument!r} (try --help)")
         else:
             pairs[key] = _read_value(key, value)
-    conf = pairs.pop("conf", CommandLine.conf)
-    return CommandLine(str(conf), pairs, wants_help)
+    resume = pairs.pop("resume", None)
+    own = CommandLine.conf
+    if resume is not None and resume != "auto":
+        # The run's own settings; what is typed behind it is laid over them.
+        own = str(Path(str(resume)) / "settings.yaml")
+    conf = pairs.pop("conf", own)
+    return CommandLine(str(conf), pairs, wants_help, None if resume is None else str(resume))
 
 
 def _read_value(key: str, value: str) -> Any:

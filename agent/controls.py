@@ -141,7 +141,7 @@ class Controls:
             return f"Still paused, for another reason: {others}." if others else "Goes on."
 
     def save(self) -> str:
-        """Have all learners written to disk."""
+        """Have a checkpoint of everything written to disk."""
         with self._saving:
             if not self.trainer_lives:
                 raise NotDoneError("there is no trainer at work that could save")

@@ -20,7 +20,7 @@ COMMANDS = {
     "status": "print all figures as JSON",
     "pause": "every input neutral, no more ticks",
     "resume": "end your pause",
-    "save": "write all learners to disk",
+    "save": "write a checkpoint of everything to disk",
     "stop": "end the run as Ctrl-C would",
 }
 ANSWER_LIMIT_S = 90.0

@@ -45,6 +45,22 @@ def settle_world(settings: Settings, tell: Tell) -> None:
         bind_udp("127.0.0.1", settings.osc_port).close()
 
 
+def settle_place(settings: Settings) -> None:
+    """Fill in the defaults of the embedded world's place.
+
+    Raises:
+        UsageError: its settings are wrong.
+    """
+    if settings.world == "vrchat":
+        return
+    from agent.worlds.place import Place
+
+    try:
+        settings.place = resolve(Place, settings.place, "place")
+    except SpecError as error:
+        raise UsageError(str(error)) from error
+
+
 def build_world(settings: Settings, size: int) -> World:
     """Enter VRChat or an embedded world, as was settled.
 
@@ -59,8 +75,8 @@ def build_world(settings: Settings, size: int) -> World:
     from agent.worlds.embedded import make_world
     from agent.worlds.place import Place
 
+    settle_place(settings)
     try:
-        settings.place = resolve(Place, settings.place, "place")
         place = build(Place, settings.place, "place")
     except SpecError as error:
         raise UsageError(str(error)) from error

@@ -19,13 +19,16 @@ from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 USAGE = """\
-usage: python -m agent.run [conf=NAME] [key=value ...]
+usage: python -m agent.run [conf=NAME] [resume=RUN] [key=value ...]
 
 Start an agent that acts, is curious, and learns while it lives. Stop it with Ctrl-C.
 Examples:
   python -m agent.run conf=japan_street
   python -m agent.run conf=food_room seconds=300 seed=1
   python -m agent.run conf=japan_street learners.policy.model.init_args.lr=1e-4
+  python -m agent.run resume=runs/japan_street/DATE-TIME
+  python -m agent.run conf=japan_street resume=auto
+resume: folder of a run to go on with from its newest checkpoint, or auto for the newest run of conf
 """
 
 

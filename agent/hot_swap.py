@@ -126,6 +126,18 @@ class HotModule(Generic[M]):
         self.version, self._ready, self.just_swapped = self._incoming, False, True
         return True
 
+    @torch.no_grad()
+    def act_with(self, version: int, tensors: Sequence[Tensor]) -> None:
+        """Act with weights from elsewhere, such as a checkpoint, until newer ones are taken.
+
+        Args:
+            version: of these weights.
+            tensors: `tensors_of` such a module.
+        """
+        for place, tensor in zip(tensors_of(self.active), tensors, strict=True):
+            place.copy_(tensor)
+        self.version, self.just_swapped = version, False
+
     def settle(self) -> None:
         """Give up the weights before the last swap: nobody needs them any more."""
         self.just_swapped = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import os
 import shutil
 import socket
 import sys
@@ -20,23 +22,29 @@ from agent.api_file import remove_address, write_address
 from agent.api_views import Views
 from agent.clock import make_clock
 from agent.controls import Controls
-from agent.dwelling import build_world
+from agent.dwelling import build_world, settle_place
 from agent.errors import RunFailure, StoppedEarly
 from agent.keys import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
 from agent.loop import WEIGHT_PIECE_BYTES, Loop
 from agent.mind import Mind
+from agent.moment import first_window, is_exact, moment_bytes, restore
 from agent.pause import Pauses
 from agent.recorder import Recorder
+from agent.resume import tell_differences
 from agent.run_lock import RunLock
 from agent.settings import Settings
 from agent.status import StatusDisplay, StatusSource, print_summary, write_summary
 from agent.stopping import SecondInterrupt, StopRequest
 from agent.worlds.base import World
+from agent.worlds.lockstep import LockstepWorld
 from pamiq_lightning.cores import stay_on
+from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.step import ACTING_ROLES, StepShape
+from pamiq_lightning.trainer.keeper import Checkpoint
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 
 LOOK_S = 0.05
+TELL_EVERY_S = 60.0
 SWITCH_S = 0.001
 """How long another thread may keep the interpreter from a tick that wants it."""
 
@@ -50,6 +58,7 @@ class Life:
         trainer: the process that is already importing; it has no job yet.
         stop: what ends it.
         listening: where the API will answer.
+        start: checkpoint that a life before goes on from; default: a new life.
     """
 
     def __init__(
@@ -59,9 +68,14 @@ class Life:
         trainer: TrainerProcess,
         stop: StopRequest,
         listening: socket.socket,
+        start: Path | None = None,
     ) -> None:
         self.settings, self.conf, self.trainer, self.stop = settings, conf, trainer, stop
         self._listening, self.pauses = listening, Pauses()
+        self._start = start
+        self._checkpoint: Checkpoint | None = None
+        self._exact = False
+        self._told_of_save_at = -math.inf
         self._lockstep = settings.clock == "lockstep"
         self.recorder: Recorder | None = None
 
@@ -88,14 +102,19 @@ class Life:
         if settings.agent_core is not None:
             stay_on(settings.agent_core)
         torch.manual_seed(settings.seed)
-        learners = assembly.build_learners(settings)
+        learners = assembly.build_learners(settings, goes_on=self._start is not None)
         curiosity = assembly.build_curiosity(settings)
         frame_size = assembly.frame_size(learners)
+        if self._start is not None:
+            self._open_checkpoint(self._start, learners)
         world = self._enter_world(frame_size)
         end.callback(world.close)
-        self.folder = run_folder.make_run_folder(Path(settings.runs), self.conf)
         self._undo_folder = end.enter_context(ExitStack())
-        self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        if self._start is not None:
+            self.folder = self._start.parent.parent
+        else:
+            self.folder = run_folder.make_run_folder(Path(settings.runs), self.conf)
+            self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
         lock = RunLock(self.folder)
         lock.take()
         end.callback(lock.release)
@@ -111,7 +130,10 @@ class Life:
         self.hallway = self._open_hallway(shape, acting, tuple(learners))
         end.callback(self.hallway.remove)
         end.callback(self.hallway.board.ask_to_stop)
-        self.trainer.begin(assembly.make_job(settings, self.hallway, self.folder, device))
+        checkpoint = self._checkpoint.folder if self._checkpoint else None
+        self.trainer.begin(
+            assembly.make_job(settings, self.hallway, self.folder, device, checkpoint)
+        )
         run_folder.write_settings(self.folder, settings)
         self._open_to_people(world, end)
         if settings.record:
@@ -134,17 +156,56 @@ class Life:
             self._on_window,
             None if self._lockstep else WEIGHT_PIECE_BYTES,
             self.pauses,
+            lambda state: moment_bytes(state, mind, self._own_world(world)),
         )
         self._wait_for_trainer()
         mind.take_weights(None)
         self._warm_up(mind, frame_size)
+        if self._checkpoint is not None:
+            self._go_on(self._checkpoint, loop, mind)
         return loop, self._status(loop, mind, tuple(learners))
+
+    def _open_checkpoint(self, start: Path, learners: dict[str, Learner]) -> None:
+        """Read what this life goes on from, and say what is set otherwise, before it begins."""
+        settle_place(self.settings)
+        self._checkpoint = assembly.open_checkpoint(start, learners, print)
+        tell_differences(self._checkpoint.settings, self.settings, print)
+        self._exact = is_exact(self._checkpoint, self._lockstep)
+
+    def _own_world(self, world: World) -> LockstepWorld | None:
+        """Return a world whose state is ours to keep, for it waits for us."""
+        return world if isinstance(world, LockstepWorld) else None
+
+    def _go_on(self, checkpoint: Checkpoint, loop: Loop, mind: Mind) -> None:
+        """Take up where the checkpoint was written."""
+        for role, module in zip(ACTING_ROLES, mind.modules, strict=True):
+            published = int(self.hallway.board.learner(role)["version"])
+            had = int(checkpoint.learners[role]["version"])
+            if not module.version == published >= had:
+                raise RunFailure(
+                    f"{role}: version {module.version} would act, not version {published}, which "
+                    f"goes on from version {had} in {checkpoint.folder}"
+                )
+        world = self._own_world(loop.world) if self._exact else None
+        restore(checkpoint, loop, mind, world, self._wall_rate)
+        if self._lockstep:
+            # Whoever had not trained on the last window yet does now.
+            self._wait_for_round()
+            mind.take_weights(None)
+
+    @property
+    def _wall_rate(self) -> float:
+        """Ticks a second on the wall."""
+        return float(self.settings.rate * self.settings.time_scale)
 
     def _open_hallway(
         self, shape: StepShape, acting: dict[str, nn.Module], roles: tuple[str, ...]
     ) -> assembly.Hallway:
+        rows, first = self.settings.window, 0
+        if self._checkpoint is not None:
+            first = first_window(self._checkpoint, self._exact, self._wall_rate, rows)
         try:
-            return assembly.open_hallway(shape, self.settings.window, acting, roles)
+            return assembly.open_hallway(shape, rows, acting, roles, first)
         except OSError as error:
             raise RunFailure(f"window={self.settings.window}: {error.strerror}") from error
 
@@ -210,6 +271,10 @@ class Life:
     def _on_window(self) -> None:
         """A window is full: wake the trainer; under lockstep, wait for it."""
         self.trainer.wake()
+        self._wait_for_round()
+
+    def _wait_for_round(self) -> None:
+        """Under lockstep, return when every learner is done with all windows."""
         while self._lockstep and self.hallway.board.rounds < self.hallway.writer.filled:
             self.trainer.wait_for_round()
             if not self.trainer.alive:
@@ -298,8 +363,22 @@ class Life:
         board, now = self.hallway.board, time.monotonic()
         if self.recorder and (told := self.recorder.watch(self.recorder.alive, board, now)):
             self.controls.tell(told)
+        self._tell_of_failed_saves()
         if not self._lockstep and (told := self.trainer.watch(board, now)):
             self.controls.tell(told)
+
+    def _tell_of_failed_saves(self) -> None:
+        """Say once a minute that the disk refuses checkpoints, and once that it does no more."""
+        number, now = self.hallway.board.save_error, time.monotonic()
+        if number and now - self._told_of_save_at >= TELL_EVERY_S:
+            self._told_of_save_at = now
+            self.controls.tell(
+                f"nothing is saved ({os.strerror(number)}): agent and trainer go on, and it is "
+                "tried again after every window"
+            )
+        elif not number and self._told_of_save_at > -math.inf:
+            self._told_of_save_at = -math.inf
+            self.controls.tell("it is saved again")
 
     def _keep_folder(self) -> None:
         self._undo_folder.pop_all()

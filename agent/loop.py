@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,6 +50,8 @@ class Loop:
         weight_bytes: how much of the new weights is copied at a time in the slack between ticks;
             None, under lockstep, to have the newest at once.
         pauses: the reasons to stand still.
+        remember: makes of the loop's own state all that a checkpoint is to have of the agent;
+            called once a window.
     """
 
     def __init__(
@@ -62,11 +64,12 @@ class Loop:
         on_window: Callable[[], None],
         weight_bytes: int | None = WEIGHT_PIECE_BYTES,
         pauses: Pauses | None = None,
+        remember: Callable[[dict[str, Any]], bytes] = lambda state: b"",
     ) -> None:
         self.world, self.mind, self.windows, self.clock = world, mind, windows, clock
         self.period = 1 / rate
         self.figures = LoopFigures(self.period)
-        self._on_window, self._weight_bytes = on_window, weight_bytes
+        self._on_window, self._weight_bytes, self._remember = on_window, weight_bytes, remember
         self.pauses = Pauses() if pauses is None else pauses
         self._index = 0
         self._was_blind = False
@@ -77,7 +80,7 @@ class Loop:
         max_ticks: int | None = None,
         max_seconds: float | None = None,
     ) -> None:
-        """Live until stopped, or for so many ticks or seconds, pauses excluded.
+        """Live until stopped, or for so many more ticks or seconds, pauses excluded.
 
         A tick that overruns is followed by at most one at once; the slots that it took are skipped
         and counted as missed.
@@ -87,10 +90,11 @@ class Loop:
             return self.pauses.wanted or stopped()
 
         slots = math.inf if max_seconds is None else max_seconds / self.period
+        last_tick = math.inf if max_ticks is None else self.figures.ticks + max_ticks
         with _no_garbage_collection():
             # Only now: what start-up left is much to look through.
             first, slot = self.clock.now() + self.period, 0
-            while not stopped() and slot < slots and self.figures.ticks != max_ticks:
+            while not stopped() and slot < slots and self.figures.ticks < last_tick:
                 # From the slot's number: sums of periods would drift.
                 deadline = first + slot * self.period
                 self.clock.sleep_until(deadline, interrupted)
@@ -147,9 +151,30 @@ class Loop:
             self.figures.reward.add(float(np.asarray(row["reward"])))
         if self.windows.full:
             self.figures.reward.end_window()
-            self.windows.hand_over(self.figures.window_figures(self.clock.now()))
+            state = self._state(started, acted)
+            figures = self.figures.window_figures(self.clock.now())
+            self.windows.hand_over(figures, self._remember(state))
             self._on_window()
         self.figures.end(started, acted, self.clock.now())
+
+    def _state(self, started: float, acted: float) -> dict[str, Any]:
+        """Return plain values to be restored from, at the end of a tick's work."""
+        return {
+            "index": self._index,
+            "was_blind": self._was_blind,
+            "figures": self.figures.state(started, acted, self.clock.now()),
+        }
+
+    def restore(self, state: Mapping[str, Any], index: int | None = None) -> None:
+        """Go on from what `remember` was given.
+
+        Args:
+            state: it.
+            index: number of the next tick where time has passed; default: the one that follows.
+        """
+        self._index = state["index"] if index is None else index
+        self._was_blind = index is None and state["was_blind"]
+        self.figures.restore(state["figures"], self.clock.now())
 
     def _use_slack(self, deadline: float) -> None:
         """Between two ticks: take new weights, piece by piece, and collect garbage.

@@ -100,6 +100,34 @@ class Mind:
         self._generator.set_state(random)
         self.reset()
 
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the next tick depends on but the weights, on the CPU."""
+        told = {"chance": self._generator.get_state(), "state": self._state.cpu()}
+        if self._expected is not None:
+            told["latent"] = self._expected.latent.cpu()
+            expected = self._expected.prediction._asdict()
+            told |= {f"expected_{name}": tensor.cpu() for name, tensor in expected.items()}
+        return told
+
+    def restore(self, told: Mapping[str, Tensor], same_moment: bool) -> None:
+        """Go on from what `state` returned.
+
+        Args:
+            told: it.
+            same_moment: the next frame follows at once on the last; else the moment is forgotten.
+        """
+        self._generator.set_state(told["chance"])
+        self.reset()
+        if not same_moment:
+            return
+        self._state = told["state"].to(self.device)
+        if "latent" in told:
+            expected = {
+                name: told[f"expected_{name}"].to(self.device) for name in Prediction._fields
+            }
+            latent = told["latent"].to(self.device)
+            self._expected = _Expectation(latent, Prediction(**expected))
+
     @torch.inference_mode()
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Encode a frame (3, H, W) and choose an action (A,)."""

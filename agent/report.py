@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _PER_DECADE = 200
 _LOWEST_MS, _DECADES = 1e-3, 8
+_HISTOGRAMS = ("tick_ms", "lateness_ms", "latency_ms")
 
 
 class Histogram:
@@ -24,6 +28,17 @@ class Histogram:
         self._bins[place] += 1
         self.count += 1
         self.largest = max(self.largest, milliseconds)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values to be restored from; empty bins are left out."""
+        bins = {str(place): count for place, count in enumerate(self._bins) if count}
+        return {"bins": bins, "largest": self.largest}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Count on from `state`."""
+        for place, count in state["bins"].items():
+            self._bins[int(place)] = count
+        self.count, self.largest = sum(self._bins), state["largest"]
 
     def percentile(self, share: float) -> float:
         """Return the duration in ms that `share` (0 to 1) of all do not exceed; NaN if none."""
@@ -119,6 +134,38 @@ class LoopFigures:
         self.last_end = now
         self.tick_ms.add((now - started) * 1e3)
         self.latency_ms.add((acted - started) * 1e3)
+
+    def state(self, started: float, acted: float, now: float) -> dict[str, Any]:
+        """Return plain values to be restored from, within a tick that has begun and not ended.
+
+        Args:
+            started: when it began.
+            acted: when its action was sent.
+            now: this moment.
+        """
+        return {
+            "ticks": self.ticks,
+            "missed": self.missed,
+            "first_deadline": self.first_deadline,
+            "last_end": self.last_end,
+            "paused_s": self.paused_s,
+            **{name: getattr(self, name).state() for name in _HISTOGRAMS},
+            "reward": dataclasses.asdict(self.reward),
+            "open_tick": [started, acted],
+            "now": now,
+        }
+
+    def restore(self, state: Mapping[str, Any], now: float) -> None:
+        """Count on from `state`, the tick that had begun included, as if no time had passed."""
+        shift = now - state["now"]
+        self.ticks, self.missed, self.paused_s = state["ticks"], state["missed"], state["paused_s"]
+        self.first_deadline = state["first_deadline"] + shift
+        self.last_end = state["last_end"] + shift
+        for name in _HISTOGRAMS:
+            getattr(self, name).restore(state[name])
+        self.reward = RewardRecord(**state["reward"])
+        started, acted = state["open_tick"]
+        self.end(started + shift, acted + shift, now)
 
     def stand_still(self, seconds: float) -> None:
         """Leave a pause out of the time lived."""

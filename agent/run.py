@@ -16,6 +16,7 @@ from agent.body.senses import SensesError
 from agent.compose import CommandLine, compose, read_command_line
 from agent.dwelling import settle_world
 from agent.errors import RunFailure, StoppedEarly, UsageError
+from agent.resume import AUTO, find_start
 from agent.settings import Settings, parse
 from agent.stopping import SecondInterrupt, StopRequest
 from pamiq_lightning.trainer.process import TrainerProcess
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str], stop: StopRequest) -> int:
     command = read_command_line(arguments)
+    if command.resume not in (None, AUTO) and not Path(str(command.resume)).is_dir():
+        raise UsageError(f"resume={command.resume}: is no folder; name that of a run, or auto")
     composed = compose(command, default_size)
     roles = set(compose(CommandLine(command.conf), lambda: "tiny").get("learners") or {})
     settings = parse(composed, roles)
@@ -50,7 +53,7 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
 
         print(render(composed))
         return 0
-    return _live(settings, experiment_name(command.conf), stop)
+    return _live(settings, experiment_name(command.conf), command.resume, stop)
 
 
 def experiment_name(conf: str) -> str:
@@ -68,9 +71,12 @@ def default_size() -> str:
     return "small" if torch.cuda.is_available() else "tiny"
 
 
-def _live(settings: Settings, conf: str, stop: StopRequest) -> int:
+def _live(settings: Settings, conf: str, resume: str | None, stop: StopRequest) -> int:
+    start = None
     try:
         settle_world(settings, print)
+        if resume is not None:
+            start = find_start(resume, Path(settings.runs), conf, print)
         # At once, and kept: a port that is taken is told before anything heavy begins.
         listening = bind_tcp("127.0.0.1", settings.api_port or 0)
     except (SensesError, OSError) as error:
@@ -82,7 +88,7 @@ def _live(settings: Settings, conf: str, stop: StopRequest) -> int:
 
         if stop():
             raise StoppedEarly
-        return Life(settings, conf, trainer, stop, listening).live()
+        return Life(settings, conf, trainer, stop, listening, start).live()
     finally:
         trainer.kill()
         listening.close()

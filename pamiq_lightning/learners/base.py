@@ -109,6 +109,14 @@ class Learner(L.LightningModule):
             self.log_dict(self._notes)
             self._notes = {}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what was noted; subclasses add what else is no parameter and no buffer."""
+        checkpoint["notes"] = dict(self._notes)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what `on_save_checkpoint` kept; a file of weights alone has nothing of it."""
+        self._notes = dict(checkpoint.get("notes", {}))
+
     @property
     def satisfied(self) -> bool:
         """Whether the rest of this round would do harm (asked before every batch)."""

@@ -156,6 +156,16 @@ class IJEPA(Learner):
         """Begin the encoder at its target, which is what acts."""
         self.encoder.load_state_dict(self.target.state_dict())
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the latents that the collapse alarms look at, too."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["recent"] = list(self._recent)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them up again."""
+        super().on_load_checkpoint(checkpoint)
+        self._recent.extend(latents.to(self.device) for latents in checkpoint.get("recent", []))
+
     def dimensions(self) -> dict[str, tuple[int, ...]]:
         """Return what it makes."""
         return {"latent": self.latent}

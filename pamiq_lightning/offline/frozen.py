@@ -6,11 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from pamiq_lightning.class_spec import build
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
+from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights, read_learner
 
 T = TypeVar("T", bound=Learner)
 
@@ -21,18 +19,11 @@ def from_checkpoint(path: Path, kind: type[T]) -> T:
     Raises:
         CheckpointError: the file is missing, damaged, or of another kind of learner.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        settings = dict(content["hyper_parameters"])
-        class_path = settings.pop("_class_path")
-    # Damaged bytes make the unpickler raise nearly anything.
-    except Exception as error:
-        raise CheckpointError(f"{path} does not say which learner it is of: {error!r}") from error
-    settings.pop("_instantiator", None)
+    spec, _ = read_learner(path)
+    if spec is None:
+        raise CheckpointError(f"{path} does not say which learner it is of")
     # The spec is checked as one in a conf file is: only a Learner of this kind is built.
-    learner = build(kind, {"class_path": class_path, "init_args": settings}, str(path))
+    learner = build(kind, spec, str(path))
     load_weights(learner, path)
     learner.requires_grad_(False)
     return learner.eval()

@@ -1,69 +1,158 @@
-"""Weights of one learner on disk, in the form Lightning reads and writes too."""
+"""Weights of one learner in files: safetensors in checkpoints, and what Lightning reads and writes.
+
+Nothing that is in a file is ever executed.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import io
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning as L
+import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 from torch.optim import Optimizer
 
-from pamiq_lightning.exchange.windows import Window
+from pamiq_lightning.durable import replace_durably
 from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.plain import to_plain
+from pamiq_lightning.trainer.checkpoint_folder import CheckpointError
 
-if TYPE_CHECKING:
-    from pamiq_lightning.trainer.trainee import Trainee
+__all__ = ["CheckpointError", "load_weights", "read_learner", "save"]
 
-
-class CheckpointError(Exception):
-    """A checkpoint cannot be used; the message says which and why."""
+WEIGHTS = ".safetensors"
+_SPEC = "learner"
+"""Under this name a weights file says which learner it is of, as class_path and init_args."""
 
 
 def load_weights(learner: Learner, path: Path) -> None:
-    """Load a learner's weights from a Lightning checkpoint, executing nothing that is in it.
+    """Load a learner's weights from a checkpoint's safetensors or from a Lightning checkpoint.
 
     Raises:
         CheckpointError: the file is missing, damaged, unsafe, or of another model.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
+    _, weights = read_learner(path)
+    fit_weights(learner, weights, path)
+
+
+def fit_weights(learner: Learner, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights that were read from `path`.
+
+    Raises:
+        CheckpointError: they are another model's.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    # Damaged bytes make the unpickler raise nearly anything.
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} is not a checkpoint of plain tensors: {reason}") from error
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise CheckpointError(f"{path} has no state_dict: it is not a Lightning checkpoint")
-    try:
-        learner.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        learner.load_state_dict(weights)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3]) or str(error)
         raise CheckpointError(
             f"{path} does not fit {type(learner).__name__} as it is set: {reason}"
         ) from error
 
 
-def load_optimizer(optimizer: Optimizer, path: Path) -> None:
-    """Load the optimizer's state that `save` wrote beside the weights.
+def read_learner(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """Return the learner's class_path and init_args, if the file tells them, and its weights.
 
     Raises:
-        CheckpointError: it does not fit.
+        CheckpointError: the file is missing, damaged, or unsafe.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    if path.suffix == WEIGHTS:
+        weights, told = read_tensors(path)
+        return json.loads(told[_SPEC]) if _SPEC in told else None, weights
+    content = read_values(path)
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CheckpointError(f"{path} has no state_dict: it is not a Lightning checkpoint")
+    settings = dict(content.get("hyper_parameters") or {})
+    class_path = settings.pop("_class_path", None)
+    settings.pop("_instantiator", None)
+    spec = {"class_path": class_path, "init_args": settings} if class_path else None
+    return spec, content["state_dict"]
+
+
+def class_path_of(learner: Learner) -> str:
+    """Return the name that settings use for a learner's class."""
+    return f"{type(learner).__module__}.{type(learner).__qualname__}"
+
+
+def weights_bytes(learner: Learner) -> bytes:
+    """Return a learner's weights, and which learner it is, as safetensors."""
+    spec = {"class_path": class_path_of(learner), "init_args": to_plain(dict(learner.hparams))}
+    return tensor_bytes(learner.state_dict(), {_SPEC: json.dumps(spec)})
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> bytes:
+    """Return named tensors and texts as safetensors."""
+    own: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        # Of tensors that share memory the format wants copies.
+        own[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in taken else tensor
+        taken.add(tensor.untyped_storage().data_ptr())
+    return safetensors.torch.save(own, dict(told))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return what `tensor_bytes` put into a file.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
     try:
-        optimizer.load_state_dict(content["optimizer_states"][0])
-    except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{path} has no state for this optimizer: {error}") from error
+        # Read, not mapped: a mapped file that is replaced would change what was loaded.
+        content = path.read_bytes()
+        with safe_open(path, "pt") as file:
+            told = file.metadata() or {}
+        return safetensors.torch.load(content), told
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a file of tensors: {error}") from error
+
+
+def value_bytes(values: Mapping[str, Any]) -> bytes:
+    """Return plain values and tensors, however they are nested, as torch writes them."""
+    buffer = io.BytesIO()
+    torch.save(to_storable(values), buffer)
+    return buffer.getvalue()
+
+
+def to_storable(value: Any) -> Any:
+    """Return a copy of nested values in which every tensor has its own numbers and no others."""
+    if isinstance(value, Tensor):
+        # Of a view torch would store all that it is a view of.
+        return value.detach().cpu().clone()
+    if isinstance(value, Mapping):
+        return {key: to_storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_storable(item) for item in value)
+    return value
+
+
+def read_values(path: Path) -> Any:
+    """Return what `value_bytes`, or Lightning, put into a file.
+
+    Raises:
+        CheckpointError: it is damaged, or holds more than plain values and tensors.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # Damaged bytes make the unpickler raise nearly anything.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} is not a checkpoint of plain tensors: {reason}") from error
 
 
 def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
-    """Write a learner and its optimizer so that a crash leaves the old file or the new one, whole.
+    """Write a learner and its optimizer as a Lightning checkpoint, whole or not at all.
 
-    Lightning reads it too.
+    Raises:
+        OSError: the disk refuses.
     """
     content: dict[str, Any] = {
         "state_dict": learner.state_dict(),
@@ -71,7 +160,7 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "lr_schedulers": [],
         "hyper_parameters": {
             # As Lightning's CLI writes it: from this file alone the learner can be built.
-            "_class_path": f"{type(learner).__module__}.{type(learner).__qualname__}",
+            "_class_path": class_path_of(learner),
             "_instantiator": "lightning.pytorch.cli.instantiate_module",
             **learner.hparams,
         },
@@ -79,66 +168,7 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "epoch": 0,
         "global_step": int(learner.n_updates),
     }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(".part")
-    with staged.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed in a folder outlast a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def checkpoint_file(run_folder: Path, role: str) -> Path:
-    """Return where a run keeps a learner."""
-    return run_folder / "checkpoints" / f"{role}.ckpt"
-
-
-class Keeper:
-    """Saves all learners every so many windows.
-
-    Args:
-        run_folder: of the run.
-        trainees: the learners and their drivers.
-        every: windows between two saves.
-    """
-
-    def __init__(self, run_folder: Path, trainees: Sequence[Trainee], every: int) -> None:
-        self._run_folder, self._trainees, self._every = run_folder, trainees, every
-        # The first at once: what a young encoder has learned is not all in what acts.
-        self._next = 1
-
-    def __call__(self, window: Window) -> None:
-        """Save if it is time; a disk that refuses is tried again at the next window."""
-        if window.number + 1 >= self._next and self.try_to_save():
-            self._next = window.number + 1 + self._every
-
-    def try_to_save(self) -> bool:
-        """Save every learner; say so in the log and return False where the disk refuses."""
-        try:
-            self.save()
-        except OSError as error:
-            print(f"not saved: {error}", flush=True)
-            return False
-        return True
-
-    def save(self) -> None:
-        """Save every learner and its optimizer.
-
-        Raises:
-            OSError: the disk refuses; the files before are still whole.
-        """
-        for trainee in self._trainees:
-            path = checkpoint_file(self._run_folder, trainee.role)
-            save(trainee.learner, trainee.driver.optimizer, path)
+    replace_durably(path, buffer.getvalue())

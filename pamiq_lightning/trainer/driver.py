@@ -21,6 +21,7 @@ from lightning.pytorch.core.optimizer import (
     _configure_optimizers,
     _configure_schedulers_automatic_opt,
 )
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 from tensordict import TensorDict
 from torch import Tensor
 from torch.optim import Optimizer
@@ -57,8 +58,35 @@ class MetricsCollector(Logger):
         taken, self._metrics = self._metrics, {}
         return taken
 
+    def untaken(self) -> dict[str, float]:
+        """Return what the next `take` will, and leave it."""
+        return {name: float(value) for name, value in self._metrics.items()}
+
 
 SKIPS_BEFORE_ROLLBACK = 3
+
+
+def configure(learner: Learner) -> tuple[Optimizer, list[LRSchedulerConfig]]:
+    """Return a learner's optimizer and its schedulers.
+
+    Raises:
+        ValueError: the learner has not exactly one optimizer, or wants manual optimisation.
+    """
+    optimizers, schedulers, monitor = _configure_optimizers(
+        cast(Optimizer, learner.configure_optimizers())
+    )
+    if len(optimizers) != 1 or not learner.automatic_optimization:
+        raise ValueError(
+            f"{type(learner).__name__} must have one optimizer and automatic optimisation: "
+            "loops within an update belong in how the learner remembers"
+        )
+    configs = _configure_schedulers_automatic_opt(schedulers, monitor)
+    if any(config.interval != "step" for config in configs):
+        raise ValueError(
+            f"{type(learner).__name__}: a life has no epochs; its scheduler must say "
+            '{"scheduler": ..., "interval": "step"}'
+        )
+    return optimizers[0], configs
 
 
 class Driver:
@@ -90,21 +118,8 @@ class Driver:
             precision=precision,  # type: ignore[arg-type]
             loggers=[self.metrics],
         )
-        optimizers, schedulers, monitor = _configure_optimizers(
-            cast(Optimizer, learner.configure_optimizers())
-        )
-        if len(optimizers) != 1 or not learner.automatic_optimization:
-            raise ValueError(
-                f"{type(learner).__name__} must have one optimizer and automatic optimisation: "
-                "loops within an update belong in how the learner remembers"
-            )
-        self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
-        if any(scheduler.interval != "step" for scheduler in self.schedulers):
-            raise ValueError(
-                f"{type(learner).__name__}: a life has no epochs; its scheduler must say "
-                '{"scheduler": ..., "interval": "step"}'
-            )
-        _, self.optimizer = self.fabric.setup(learner, optimizers[0])
+        optimizer, self.schedulers = configure(learner)
+        _, self.optimizer = self.fabric.setup(learner, optimizer)
         if compiled:
             compile_training(learner)
         self.batches = self.skipped = self.rollbacks = 0
@@ -140,6 +155,33 @@ class Driver:
         learner.on_train_batch_end(outputs, batch, index)
         self.batches += 1
         return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that an update depends on but the weights, as plain values and tensors."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedulers": [config.scheduler.state_dict() for config in self.schedulers],
+            "batches": self.batches,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self._skipped_in_a_row,
+            "rollbacks": self.rollbacks,
+            "metrics": self.metrics.untaken(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; the weights that belong to it must be loaded already.
+
+        Raises:
+            KeyError, ValueError: it is the state of another learner.
+        """
+        self.optimizer.load_state_dict(state["optimizer"])
+        for config, told in zip(self.schedulers, state["schedulers"], strict=True):
+            config.scheduler.load_state_dict(told)
+        self.batches, self.skipped = state["batches"], state["skipped"]
+        self._skipped_in_a_row, self.rollbacks = state["skipped_in_a_row"], state["rollbacks"]
+        self.metrics.take()
+        self.metrics.log_metrics(state["metrics"])
+        self.remember_good_state()
 
     def remember_good_state(self) -> None:
         """Keep a copy of learner and optimizer to go back to; call it when the weights are good."""

@@ -21,6 +21,7 @@ class TrainerJob:
         weights: by role, of the learners that act.
         lockstep: the agent waits for every round, so rounds must not depend on time.
         settings: the run's resolved settings, to be logged.
+        checkpoint: the run goes on from this one.
         resume: another trainer had this job before and died: go on where it was.
         agent_core: the core that the agent has to itself.
         compile: compile the nets.
@@ -36,6 +37,7 @@ class TrainerJob:
     seed: int
     lockstep: bool
     settings: dict[str, Any]
+    checkpoint: Path | None = None
     resume: bool = False
     agent_core: int | None = None
     compile: bool = False

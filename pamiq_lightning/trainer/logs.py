@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from pamiq_lightning.say import say
+
 QUEUE_LENGTH = 10_000
+_WARN_EVERY_S = 60.0
+_LONGEST_LINE = 1 << 16
 LIVE_PICTURE = "live.png"
 """In the run's folder: what was drawn last, for who watches the run."""
 Tell = Callable[[str], None]
@@ -29,9 +35,13 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, aim: AimThread | None) -> None:
-        self._lines = (folder / "metrics.jsonl").open("a", buffering=1, encoding="utf-8")
+        path = folder / "metrics.jsonl"
+        _cut_torn_line(path)
+        # Without a buffer: what a full disk refuses must not be kept and refused for ever.
+        self._lines = path.open("ab", buffering=0)
         self._pictures, self._live = folder / "pictures", folder / LIVE_PICTURE
         self._aim = aim
+        self._refused_at = -math.inf
 
     def metrics(self, role: str, step: int, metrics: Mapping[str, float]) -> None:
         """Write figures of one role (a learner's, or `agent`) at a step of its own."""
@@ -40,28 +50,63 @@ class RunLog:
         # JSON knows no NaN.
         known = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
         record = {"role": role, "step": step, "time": time.time(), **known}
-        self._lines.write(json.dumps(record) + "\n")
+        with self._tolerant():
+            self._write((json.dumps(record) + "\n").encode())
         if self._aim:
             self._aim.put(lambda run: _track(run, role, step, metrics))
 
     def picture(self, name: str, step: int, picture: Image.Image) -> None:
         """Keep a picture as a PNG file and in Aim."""
-        self._pictures.mkdir(exist_ok=True)
-        picture.save(self._pictures / f"{name}_{step:06d}.png")
+        with self._tolerant():
+            self._pictures.mkdir(exist_ok=True)
+            picture.save(self._pictures / f"{name}_{step:06d}.png")
         if self._aim:
             self._aim.put(lambda run: _track_picture(run, name, step, picture))
 
     def live_picture(self, picture: Image.Image) -> None:
         """Put a picture in the place of the one before; who reads it sees one of them, whole."""
         staged = self._live.with_suffix(".part")
-        picture.save(staged, "PNG", compress_level=1)
-        staged.replace(self._live)
+        with self._tolerant():
+            picture.save(staged, "PNG", compress_level=1)
+            staged.replace(self._live)
+
+    def _write(self, line: bytes) -> None:
+        """Write a line, whole or not at all.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        before = self._lines.seek(0, os.SEEK_END)
+        if self._lines.write(line) != len(line):
+            self._lines.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.jsonl")
+
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Let a disk that refuses cost a figure or a picture, and say so once a minute."""
+        try:
+            yield
+        except OSError as error:
+            if time.monotonic() - self._refused_at >= _WARN_EVERY_S:
+                self._refused_at = time.monotonic()
+                say(f"figures and pictures are being lost: {error}")
 
     def close(self) -> None:
         """Write what is left."""
         self._lines.close()
         if self._aim:
             self._aim.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Take away what a process that was killed had begun to write."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE)
+        file.seek(start)
+        tail = file.read()
+        file.truncate(start + tail.rfind(b"\n") + 1)
 
 
 def _track(run: Any, role: str, step: int, metrics: Mapping[str, float]) -> None:
@@ -138,7 +183,7 @@ class AimThread:
         import aim
 
         run = aim.Run(
-            hash_file.read_text() if hash_file.is_file() else None,
+            (hash_file.read_text() or None) if hash_file.is_file() else None,
             repo=str(repo),
             experiment=experiment,
             # Its default would store every environment variable.

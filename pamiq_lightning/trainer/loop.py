@@ -50,14 +50,19 @@ class TrainerLoop:
         self._newest: Window | None = None
         self._abandoned = False
 
+    def begin(self) -> None:
+        """Show where everybody stands; the agent may act from then on."""
+        for trainee in self.trainees:
+            self.board.set_learner(trainee.role, trainee.figures())
+        self._tell_progress()
+        self.board.set_ready()
+
     def run(self, on_round: Callable[[], object]) -> None:
         """Train until the board says stop, or nobody is left to train for.
 
         Args:
             on_round: called whenever all learners are done with one more window.
         """
-        for trainee in self.trainees:
-            self.board.set_learner(trainee.role, trainee.figures())
         while not self._attend():
             rounds = self.board.rounds
             if self.turn():
@@ -65,6 +70,8 @@ class TrainerLoop:
                     on_round()
             else:
                 self._abandoned = not self._wait(not self.rehearse())
+        # So that they wait in the last checkpoint, to be trained on when the life goes on.
+        self._take_unread()
 
     def turn(self) -> bool:
         """Train the learner whose turn it is on all its windows; return False if none has any."""
@@ -72,7 +79,7 @@ class TrainerLoop:
         waiting = [trainee for trainee in self.trainees if trainee.pending]
         if waiting:
             chosen = min(waiting, key=lambda t: t.seconds) if self._fair else waiting[0]
-            chosen.train(self.log, self._attend)
+            chosen.train(self.log, lambda: self._attend(in_round=True))
             self.board.set_learner(chosen.role, chosen.figures())
         elif not windows:
             return False
@@ -108,15 +115,16 @@ class TrainerLoop:
         # Last: under lockstep the agent goes on from here.
         self.board.set_progress(done, dropped)
 
-    def _attend(self) -> bool:
+    def _attend(self, in_round: bool = False) -> bool:
         """Say that the trainer lives and do what the agent asks; return whether to end.
 
-        Called between any two updates, where learners and optimizers are whole.
+        Called between any two updates, where learners and optimizers are whole. A save that is
+        asked for within a round is made at its end, unless the trainer stands still in it.
         """
         while True:
             self.board.give_sign_of_life(time.monotonic())
             asked = self.board.save_asked
-            if self.board.saved(asked) is None:
+            if self.board.saved(asked) is None and (self.board.paused or not in_round):
                 self.board.set_saved(asked, self._save())
             if self.board.stop or self._abandoned:
                 return True

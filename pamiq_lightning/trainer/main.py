@@ -13,21 +13,29 @@ from pamiq_lightning.cores import keep_off, usable_cores
 from pamiq_lightning.exchange.board import Board
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
 from pamiq_lightning.exchange.windows import WindowsReader
+from pamiq_lightning.file_lock import FileLock
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.checkpoint import (
-    Keeper,
-    checkpoint_file,
-    load_optimizer,
-    load_weights,
+from pamiq_lightning.replay import make_replay
+from pamiq_lightning.say import say
+from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
+from pamiq_lightning.trainer.checkpoint_folder import (
+    checkpoints_folder,
+    find_checkpoints,
+    rows_folder,
+    trainer_lock,
 )
 from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.job import TrainerJob
+from pamiq_lightning.trainer.keeper import Checkpoint, Keeper, read_checkpoint
 from pamiq_lightning.trainer.logs import AimThread, RunLog
 from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.pictures import Artist
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.trainee import Trainee
 from pamiq_lightning.trainer.warm_up import warm_up
+
+_LOCK_LIMIT_S = 30.0
+"""How long a trainer before this one may still hold the run's memories."""
 
 
 def train(job: TrainerJob, wait: Callable[[bool], bool], on_round: Callable[[], object]) -> None:
@@ -44,14 +52,28 @@ def train(job: TrainerJob, wait: Callable[[bool], bool], on_round: Callable[[], 
     cores = usable_cores()
     torch.set_num_threads(job.trainer.threads or (1 if job.lockstep else max(1, cores - 1)))
     torch.manual_seed(job.seed)
+    checkpoints_folder(job.run_folder).mkdir(exist_ok=True)
+    lock = FileLock(trainer_lock(job.run_folder))
+    lock.wait(_LOCK_LIMIT_S)
     board, reader = Board(job.board), WindowsReader(job.windows)
     log = _make_log(job)
     trainees = [_make_trainee(role, settings, job) for role, settings in job.learners.items()]
+    keeper = Keeper(
+        job.run_folder,
+        trainees,
+        reader,
+        job.trainer,
+        job.settings,
+        job.lockstep,
+        board.set_save_error,
+    )
     if job.resume:
-        reader.cursor, reader.dropped = board.rounds, board.windows_dropped
+        _replace_dead_trainer(trainees, keeper, reader, board, job)
+    elif job.checkpoint is not None:
+        _go_on(trainees, keeper, reader, read_checkpoint(job.checkpoint), job)
+    else:
         for trainee in trainees:
-            trainee.go_on_from(board.learner(trainee.role))
-    keeper = Keeper(job.run_folder, trainees, job.trainer.save_every)
+            trainee.publish()
     artist = Artist({t.role: t.learner for t in trainees}, log, job.trainer.pictures_every)
     loop = TrainerLoop(
         trainees,
@@ -65,33 +87,29 @@ def train(job: TrainerJob, wait: Callable[[bool], bool], on_round: Callable[[], 
         fair=not job.lockstep,
         idle_ratio=job.trainer.idle_ratio if job.trainer.idle and not job.lockstep else 0.0,
     )
-    board.set_ready()
-    print(f"ready at {time.strftime('%H:%M:%S')}", flush=True)
+    loop.begin()
+    say(f"ready at {time.strftime('%H:%M:%S')}")
     loop.run(on_round)
     keeper.save()
+    keeper.save_for_lightning()
     log.close()
+    lock.release()
 
 
 def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trainee:
-    """Build a learner with its driver, warm its code up, and publish its first weights."""
+    """Build a learner with its driver and its memory, and warm its code up."""
     learner = build(Learner, settings.model)
-    saved = checkpoint_file(job.run_folder, role)
-    resumed = job.resume and saved.is_file()
-    if resumed:
-        load_weights(learner, saved)
-    elif settings.start_from:
+    if settings.start_from and not job.resume and job.checkpoint is None:
         load_weights(learner, Path(settings.start_from))
     driver = Driver(learner, job.device, job.trainer.precision, job.compile)
-    if resumed:
-        load_optimizer(driver.optimizer, saved)
     acting = learner.acting
     writer = WeightsWriter(job.weights[role], acting) if acting is not None else None
-    if job.resume and not resumed and acting is not None:
-        # Died before its first save: what it had published is all there is.
-        reader = WeightsReader(job.weights[role], acting, names=False)
-        reader.begin()
-        reader.copy(tensors_of(acting))
-        learner.on_acting_restored()
+    fields = {key: (field.shape, field.dtype) for key, field in job.windows.shape.fields().items()}
+    replay = make_replay(
+        learner.memory,
+        rows_folder(job.run_folder, role),
+        {key: fields[key] for key in learner.needs},
+    )
     if not settings.freeze:
         with torch.random.fork_rng():
             warm_up(
@@ -101,10 +119,69 @@ def _make_trainee(role: str, settings: LearnerSettings, job: TrainerJob) -> Trai
                 job.trainer.precision,
                 job.compile,
             )
-    trainee = Trainee(role, learner, driver, writer, settings)
-    trainee.publish()
-    print(f"{role}: ready{' where it was saved' if resumed else ''}", flush=True)
-    return trainee
+    return Trainee(role, learner, driver, writer, settings, replay)
+
+
+def _go_on(
+    trainees: list[Trainee],
+    keeper: Keeper,
+    reader: WindowsReader,
+    checkpoint: Checkpoint,
+    job: TrainerJob,
+) -> None:
+    """Go on with a run from a checkpoint, and publish the weights that are in it.
+
+    Raises:
+        CheckpointError: it is of other learners.
+    """
+    keeper.restore_learners(checkpoint)
+    keeper.restore_windows(checkpoint)
+    for trainee in trainees:
+        version = trainee.learner.latest_version
+        if trainee.writer and job.lockstep:
+            if before := checkpoint.before.get(trainee.role):
+                trainee.writer.version = before[0] - 1
+                trainee.writer.publish(before[1])
+            # The very weights of that version.
+            trainee.writer.version = version - 1
+        elif trainee.writer:
+            # What was rehearsed since then is in them too.
+            trainee.writer.version = version
+        trainee.publish()
+        say(f"{trainee.role}: ready where {checkpoint.folder} was saved")
+
+
+def _replace_dead_trainer(
+    trainees: list[Trainee],
+    keeper: Keeper,
+    reader: WindowsReader,
+    board: Board,
+    job: TrainerJob,
+) -> None:
+    """Go on in the place of a trainer that died, from the newest checkpoint that is sound."""
+    reader.cursor, reader.dropped = board.rounds, board.windows_dropped
+    restored = None
+    for folder in find_checkpoints(job.run_folder):
+        try:
+            restored = read_checkpoint(folder)
+            keeper.restore_learners(restored)
+            break
+        except CheckpointError as error:
+            say(f"{error}; going back to the checkpoint before")
+            restored = None
+    for trainee in trainees:
+        acting = trainee.learner.acting
+        if restored is None and acting is not None:
+            # Died before its first save: what it had published is all there is.
+            published = WeightsReader(job.weights[trainee.role], acting, names=False)
+            published.begin()
+            published.copy(tensors_of(acting))
+            trainee.learner.on_acting_restored()
+        # What the dead one did is counted on, so that figures never go back.
+        trainee.go_on_from(board.learner(trainee.role))
+        trainee.publish()
+        where = f" where {restored.folder} was saved" if restored else ""
+        say(f"{trainee.role}: ready{where}")
 
 
 def _make_log(job: TrainerJob) -> RunLog:
@@ -116,6 +193,6 @@ def _make_log(job: TrainerJob) -> RunLog:
             repo=job.run_folder.parent.parent,
             experiment=job.run_folder.parent.name,
             settings=job.settings,
-            tell=lambda line: print(line, flush=True),
+            tell=say,
         )
     return RunLog(job.run_folder, aim)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pamiq_lightning.processes import Starting, context, ignore_stop_signals, parent_lives
+from pamiq_lightning.say import say
 
 if TYPE_CHECKING:
     from pamiq_lightning.exchange.board import Board
@@ -187,5 +188,5 @@ def _wait(filled: Semaphore, block: bool) -> bool:
     filled.acquire(block, LOOK_S if block else None)
     if parent_lives():
         return True
-    print("the agent is gone: saving and ending", flush=True)
+    say("the agent is gone: saving and ending")
     return False

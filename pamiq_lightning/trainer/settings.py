@@ -17,7 +17,10 @@ class TrainerSettings:
         nice: how far the trainer steps back for others on Linux and macOS, 0 (not) to 19.
         precision: number format of the updates; weights and their averages stay float32.
         pictures_every: windows between two pictures of what the agent sees and expects.
-        save_every: windows between two saves of all learners.
+        save_every: windows between two checkpoints of everything.
+        keep_last: checkpoints kept, the newest ones.
+        keep_every: checkpoints whose number this divides are kept for ever; default: none. What a
+            learner remembered then is overwritten all the same.
         idle: go on learning from memory while no new window waits; never under lockstep.
         idle_ratio: updates from memory for each one made on new windows, at most.
         hang_s: seconds without a sign of life after which the trainer is started anew.
@@ -29,6 +32,8 @@ class TrainerSettings:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     pictures_every: PositiveInt = 5
     save_every: PositiveInt = 20
+    keep_last: PositiveInt = 3
+    keep_every: PositiveInt | None = None
     idle: bool = True
     idle_ratio: PositiveFloat = 3.0
     hang_s: PositiveFloat = 120.0
@@ -41,7 +46,8 @@ class LearnerSettings:
 
     Args:
         model: the learner's class_path and its init_args.
-        start_from: checkpoint file whose weights it begins with.
+        start_from: file whose weights it begins with: a Lightning checkpoint, or the .safetensors
+            of a learner in a checkpoint of a run.
         freeze: keep its weights as they are; it acts but does not learn.
         budget_s: seconds a training round may take at most; default: no limit.
     """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from tensordict import TensorDict
@@ -11,7 +13,7 @@ from tensordict import TensorDict
 from pamiq_lightning.exchange.weights import WeightsWriter
 from pamiq_lightning.exchange.windows import SLOTS, Window
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay import make_replay, training_round
+from pamiq_lightning.replay import Replay, make_replay, training_round
 from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.logs import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
@@ -34,6 +36,7 @@ class Trainee:
         driver: what trains it.
         writer: where its acting module is published, or None if nothing of it acts.
         settings: freeze and time budget.
+        replay: its memory; default: one without files.
     """
 
     def __init__(
@@ -43,15 +46,17 @@ class Trainee:
         driver: Driver,
         writer: WeightsWriter | None,
         settings: LearnerSettings,
+        replay: Replay | None = None,
     ) -> None:
         self.role, self.learner, self.driver, self.writer = role, learner, driver, writer
         self.settings = settings
-        self.replay = make_replay(learner.memory)
+        self.replay = make_replay(learner.memory) if replay is None else replay
         self.pending: list[Window] = []
         self.windows = self.dropped = self.idle_updates = 0
         self.seconds = self.idle_seconds = 0.0
         self.loss = float("nan")
         self._rehearsal: Iterator[TensorDict] = iter(())
+        self._rehearsals_left = 0
 
     def go_on_from(self, figures: Mapping[str, float]) -> None:
         """Count on from what a trainer before this one had done."""
@@ -80,7 +85,7 @@ class Trainee:
         started = time.monotonic()
         windows, self.pending = self.pending, []
         # What it would have drawn from may be overwritten now.
-        self._rehearsal = iter(())
+        self._rehearsal, self._rehearsals_left = iter(()), 0
         steps = [as_tensors(window) for window in windows]
         for batch in training_round(self.learner, self.replay, steps):
             self._update(batch, log)
@@ -108,9 +113,11 @@ class Trainee:
         if batch is None:
             log.metrics(self.role, self.driver.batches, self.driver.metrics.take())
             self._rehearsal = self.replay.batches(self.learner)
+            self._rehearsals_left = self.learner.memory.updates
             batch = next(self._rehearsal, None)
         if batch is None:
             return False
+        self._rehearsals_left -= 1
         started, before = time.monotonic(), self.driver.batches
         self.loss = self.driver.update(batch)
         made = self.driver.batches - before
@@ -129,12 +136,56 @@ class Trainee:
 
     def publish(self) -> None:
         """Let the agent have the present weights, unless some are not finite; then go back."""
-        if not all(bool(torch.isfinite(t).all()) for t in self.learner.state_dict().values()):
-            self.driver.roll_back()
+        if self.back_from_unsound_weights():
             return
         self.driver.remember_good_state()
         if self.writer:
             self.learner.latest_version = self.writer.publish()
+
+    def back_from_unsound_weights(self) -> bool:
+        """Go back to the last good state if some weights are not finite; return whether it did."""
+        if all(bool(torch.isfinite(t).all()) for t in self.learner.state_dict().values()):
+            return False
+        self.driver.roll_back()
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it but the weights, the rows and the windows that wait.
+
+        Between two updates of a round it is as if the round ended here.
+        """
+        learner: dict[str, Any] = {}
+        # Lightning's own hook: learners keep there what is no parameter and no buffer.
+        self.learner.on_save_checkpoint(learner)
+        return {
+            "driver": self.driver.state(),
+            "learner": learner,
+            "version": self.learner.latest_version,
+            "replay": self.replay.state(),
+            "rehearsals_left": self._rehearsals_left,
+            "dropped": self.dropped,
+            "idle_seconds": self.idle_seconds,
+            "figures": self.figures(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> str | None:
+        """Go on from `state`; the weights that belong to it must be loaded already.
+
+        Returns:
+            What of the memory is lost, in words, or None.
+
+        Raises:
+            KeyError, ValueError: it is the state of another learner.
+        """
+        self.driver.restore(state["driver"])
+        self.learner.on_load_checkpoint(state["learner"])
+        self.learner.latest_version = state["version"]
+        lost = self.replay.restore(state["replay"])
+        self.go_on_from(state["figures"])
+        self.dropped, self.idle_seconds = state["dropped"], state["idle_seconds"]
+        left = self._rehearsals_left = state["rehearsals_left"]
+        self._rehearsal = itertools.islice(self.replay.batches(self.learner), left)
+        return lost
 
     def figures(self) -> dict[str, float]:
         """Return what the board shows of it."""

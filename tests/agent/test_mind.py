@@ -161,3 +161,25 @@ def test_warming_up_leaves_no_trace(head: Head, tmp_path: Path) -> None:
     rows = live(other, 4)
     assert rows[0]["is_first"]
     assert [list(row["action"]) for row in rows] == [list(action) for action in fresh]
+
+
+@pytest.mark.parametrize("same_moment", [True, False])
+def test_a_mind_goes_on_from_what_it_told(tmp_path: Path, same_moment: bool) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    torch.manual_seed(0)
+    whole = Head(tmp_path / "a")
+    live(whole, 5)
+    told = {name: tensor.clone() for name, tensor in whole.mind.state().items()}
+    torch.manual_seed(0)
+    again = Head(tmp_path / "b", seed=99)
+    live(again, 2)
+    again.mind.restore(told, same_moment)
+    expected, rows = live(whole, 3), live(again, 3)
+    assert bool(rows[0]["is_first"]) is not same_moment
+    if not same_moment:
+        assert (rows[0]["state"] == 0).all() and rows[0]["reward"] == 0.0
+        return
+    for one, other in zip(rows, expected, strict=True):
+        for key in ("latent", "state", "action", "reward", "log_prob"):
+            assert np.array_equal(one[key], other[key]), key

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -56,3 +57,31 @@ def test_rewards_of_first_and_last_window() -> None:
             record.add(reward)
         record.end_window()
     assert record.summary() == {"mean": 39 / 5, "first_window": 2.0, "last_window": 15.0}
+
+
+def test_figures_count_on_as_if_no_time_had_passed() -> None:
+    whole, half = LoopFigures(period=0.1), LoopFigures(period=0.1)
+
+    def tick(figures: LoopFigures, number: int, shift: float) -> None:
+        now = number * 0.1 + shift
+        figures.begin(now, now, 0)
+        figures.reward.add(float(number))
+        figures.end(now, now + 0.01, now + 0.02)
+
+    for number in range(20):
+        tick(whole, number, 0.0)
+    whole.reward.end_window()
+    whole.begin(2.0, 2.0, 0)
+    state = json.loads(json.dumps(whole.state(2.0, 2.01, 2.02)))
+    whole.end(2.0, 2.01, 2.02)
+    # Another boot, where the clock began elsewhere.
+    half.restore(state, 500.02)
+    assert half.ticks == 21
+    for number in range(21, 30):
+        tick(whole, number, 0.0)
+        tick(half, number, 498.0)
+    assert half.rate_hz(501.0) == pytest.approx(whole.rate_hz(3.0))
+    assert half.reward == whole.reward
+    for name in ("tick_ms", "lateness_ms", "latency_ms"):
+        ours, theirs = getattr(half, name).summary(), getattr(whole, name).summary()
+        assert ours == pytest.approx(theirs, abs=1e-3)

@@ -7,7 +7,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
+from agent import assembly
+from agent.compose import CommandLine, compose
+from agent.settings import parse
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.trainer.checkpoint_folder import CheckpointError, find_checkpoints
+from pamiq_lightning.trainer.keeper import check_fit, read_checkpoint
 from tools.faults.life import PERIOD_MS, Life
 from tools.faults.outcome import Outcome
 
@@ -55,17 +60,18 @@ def _kill_once(life: Life, chance: random.Random) -> float | None:
 
 
 def _unreadable(run_folder: Path) -> float:
-    """Return how many checkpoints cannot be loaded."""
-    from agent import assembly
-    from agent.compose import CommandLine, compose
-    from agent.settings import parse
-
-    composed = compose(CommandLine("debug"), lambda: "tiny")
-    learners = assembly.build_learners(parse(composed, set(composed["learners"])))
+    """Return how many checkpoints cannot be used."""
     bad = 0
-    for path in (run_folder / "checkpoints").glob("*.ckpt"):
+    for folder in find_checkpoints(run_folder):
         try:
-            load_weights(learners[path.stem], path)
+            check_fit(read_checkpoint(folder), debug_learners())
         except CheckpointError:
-            bad += 1
+            # One that was pruned meanwhile is not there to be judged.
+            bad += folder.exists()
     return float(bad)
+
+
+def debug_learners() -> dict[str, Learner]:
+    """Return the learners of conf=debug."""
+    composed = compose(CommandLine("debug"), lambda: "tiny")
+    return assembly.build_learners(parse(composed, set(composed["learners"])))

@@ -10,9 +10,14 @@ from pamiq_lightning.class_spec import build
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.checkpoint import (
     CheckpointError,
-    load_optimizer,
     load_weights,
+    read_learner,
+    read_tensors,
+    read_values,
     save,
+    tensor_bytes,
+    value_bytes,
+    weights_bytes,
 )
 from tests.samples import DYNAMICS, PPO
 
@@ -23,19 +28,37 @@ def save_weights(learner: Learner, path: Path) -> None:
     save(learner, optimizer, path)
 
 
-def test_the_optimizer_comes_back_too(tmp_path: Path) -> None:
-    learner = build(Learner, PPO)
-    optimizer = learner.configure_optimizers()
-    assert isinstance(optimizer, torch.optim.Optimizer)
-    for p in learner.parameters():
-        p.grad = torch.ones_like(p)
-    optimizer.step()
-    save(learner, optimizer, tmp_path / "a.ckpt")
-    again = learner.configure_optimizers()
-    assert isinstance(again, torch.optim.Optimizer)
-    load_optimizer(again, tmp_path / "a.ckpt")
-    for one, other in zip(optimizer.state.values(), again.state.values(), strict=True):
-        assert torch.equal(one["exp_avg"], other["exp_avg"])
+def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
+    learner, other = build(Learner, PPO), build(Learner, PPO)
+    path = tmp_path / "policy.safetensors"
+    path.write_bytes(weights_bytes(learner))
+    load_weights(other, path)
+    for name, value in learner.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    spec, _ = read_learner(path)
+    assert spec is not None and build(Learner, spec).hparams == learner.hparams
+    with pytest.raises(CheckpointError, match=r"policy\.safetensors does not fit Dynamics"):
+        load_weights(build(Learner, DYNAMICS), path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", (1 << 60).to_bytes(8, "little")])
+def test_damaged_safetensors_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors is not a file of tensors"):
+        load_weights(build(Learner, PPO), path)
+
+
+def test_tensors_that_share_memory_are_stored_apart_and_no_more_of_them(tmp_path: Path) -> None:
+    whole = torch.arange(1000.0)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(tensor_bytes({"a": whole[:4], "b": whole[2:6]}, {}))
+    read, _ = read_tensors(path)
+    assert read["a"].tolist() == [0, 1, 2, 3] and read["b"].tolist() == [2, 3, 4, 5]
+    values = tmp_path / "a.pt"
+    values.write_bytes(value_bytes({"a": [whole[:4]], "b": (1, None, "x")}))
+    assert values.stat().st_size < 2000
+    assert read_values(values)["b"] == (1, None, "x")
 
 
 def test_what_was_saved_comes_back_here_and_in_lightning(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""The state of a process's random generators, as values that can be stored safely."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of every random generator of this process, as plain values and tensors."""
+    told = np.random.get_state(legacy=False)
+    assert isinstance(told, dict)
+    version, internal, gauss_next = random.getstate()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": {
+            "keys": torch.from_numpy(told["state"]["key"].astype(np.int64)),
+            "position": int(told["state"]["pos"]),
+            "has_gauss": int(told["has_gauss"]),
+            "gauss": float(told["gauss"]),
+        },
+        "python": [version, list(internal), gauss_next],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Set every random generator of this process."""
+    torch.set_rng_state(state["torch"])
+    told = state["numpy"]
+    keys = told["keys"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", keys, told["position"], told["has_gauss"], told["gauss"]))
+    version, internal, gauss_next = state["python"]
+    random.setstate((version, tuple(internal), gauss_next))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
