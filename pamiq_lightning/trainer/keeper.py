@@ -188,11 +188,13 @@ class Keeper:
         Raises:
             OSError: the disk refuses; the checkpoints before are still whole.
         """
+        began = time.monotonic()
         for trainee in self._trainees:
             trainee.back_from_unsound_weights()
             trainee.replay.flush()
         folder = write_checkpoint(self._run_folder, self._files(), self._about())
         prune(self._run_folder, self._trainer.keep_last, self._trainer.keep_every)
+        say(f"saved {folder.name} in {time.monotonic() - began:.3f} s")
         return folder
 
     def save_for_lightning(self) -> None:

@@ -10,7 +10,9 @@ import argparse
 import sys
 
 from tools.faults import (
+    disk,
     ending,
+    everyone,
     instances,
     learning,
     long_life,
@@ -24,6 +26,8 @@ from tools.faults.outcome import Outcome, render
 
 GROUPS = {
     "trainer": trainer.run,
+    "everyone": everyone.run,
+    "disk": disk.run,
     "ending": ending.run,
     "learning": learning.run,
     "sight": sight.run,
@@ -35,12 +39,14 @@ GROUPS = {
 }
 FAULTS = {
     "F1": "trainer",
+    "F1-all": "everyone",
     "F2": "ending",
     "F3": "learning",
     "F4": "sight",
     "F5": "sight",
     "F6": "net",
     "F7": "net",
+    "F8": "disk",
     "F11": "time",
     "F12": "instances",
     "F13": "long",

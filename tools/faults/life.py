@@ -30,6 +30,10 @@ class Life:
         folder: for its run.
         settings: more key=value.
         environment: more variables.
+
+    Attributes:
+        folder: of its run.
+        said: lines it printed before its first tick.
     """
 
     def __init__(
@@ -47,14 +51,14 @@ class Life:
             env={**os.environ, **(environment or {})},
         )
         assert self.process.stdout is not None
-        said = []
+        self.said: list[str] = []
         for line in self.process.stdout:
-            said.append(line)
+            self.said.append(line)
             if line.startswith("Run folder: "):
                 self.folder = Path(line.removeprefix("Run folder: ").strip())
                 break
         else:
-            raise RuntimeError("the agent did not come to live:\n" + "".join(said))
+            raise RuntimeError("the agent did not come to live:\n" + "".join(self.said))
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
     def trainer(self) -> psutil.Process | None:
