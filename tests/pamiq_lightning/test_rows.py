@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +170,45 @@ def test_only_what_is_claimed_takes_room(tmp_path: Path) -> None:
     used = sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir())
     assert used < 100 << 20
     assert (tmp_path / "frame.rows").stat().st_size == 100_000 * 3 * 48 * 48
+
+
+@pytest.mark.parametrize("memory", [ROWS, SLICES])
+def test_f15_what_is_copied_while_it_is_written_is_whole_or_not_used(
+    tmp_path: Path, memory: Memory
+) -> None:
+    """Extend, sample and save at once, and let another take up copies made in the middle of it."""
+    live = tmp_path / "live"
+    replay = remembered(memory, live)
+    replay.add(steps(40, 0))
+    states, copied, ended = [replay.state()], list[int](), threading.Event()
+    failures: list[BaseException] = []
+
+    def take_up_copies() -> None:
+        try:
+            for number in range(15):
+                copy = tmp_path / str(number)
+                shutil.copytree(live, copy)
+                again = remembered(memory, copy)
+                again.restore(states[-1])
+                for batch in again.batches(ANY):
+                    assert_whole(batch)
+                    copied.append(len(batch))
+        # Told to the test, which fails of it.
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ended.set()
+
+    other = threading.Thread(target=take_up_copies)
+    other.start()
+    start = 40
+    while not ended.is_set():
+        replay.add(steps(7, start))
+        start += 7
+        for batch in replay.batches(ANY):
+            assert_whole(batch)
+        replay.flush()
+        states.append(replay.state())
+    other.join()
+    assert not failures, failures[0]
+    assert len(states) > 5 and copied
