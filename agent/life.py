@@ -162,7 +162,7 @@ class Life:
         mind.take_weights(None)
         self._warm_up(mind, frame_size)
         if self._checkpoint is not None:
-            self._go_on(self._checkpoint, loop, mind)
+            self._go_on(self._checkpoint, loop, mind, acting)
         return loop, self._status(loop, mind, tuple(learners))
 
     def _open_checkpoint(self, start: Path, learners: dict[str, Learner]) -> None:
@@ -176,21 +176,23 @@ class Life:
         """Return a world whose state is ours to keep, for it waits for us."""
         return world if isinstance(world, LockstepWorld) else None
 
-    def _go_on(self, checkpoint: Checkpoint, loop: Loop, mind: Mind) -> None:
+    def _go_on(
+        self, checkpoint: Checkpoint, loop: Loop, mind: Mind, saved: dict[str, nn.Module]
+    ) -> None:
         """Take up where the checkpoint was written."""
         for role, module in zip(ACTING_ROLES, mind.modules, strict=True):
-            published = int(self.hallway.board.learner(role)["version"])
             had = int(checkpoint.learners[role]["version"])
-            if not module.version == published >= had:
+            # The exchange is new: whatever is in it comes from the trainer that goes on.
+            if module.version < had:
                 raise RunFailure(
-                    f"{role}: version {module.version} would act, not version {published}, which "
-                    f"goes on from version {had} in {checkpoint.folder}"
+                    f"{role}: version {module.version} would act, though {checkpoint.folder} has "
+                    f"version {had}"
                 )
+        # Under lockstep, whoever had not trained on the last window yet does now.
+        self._wait_for_round()
         world = self._own_world(loop.world) if self._exact else None
-        restore(checkpoint, loop, mind, world, self._wall_rate)
+        restore(checkpoint, loop, mind, world, self._wall_rate, saved)
         if self._lockstep:
-            # Whoever had not trained on the last window yet does now.
-            self._wait_for_round()
             mind.take_weights(None)
 
     @property

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from agent.clock import Clock
 from agent.errors import RunFailure
@@ -19,6 +19,7 @@ from agent.loop import Loop
 from agent.mind import Mind
 from agent.worlds.lockstep import LockstepWorld
 from pamiq_lightning.chance import random_state, restore_random_state
+from pamiq_lightning.exchange.weights import tensors_of
 from pamiq_lightning.step import ACTING_ROLES
 from pamiq_lightning.trainer.checkpoint import tensor_bytes
 from pamiq_lightning.trainer.keeper import Checkpoint
@@ -69,16 +70,23 @@ def _next_index(checkpoint: Checkpoint, rate: float) -> int:
 
 
 def restore(
-    checkpoint: Checkpoint, loop: Loop, mind: Mind, world: LockstepWorld | None, rate: float
+    checkpoint: Checkpoint,
+    loop: Loop,
+    mind: Mind,
+    world: LockstepWorld | None,
+    rate: float,
+    saved: Mapping[str, nn.Module],
 ) -> None:
     """Let the agent go on from a checkpoint: at the same moment under lockstep, else anew.
 
     Args:
-        checkpoint: one that the trainer has gone on from already.
+        checkpoint: one that the trainer has gone on from already, and under lockstep has finished
+            the round that it was written in.
         loop: before its first tick.
         mind: warmed up, with the newest weights.
         world: under lockstep, if the checkpoint `is_exact`.
         rate: ticks a second on the wall.
+        saved: what acts, by role, with the checkpoint's weights.
 
     Raises:
         RunFailure: it is the checkpoint of another agent or place.
@@ -94,7 +102,8 @@ def restore(
         world.restore(told["world"])
         _set_clock(loop.clock, told["loop"]["figures"]["now"])
         loop.restore(told["loop"])
-        _act_as_before(checkpoint, mind, dict(zip(ACTING_ROLES, told["versions"], strict=True)))
+        versions = dict(zip(ACTING_ROLES, told["versions"], strict=True))
+        _act_as_before(checkpoint, mind, versions, saved)
         _restore_chance(told["chance"], tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         raise RunFailure(
@@ -113,16 +122,23 @@ def _set_clock(clock: Clock, now: float) -> None:
     clock.sleep_until(now, lambda: False)
 
 
-def _act_as_before(checkpoint: Checkpoint, mind: Mind, versions: Mapping[str, int]) -> None:
+def _act_as_before(
+    checkpoint: Checkpoint,
+    mind: Mind,
+    versions: Mapping[str, int],
+    saved: Mapping[str, nn.Module],
+) -> None:
     """Take the weights that acted then, and after them the newest, as the agent did."""
-    for role in ACTING_ROLES:
+    for role, version in versions.items():
         module = getattr(mind.modules, role)
-        if module.version == versions[role]:
+        if module.version == version:
             continue
-        version, weights = checkpoint.before[role]
-        if version != versions[role]:
-            raise ValueError(f"{role}: version {versions[role]} acted, it has version {version}")
-        module.act_with(version, weights)
+        known = {int(checkpoint.learners[role]["version"]): tensors_of(saved[role])}
+        if role in checkpoint.before:
+            known.setdefault(*checkpoint.before[role])
+        if version not in known:
+            raise ValueError(f"{role}: version {version} acted, it has {sorted(known)}")
+        module.act_with(version, known[version])
     mind.take_weights(None)
 
 

@@ -100,7 +100,7 @@ def _fill_memory(folder: Path) -> None:
     length = state["replay"]["length"]
     for start in range(length, FRAMES, length):
         places = torch.arange(start, min(start + length, FRAMES))
-        rows.tensors["frame"][places] = rows.tensors["frame"][: len(places)]
+        rows.tensors["frame"][places] = rows.tensors["frame"][: len(places)].clone()
         rows.seal(places, places)
     rows.flush()
     state["replay"]["length"] = FRAMES

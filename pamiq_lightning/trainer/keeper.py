@@ -43,6 +43,8 @@ from pamiq_lightning.trainer.trainee import Trainee, as_tensors
 from pamiq_lightning.window_replay import check_memory
 
 TRAINER, AGENT, BEFORE = "trainer.pt", "agent.safetensors", "_before.safetensors"
+_OF_A_LEARNER = {"driver", "learner", "version", "replay", "figures"}
+_OF_THE_TRAINER = {"cursor", "dropped", "windows", "pending", "random"}
 _WARN_EVERY_S = 60.0
 
 
@@ -87,16 +89,29 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if role + BEFORE in names:
             tensors, told = read_tensors(folder / (role + BEFORE))
             before[role] = int(told["version"]), [tensors[str(i)] for i in range(len(tensors))]
+    agent = read_tensors(folder / AGENT) if AGENT in names else None
     return Checkpoint(
         folder,
         manifest,
         read_settings(folder),
         {role: read_tensors(folder / (role + WEIGHTS))[0] for role in roles},
-        {role: read_values(folder / (role + ".pt")) for role in roles},
-        read_values(folder / TRAINER),
-        read_tensors(folder / AGENT) if AGENT in names else None,
+        {role: _read_dictionary(folder / (role + ".pt"), _OF_A_LEARNER) for role in roles},
+        _read_dictionary(folder / TRAINER, _OF_THE_TRAINER),
+        agent,
         before,
     )
+
+
+def _read_dictionary(path: Path, keys: set[str]) -> dict[str, Any]:
+    """Return plain values by name.
+
+    Raises:
+        CheckpointError: they are damaged, unsafe, or not those that belong there.
+    """
+    values = read_values(path)
+    if not isinstance(values, dict) or not keys <= set(values):
+        raise CheckpointError(f"{path} does not hold {', '.join(sorted(keys))}")
+    return values
 
 
 def check_fit(checkpoint: Checkpoint, learners: Mapping[str, Learner]) -> None:
