@@ -28,6 +28,7 @@ Examples:
   python -m agent.run conf=japan_street learners.policy.model.init_args.lr=1e-4
   python -m agent.run resume=runs/japan_street/DATE-TIME
   python -m agent.run conf=japan_street resume=auto
+
 resume: folder of a run to go on with from its newest checkpoint, or auto for the newest run of conf
 """
 

@@ -86,6 +86,6 @@ def test_help_has_a_sentence_for_every_key() -> None:
     lines = text.splitlines()
     keys = [i for i, line in enumerate(lines) if line.startswith("  ") and line[2] != " "]
     described = [i for i in keys if lines[i + 1].startswith("      ") and lines[i + 1].strip()]
-    usage_examples = 3
+    usage_examples = 5
     assert len(keys) - len(described) == usage_examples
     assert any("learners.encoder.model.init_args.ema" in lines[i] for i in described)
