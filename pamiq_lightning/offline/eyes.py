@@ -8,7 +8,13 @@ from pathlib import Path
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.recording.layout import RecordingError
-from pamiq_lightning.trainer.checkpoint import checkpoint_file
+from pamiq_lightning.trainer.checkpoint import WEIGHTS
+from pamiq_lightning.trainer.checkpoint_folder import (
+    CheckpointError,
+    checkpoints_folder,
+    find_checkpoints,
+    verify,
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,17 @@ def choose_eyes(recording: Path, given: Eyes, learner: Learner) -> Eyes:
 
 
 def _own(recording: Path, role: str) -> Path | None:
-    """Return the checkpoint that the run itself left, if it did."""
-    path = checkpoint_file(recording.resolve().parent, role)
+    """Return the newest good weights that the run itself left, if it did."""
+    run_folder = recording.resolve().parent
+    for folder in find_checkpoints(run_folder):
+        try:
+            verify(folder)
+        except CheckpointError as error:
+            print(f"{error}; one before it is looked for", flush=True)
+            continue
+        if (weights := folder / f"{role}{WEIGHTS}").is_file():
+            return weights
+    path = checkpoints_folder(run_folder) / f"{role}.ckpt"
     return path if path.is_file() else None
 
 

@@ -14,7 +14,8 @@ from pamiq_lightning.offline.experience import CACHE, Experience, elapsed
 from pamiq_lightning.offline.eyes import Eyes, choose_eyes
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.recording.layout import RecordingError
-from pamiq_lightning.trainer.checkpoint import CheckpointError, save
+from pamiq_lightning.trainer.checkpoint import CheckpointError, save, weights_bytes
+from pamiq_lightning.trainer.checkpoint_folder import find_checkpoints, write_checkpoint
 from tests.samples import LEARNERS, arrays, record
 
 
@@ -90,6 +91,20 @@ def test_eyes_are_those_given_then_those_the_run_left(recording: Path, tmp_path:
         choose_eyes(recording, other, learners["policy"])
     both = Eyes(other.encoder, checkpoint(tmp_path, "dynamics"))
     assert choose_eyes(recording, both, learners["policy"]) == both
+
+
+def test_a_run_that_still_lives_has_left_numbered_checkpoints(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoder, encoder = build(Learner, LEARNERS["decoder"]), build(Learner, LEARNERS["encoder"])
+    for _ in range(2):
+        write_checkpoint(tmp_path, [("encoder.safetensors", weights_bytes(encoder))], {})
+    newest, before = (folder / "encoder.safetensors" for folder in find_checkpoints(tmp_path))
+    assert choose_eyes(recording, Eyes(), decoder) == Eyes(newest)
+    assert from_checkpoint(newest, IJEPA).latent == (4, 8)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert choose_eyes(recording, Eyes(), decoder) == Eyes(before)
+    assert str(newest) in capsys.readouterr().out
 
 
 def test_a_clock_that_began_anew_counts_as_one_step() -> None:
