@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pamiq_lightning.exchange.weights import WeightsSpec, vector_bytes
 from pamiq_lightning.exchange.windows import WindowsSpec, WindowsWriter
 from pamiq_lightning.learners.base import Learner, check_dimensions
 from pamiq_lightning.recording.layout import Plan
-from pamiq_lightning.step import ACTING_ROLES, StepShape
+from pamiq_lightning.step import ACTING_ROLES, REWARD_BESIDE, StepShape
 from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
 from pamiq_lightning.trainer.checkpoint_folder import find_checkpoints
 from pamiq_lightning.trainer.job import TrainerJob
@@ -115,8 +115,15 @@ def frame_size(learners: dict[str, Learner]) -> int:
     return size
 
 
-def step_shape(learners: dict[str, Learner], info_names: tuple[str, ...]) -> StepShape:
+def step_shape(
+    learners: dict[str, Learner], info_names: tuple[str, ...], beside: Collection[str] = ()
+) -> StepShape:
     """Return the layout of a step, from the learners that make its parts.
+
+    Args:
+        learners: by role.
+        info_names: of the world's ground truth.
+        beside: names of the rewards that are only written down.
 
     Raises:
         UsageError: the policy's actions are not the body's.
@@ -129,7 +136,8 @@ def step_shape(learners: dict[str, Learner], info_names: tuple[str, ...]) -> Ste
         )
     tokens, features = policy["latent"]
     depth, dim = policy["state"]
-    return StepShape(frame_size(learners), (tokens, features), (depth, dim), CHOICES, info_names)
+    names = (*info_names, *(REWARD_BESIDE + name for name in beside))
+    return StepShape(frame_size(learners), (tokens, features), (depth, dim), CHOICES, names)
 
 
 def recording_plan(settings: Settings, shape: StepShape) -> Plan:
@@ -156,6 +164,48 @@ def build_curiosity(settings: Settings) -> Curiosity:
         return build(Curiosity, settings.curiosity, "curiosity")
     except SpecError as error:
         raise UsageError(str(error)) from error
+
+
+def build_beside(settings: Settings) -> list[Curiosity]:
+    """Build the rewards that are only written down.
+
+    Raises:
+        UsageError: the settings of one are wrong.
+    """
+    rewards = []
+    for name, spec in settings.curiosity_beside.items():
+        key = f"curiosity_beside.{name}"
+        try:
+            settings.curiosity_beside[name] = resolve(Curiosity, spec, key)
+            rewards.append(build(Curiosity, settings.curiosity_beside[name], key))
+        except SpecError as error:
+            raise UsageError(str(error)) from error
+    return rewards
+
+
+def equip_dynamics(settings: Settings, rewards: Sequence[Curiosity]) -> None:
+    """Have the dynamics train what these rewards need, beside what the settings say."""
+    needed = {extra for reward in rewards for extra in reward.extras}
+    if needed and "dynamics" in settings.learners:
+        model = settings.learners["dynamics"].model
+        arguments = dict(model.get("init_args") or {})
+        arguments["extras"] = sorted(needed | set(arguments.get("extras") or ()))
+        settings.learners["dynamics"].model = {**model, "init_args": arguments}
+
+
+def check_truths(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -> None:
+    """Check that the world tells what controls want to know.
+
+    Raises:
+        UsageError: it does not.
+    """
+    for reward in rewards:
+        missing = [name for name in reward.truths if name not in info_names]
+        if missing:
+            raise UsageError(
+                f"curiosity: {type(reward).__name__} needs the ground truth of an embedded world "
+                f"({', '.join(missing)}); use world=embedded or another reward"
+            )
 
 
 @dataclass
@@ -229,6 +279,7 @@ def build_mind(
     hallway: Hallway,
     curiosity: Curiosity,
     device: torch.device,
+    beside: Sequence[Curiosity] = (),
 ) -> Mind:
     """Build the mind around copies of the acting modules."""
     hot = {
@@ -242,4 +293,5 @@ def build_mind(
         random_policy=settings.policy == "random",
         seed=settings.seed,
         device=device,
+        beside=beside,
     )

@@ -45,7 +45,15 @@ def render(settings: dict[str, Any]) -> str:
 
 def _keys(settings: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Yield key, default and sentence of everything that can be set."""
-    nested = ("learners", "trainer", "recording", "vrchat", "place", "curiosity")
+    nested = (
+        "learners",
+        "trainer",
+        "recording",
+        "vrchat",
+        "place",
+        "curiosity",
+        "curiosity_beside",
+    )
     for name, default, sentence in _dataclass_keys(Settings):
         value = "" if name in nested else settings.get(name, default)
         yield name, value, sentence

@@ -102,8 +102,9 @@ class Life:
         if settings.agent_core is not None:
             stay_on(settings.agent_core)
         torch.manual_seed(settings.seed)
+        curiosity, beside = assembly.build_curiosity(settings), assembly.build_beside(settings)
+        assembly.equip_dynamics(settings, [curiosity, *beside])
         learners = assembly.build_learners(settings, goes_on=self._start is not None)
-        curiosity = assembly.build_curiosity(settings)
         frame_size = assembly.frame_size(learners)
         if self._start is not None:
             self._open_checkpoint(self._start, learners)
@@ -121,7 +122,8 @@ class Life:
         # After this in time, so before it at the end: nobody writes into a folder being removed.
         end.callback(self.trainer.kill)
 
-        shape = assembly.step_shape(learners, world.info_names)
+        assembly.check_truths([curiosity, *beside], world.info_names)
+        shape = assembly.step_shape(learners, world.info_names, tuple(settings.curiosity_beside))
         acting = {
             role: module
             for role, learner in learners.items()
@@ -135,7 +137,7 @@ class Life:
             assembly.make_job(settings, self.hallway, self.folder, device, checkpoint)
         )
         run_folder.write_settings(self.folder, settings)
-        self._open_to_people(world, end)
+        self._open_to_people(shape.info_names, end)
         if settings.record:
             self.recorder = Recorder(
                 self.hallway.windows,
@@ -145,7 +147,7 @@ class Life:
                 settings.recording,
             )
             end.callback(self.recorder.kill)
-        mind = assembly.build_mind(settings, acting, self.hallway, curiosity, device)
+        mind = assembly.build_mind(settings, acting, self.hallway, curiosity, device, beside)
         clock = make_clock(settings.clock, settings.rate, settings.time_scale)
         loop = Loop(
             world,
@@ -217,7 +219,7 @@ class Life:
         except (RuntimeError, OSError) as error:
             raise RunFailure(str(error)) from error
 
-    def _open_to_people(self, world: World, end: ExitStack) -> None:
+    def _open_to_people(self, info_names: tuple[str, ...], end: ExitStack) -> None:
         """Answer on the API, and say where."""
         self.controls = Controls(
             self.folder,
@@ -227,7 +229,7 @@ class Life:
             self.trainer,
             pause_trainer=self.settings.pause == "all",
         )
-        views = Views(self.folder, self.hallway.writer, world.info_names)
+        views = Views(self.folder, self.hallway.writer, info_names)
         api = Api(self._listening, self.controls, views)
         end.callback(api.close)
         end.callback(remove_address, self.folder)

@@ -6,7 +6,9 @@ action is on its way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +47,18 @@ class ActingModules:
 
 @dataclass
 class _Expectation:
-    """What was known when the last tick ended."""
+    """What was known when the last tick ended.
+
+    Attributes:
+        prediction: of all imaginations in flight, the one that saw the latent first.
+        states: of the dynamics after it, of each imagination.
+    """
 
     latent: Tensor
+    action: Tensor
+    truth: Mapping[str, float]
     prediction: Prediction
+    states: Tensor
 
 
 class Mind:
@@ -57,10 +67,11 @@ class Mind:
     Args:
         modules: what acts.
         curiosity: the reward.
-        shape: sizes of a row.
+        shape: sizes of a row; the last of its `info` are the rewards beside.
         random_policy: choose every action uniformly instead of by the policy.
         seed: seed of the actions drawn.
         device: where the modules are.
+        beside: rewards that are only written down.
     """
 
     def __init__(
@@ -71,8 +82,12 @@ class Mind:
         random_policy: bool,
         seed: int,
         device: torch.device,
+        beside: Sequence[Curiosity] = (),
     ) -> None:
         self.modules, self.curiosity, self.device = modules, curiosity, device
+        self.beside = tuple(beside)
+        self._horizon = max(reward.horizon for reward in (curiosity, *beside))
+        self._truths = shape.info_names[: len(shape.info_names) - len(self.beside)]
         self._choices = shape.action_choices
         self._random_policy = random_policy
         self._generator = torch.Generator().manual_seed(seed)
@@ -91,13 +106,18 @@ class Mind:
             frame: (3, H, W), any.
         """
         random = self._generator.get_state()
+        rewards = (self.curiosity, *self.beside)
+        remembered = [copy.deepcopy(reward.state()) for reward in rewards]
         for _ in range(2):
-            for _ in range(WARM_UP_TICKS):
+            # As many as it takes until all imaginations are in flight, and one more.
+            for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
                 self.act(frame)
-                self.reflect()
+                self.reflect(np.zeros(len(self._truths), np.float32))
             for module in self.modules:
                 module.exchange()
         self._generator.set_state(random)
+        for reward, state in zip(rewards, remembered, strict=True):
+            reward.load_state(state)
         self.reset()
 
     def state(self) -> dict[str, Tensor]:
@@ -143,8 +163,13 @@ class Mind:
         return chosen
 
     @torch.inference_mode()
-    def reflect(self) -> Mapping[str, ArrayLike]:
-        """Reward the transition that ended with this frame, predict the next; return their row."""
+    def reflect(self, truth: NDArray[np.float32]) -> Mapping[str, ArrayLike]:
+        """Reward the transition that ended with this frame, predict the next; return their row.
+
+        Args:
+            truth: the world's ground truth (K,), which goes into the row and to controls.
+        """
+        reward, *beside = self._rewards()
         row = {
             "frame": self._frame[0].cpu().numpy(),
             "latent": self._latent[0].cpu().numpy(),
@@ -152,29 +177,59 @@ class Mind:
             "action": self._action[0].numpy(),
             "log_prob": self._log_prob,
             "value": self._value,
-            "reward": self._reward(),
+            "reward": reward,
             "is_first": self._expected is None,
             "versions": self.modules.versions(),
+            "info": np.concatenate([truth, np.array(beside, np.float32)]),
         }
+        latents, states = self._in_flight()
         for module in self.modules:
             module.settle()
-        prediction, self._state = self.modules.dynamics.active.step(
-            self._latent, self._action.to(self.device), self._state
+        action = self._action.to(self.device)
+        prediction, states = self.modules.dynamics.active.step(
+            latents, action.expand(len(latents), -1), states
         )
-        self._expected = _Expectation(self._latent, prediction)
+        self._state = states[:1]
+        truths = dict(zip(self._truths, truth.tolist(), strict=True))
+        self._expected = _Expectation(self._latent, self._action, truths, prediction, states)
         return row
 
-    def _reward(self) -> float:
-        """Return the reward of the transition into this frame; 0 for a first one."""
+    def _in_flight(self) -> tuple[Tensor, Tensor]:
+        """Return latents and states of all imaginations: the newest is of what is really seen.
+
+        The others take for seen what they expected. Those begun with other eyes are given up: what
+        they expect is not in terms of these.
+        """
+        expected = self._expected
+        if self._horizon == 1 or expected is None or self.modules.encoder.just_swapped:
+            return self._latent, self._state
+        kept = self._horizon - 1
+        return (
+            torch.cat([self._latent, expected.prediction.mean[:kept]]),
+            torch.cat([self._state, expected.states[:kept]]),
+        )
+
+    def _rewards(self) -> list[float]:
+        """Return the reward of the transition into this frame and those beside.
+
+        Of a first frame the one is 0 and the others are unknown.
+        """
         if self._expected is None:
-            return 0.0
+            return [0.0, *(math.nan for _ in self.beside)]
         latent, encoder = self._latent, self.modules.encoder
         if encoder.just_swapped:
             # Seen with the eyes that made the prediction, so that a swap is no surprise.
             latent = encoder.standby(self._frame)
-        return self.curiosity.reward(
-            Evidence(latent[0], self._expected.latent[0], self._expected.prediction)
+        novelty = self.modules.dynamics.active.novelty
+        evidence = Evidence(
+            latent[0],
+            self._expected.latent[0],
+            self._expected.prediction,
+            self._expected.action[0],
+            self._expected.truth,
+            None if novelty is None else novelty(latent)[0],
         )
+        return [reward.reward(evidence) for reward in (self.curiosity, *self.beside)]
 
     def take_weights(self, max_bytes: int | None) -> bool:
         """Use the slack: copy newer weights, and exchange what is complete for the next tick.

@@ -27,6 +27,8 @@ Size = Literal["debug", "tiny", "small", "medium", "large"]
 PHYSICS_HZ = 30
 CLASS_KEYS = ("place", "curiosity")
 """Keys that hold a class_path and init_args; each learner's `model` does too."""
+BESIDE_KEY = "curiosity_beside"
+"""Holds such ones by name."""
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Settings:
             system decides.
         policy: learned, or random for uniformly random actions (the policy then does not learn).
         curiosity: class_path and init_args of the reward.
+        curiosity_beside: by a name of your own, class_path and init_args of rewards that are only
+            written down, in each row's info and in the metrics; what they need is trained, too.
         pause: who stands still when a person pauses: agent, while what was lived is learned on; or
             all, the trainer too.
         api_port: TCP port of the live page and of `python -m agent.ctl`, for this machine alone;
@@ -83,6 +87,7 @@ class Settings:
     agent_core: NonNegativeInt | None = None
     policy: Literal["learned", "random"] = "learned"
     curiosity: dict[str, Any] = field(default_factory=dict)
+    curiosity_beside: dict[str, Any] = field(default_factory=dict)
     pause: Literal["agent", "all"] = "agent"
     api_port: PositiveInt | None = None
     runs: str = "runs"
@@ -132,7 +137,8 @@ def parse(composed: Mapping[str, Any], known_learners: set[str]) -> Settings:
 
 def _without_classes(composed: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what names classes: jsonargparse would import them, which takes seconds."""
-    bare = {key: value for key, value in composed.items() if key not in CLASS_KEYS}
+    named = (*CLASS_KEYS, BESIDE_KEY)
+    bare = {key: value for key, value in composed.items() if key not in named}
     bare["learners"] = {
         role: {key: value for key, value in entry.items() if key != "model"}
         for role, entry in (composed.get("learners") or {}).items()
@@ -143,6 +149,12 @@ def _without_classes(composed: Mapping[str, Any]) -> dict[str, Any]:
 def _put_classes_back(settings: Settings, composed: Mapping[str, Any]) -> None:
     for key in CLASS_KEYS:
         setattr(settings, key, _mapping(composed.get(key), key))
+    beside = composed.get(BESIDE_KEY) or {}
+    if not isinstance(beside, Mapping):
+        raise UsageError(f"{BESIDE_KEY}={beside}: must hold rewards by name")
+    settings.curiosity_beside = {
+        str(name): _mapping(spec, f"{BESIDE_KEY}.{name}") for name, spec in beside.items()
+    }
     for role, entry in (composed.get("learners") or {}).items():
         key = f"learners.{role}.model"
         settings.learners[role].model = _mapping(entry.get("model"), key)

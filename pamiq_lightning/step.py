@@ -18,6 +18,10 @@ ACTING_ROLES = ("encoder", "dynamics", "policy")
 """The roles whose weights act, in the order of the row's `versions`."""
 
 
+REWARD_BESIDE = "reward_"
+"""Begins the names in `info` of rewards that are written down and drive nobody."""
+
+
 @dataclass(frozen=True)
 class Field:
     """Shape (without the row dimension) and numpy type of one key of a row."""

@@ -7,14 +7,29 @@ from pamiq_lightning.nets.forward_dynamics import normal_nll
 
 
 class PredictionError(Curiosity):
-    """-log p(z_t | z_{t-1}, h_{t-1}, a_{t-1}) in nats, averaged over the latent's elements.
+    """-log p(z_t | what was known k+1 steps before), in nats, averaged over the latent's elements.
 
-    The reward of the original P-AMI<Q> with K = 1 imagination; its known weakness is that pure
-    noise stays surprising for ever.
+    The reward of the original P-AMI<Q>; its known weakness is that pure noise stays surprising for
+    ever. With more than one imagination, those in flight are advanced by the actions really taken,
+    and the one that began k steps before the newest weighs (1 - 1/K)^k.
+
+    Args:
+        imaginations: how many are in flight (K); 1 predicts one step.
+
+    Raises:
+        ValueError: fewer than one.
     """
 
+    def __init__(self, imaginations: int = 1) -> None:
+        if imaginations < 1:
+            raise ValueError(f"imaginations must be at least 1, got {imaginations}")
+        self.horizon = imaginations
+        self._weights = [(1 - 1 / imaginations) ** k for k in range(imaginations)]
+
     def reward(self, evidence: Evidence) -> float:
-        """Return the mean negative log-likelihood of the latent that came."""
+        """Return the weighted mean of the negative log-likelihoods of the latent that came."""
         prediction = evidence.prediction
-        nll = normal_nll(evidence.latent, prediction.mean[0], prediction.log_var[0])
-        return float(nll.mean())
+        mean, log_var = prediction.mean[: self.horizon], prediction.log_var[: self.horizon]
+        nll = normal_nll(evidence.latent.expand_as(mean), mean, log_var).mean(dim=(-2, -1))
+        weights = nll.new_tensor(self._weights[: len(nll)])
+        return float((weights * nll).sum() / weights.sum())

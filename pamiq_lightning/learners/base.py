@@ -125,8 +125,13 @@ class Learner(L.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip and log the gradient here, in the hook that every driver calls."""
         limit = float("inf") if self.gradient_clip is None else self.gradient_clip
-        self.grad_norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        norms = [nn.utils.clip_grad_norm_(group, limit) for group in self.clipped_together()]
+        self.grad_norm = torch.stack(norms).norm()
         self.log("grad_norm", self.grad_norm)
+
+    def clipped_together(self) -> list[list[nn.Parameter]]:
+        """Return the parameters in groups whose gradients are clipped each by its own norm."""
+        return [list(self.parameters())]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count the update."""

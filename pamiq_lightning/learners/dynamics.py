@@ -6,19 +6,54 @@ predicted one.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from tensordict import TensorDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from pamiq_lightning.learners.base import Learner, Memory, mean_square
-from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, normal_nll
+from pamiq_lightning.nets.curiosity_parts import Extra
+from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction, normal_nll
 from pamiq_lightning.step import is_transition
 
 HORIZONS = (1, 2, 4, 8)
 """Steps ahead at which held-out experience is imagined."""
+
+
+class Past(nn.Module):
+    """Two earlier versions of the dynamics; the older is never younger than `rounds` rounds.
+
+    Args:
+        net: the dynamics as they begin.
+        rounds: training rounds between the two.
+    """
+
+    counted: Tensor
+
+    def __init__(self, net: ForwardDynamics, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+        self.old, self.older = self._copy(net), self._copy(net)
+        self.register_buffer("counted", torch.zeros((), dtype=torch.int64))
+
+    @staticmethod
+    def _copy(net: ForwardDynamics) -> ForwardDynamics:
+        copied = copy.deepcopy(net).requires_grad_(False)
+        # Of an earlier version only what it expected matters.
+        copied.ensemble = copied.error_model = copied.novelty = None
+        return copied
+
+    def age(self, net: ForwardDynamics) -> None:
+        """Count a round; where it is time, what was old becomes older and the present old."""
+        self.counted += 1
+        if self.counted % self.rounds == 0:
+            self.older.load_state_dict(self.old.state_dict())
+            present, names = net.state_dict(), self.old.state_dict()
+            self.old.load_state_dict({name: present[name] for name in names})
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -48,6 +83,9 @@ class Dynamics(Learner):
         updates: updates of a training round.
         max_version_lag: older rows, counted in encoder versions, are not sampled.
         gradient_clip: largest norm of the gradient.
+        extras: what some curiosity rewards need trained beside: `ensemble`, `progress`, `novelty`;
+            the agent adds those that its rewards need.
+        progress_rounds: training rounds between the versions whose error `progress` expects.
     """
 
     needs = ("index", "latent", "state", "action", "reward", "is_first", "valid", "versions")
@@ -72,12 +110,15 @@ class Dynamics(Learner):
         updates: int = 64,
         max_version_lag: int = 16,
         gradient_clip: float = 1.0,
+        extras: tuple[Extra, ...] = (),
+        progress_rounds: int = 4,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.require_positive(
             "heads", "mix_features", "slice_length", "capacity", "batch_size", "updates", "lr"
         )
+        self.require_positive("progress_rounds")
         if not 0 <= burn_in < slice_length:
             raise ValueError(f"burn_in {burn_in} must be below slice_length {slice_length}")
         if capacity < slice_length + 1:
@@ -109,7 +150,9 @@ class Dynamics(Learner):
             mix_features=mix_features,
             dropout=dropout,
             core=core,
+            extras=extras,
         )
+        self.past = Past(self.net, progress_rounds) if "progress" in extras else None
 
     @property
     def acting(self) -> ForwardDynamics:
@@ -128,6 +171,8 @@ class Dynamics(Learner):
     @torch.no_grad()
     def on_new_steps(self, steps: TensorDict) -> None:
         """Log the one-step error on a window never trained on, beside that of copying the last."""
+        if self.past is not None:
+            self.past.age(self.net)
         steps = steps.to(self.device)
         self.net.eval()
         prediction, _ = self.net(
@@ -168,9 +213,11 @@ class Dynamics(Learner):
             prediction.reward[:, scored].float(), symlog(batch["reward"][:, 1:][:, scored])
         )
         loss = nll + self.action_coef * action_loss + self.reward_coef * reward_loss
+        beside = self._extra_losses(batch, prediction)
         self.log_dict(
             {
                 "loss": loss,
+                **beside,
                 "nll": nll,
                 "latent_error": mean_square(mean - goal),
                 "copy_last_error": mean_square(batch["latent"][:, :-1][:, scored] - goal),
@@ -179,7 +226,33 @@ class Dynamics(Learner):
                 "log_var": log_var.mean(),
             }
         )
-        return loss
+        return loss + sum(beside.values(), torch.zeros((), device=loss.device))
+
+    def _extra_losses(self, batch: TensorDict, prediction: Prediction) -> Mapping[str, Tensor]:
+        """Return the losses of what only some rewards need; none of them touches the dynamics."""
+        losses: dict[str, Tensor] = {}
+        scored = slice(self.burn_in, None)
+        goal = batch["latent"][:, 1:][:, scored]
+        if prediction.opinions is not None:
+            losses["ensemble_loss"] = mean_square(prediction.opinions[:, :, scored].float() - goal)
+        if prediction.expected_error is not None and self.past is not None:
+            with torch.no_grad():
+                before, _ = self.past.older.eval()(
+                    batch["latent"][:, :-1], batch["action"][:, :-1], batch["state"][:, 0]
+                )
+            error = (before.mean[:, scored].float() - goal).square().mean(dim=(-2, -1))
+            expected = prediction.expected_error[:, scored].float()
+            losses["error_model_loss"] = F.mse_loss(expected, error)
+        if self.net.novelty is not None:
+            losses["novelty_loss"] = self.net.novelty(batch["latent"]).mean()
+        return losses
+
+    def clipped_together(self) -> list[list[nn.Parameter]]:
+        """Clip the dynamics as if there were no extras."""
+        parts = (self.net.ensemble, self.net.error_model, self.net.novelty)
+        groups = [list(part.parameters()) for part in parts if part is not None]
+        extra = {id(parameter) for group in groups for parameter in group}
+        return [[p for p in self.parameters() if id(p) not in extra], *groups]
 
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:

@@ -24,6 +24,10 @@ OUTLIER_SCALES = 10.0
 """A reward further from the usual one than this many scales counts as this far."""
 LARGEST_LOG_RATIO = math.log(2)
 """Steps whose action is now more than twice, or less than half, as likely are left out."""
+SMALLEST_SPREAD = 1e-5
+"""A return that varies by less than this share of its size counts as varying by so much."""
+SMALLEST_RETURN = 1e-12
+"""A return that varies by less than this counts as 0."""
 _POLICY = ACTING_ROLES.index("policy")
 
 
@@ -121,7 +125,8 @@ class PPO(Learner):
         # In double: they subtract the square of a mean from a mean of squares, and returns of a
         # reward that is never 0 have a mean far above their spread.
         self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
-        self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
+        # Rewards may be of any size, so its bound is left to `reward_scale`.
+        self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay, epsilon=1e-30).double()
         self.register_buffer("running_return", torch.zeros((), dtype=torch.float64))
         self._satisfied = False
 
@@ -142,9 +147,18 @@ class PPO(Learner):
 
     @property
     def reward_scale(self) -> Tensor:
-        """What raw rewards are divided by: the running std of their discounted return."""
-        scale: Tensor = self.reward_norm.scale().squeeze().float().clamp(min=1e-4)
-        return scale
+        """What raw rewards are divided by: the running std of their discounted return.
+
+        The bound below, for a reward that never changes, is in terms of the return itself. Before
+        any reward was seen it is 1.
+        """
+        weight = self.reward_norm.debiasing_term
+        if not weight > 0:
+            return torch.ones((), device=self.device)
+        size = (self.reward_norm.running_mean_sq / weight).sqrt()
+        scale = torch.maximum(self.reward_norm.scale(), SMALLEST_SPREAD * size)
+        bounded: Tensor = scale.clamp(min=SMALLEST_RETURN).squeeze().float()
+        return bounded
 
     def dimensions(self) -> dict[str, tuple[int, ...]]:
         """Return what it takes."""

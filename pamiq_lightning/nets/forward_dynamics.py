@@ -6,12 +6,14 @@ Letters: B batch, T time, P tokens, D features, A action categories, L layers, N
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from pamiq_lightning.nets.curiosity_parts import Ensemble, ErrorModel, Extra, Novelty
 from pamiq_lightning.nets.latent_mix import LatentMix
 from pamiq_lightning.nets.sioconv import SioConvStack
 
@@ -32,6 +34,10 @@ class Prediction(NamedTuple):
     """(..., sum of choices), logits of the next action, category after category."""
     reward: Tensor
     """(...), the reward of this transition, in symlog space."""
+    opinions: Tensor | None = None
+    """(K, ..., P, D), means of the next latent by an ensemble, where there is one."""
+    expected_error: Tensor | None = None
+    """(...), squared error expected of an earlier version, where there is a model of it."""
 
 
 def normal_nll(
@@ -57,6 +63,12 @@ class ForwardDynamics(nn.Module):
         action_features: size of the embedding of each action category.
         dropout: probability, while training.
         core: `sioconv` or `sioconv_ps`.
+        extras: what some rewards need beside; each costs nothing where it is not asked for.
+
+    Attributes:
+        ensemble: K further opinions on the next latent, or None.
+        error_model: expects an earlier version's error, or None.
+        novelty: tells how new a latent is, or None.
     """
 
     def __init__(
@@ -70,6 +82,7 @@ class ForwardDynamics(nn.Module):
         action_features: int = 8,
         dropout: float = 0.1,
         core: str = "sioconv",
+        extras: Collection[Extra] = (),
     ) -> None:
         super().__init__()
         self.latent, self.state_shape = latent, (depth, dim)
@@ -85,6 +98,11 @@ class ForwardDynamics(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         nn.init.constant_(self.forget.bias, FORGET_BIAS)
+        # Apart, so that a run is the same whether or not a reward is logged beside.
+        with torch.random.fork_rng(devices=[]):
+            self.ensemble = Ensemble(latent, dim) if "ensemble" in extras else None
+            self.error_model = ErrorModel(dim) if "progress" in extras else None
+            self.novelty = Novelty(latent) if "novelty" in extras else None
 
     def _enter(self, latent: Tensor, action: Tensor) -> Tensor:
         embedded = [table(action[..., i]) for i, table in enumerate(self.actions)]
@@ -96,7 +114,14 @@ class ForwardDynamics(nn.Module):
         kept = 1 - self.forget(x).sigmoid()[..., None]
         mean = latent * kept + self.change(x).unflatten(-1, self.latent)
         log_var = self.log_var(x).unflatten(-1, self.latent).clamp(LOG_VAR_MIN, LOG_VAR_MAX)
-        return Prediction(mean, log_var, self.next_action(x), self.reward(x).squeeze(-1))
+        return Prediction(
+            mean,
+            log_var,
+            self.next_action(x),
+            self.reward(x).squeeze(-1),
+            None if self.ensemble is None else self.ensemble(x, latent),
+            None if self.error_model is None else self.error_model(x),
+        )
 
     def forward(
         self,

@@ -8,8 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from pamiq_lightning.exchange.board import Board
 from pamiq_lightning.exchange.windows import Window, WindowsReader
+from pamiq_lightning.step import REWARD_BESIDE
 from pamiq_lightning.trainer.logs import RunLog
 from pamiq_lightning.trainer.trainee import Trainee
 
@@ -28,6 +31,7 @@ class TrainerLoop:
             if the agent is gone.
         save: saves every learner; returns whether it could.
         observers: called with the newest window whenever all learners are done with one more.
+        takers: called with every window as it is read.
         fair: whoever has had the least time comes first; else the order of the trainees holds.
         idle_ratio: updates from memory for each one on new windows, at most; 0 for none.
     """
@@ -41,12 +45,13 @@ class TrainerLoop:
         wait: Callable[[bool], bool],
         save: Callable[[], bool],
         observers: Sequence[Observer] = (),
+        takers: Sequence[Observer] = (),
         fair: bool = True,
         idle_ratio: float = 0.0,
     ) -> None:
         self.trainees, self.reader, self.board, self.log = trainees, reader, board, log
         self._wait, self._save, self._observers = wait, save, observers
-        self._fair, self._idle_ratio = fair, idle_ratio
+        self._takers, self._fair, self._idle_ratio = takers, fair, idle_ratio
         self._newest: Window | None = None
         self._abandoned = False
 
@@ -98,7 +103,10 @@ class TrainerLoop:
         """Let every learner have the windows that are new; return how many there were."""
         count = 0
         while (window := self.reader.read()) is not None:
-            self.log.metrics("agent", window.number, window_metrics(window))
+            names = self.reader.spec.shape.info_names
+            self.log.metrics("agent", window.number, window_metrics(window, names))
+            for take in self._takers:
+                take(window)
             for trainee in self.trainees:
                 trainee.take(window)
             self._newest, count = window, count + 1
@@ -134,12 +142,18 @@ class TrainerLoop:
             self._abandoned = not self._wait(True)
 
 
-def window_metrics(window: Window) -> Mapping[str, float]:
-    """Return the agent's figures of one window."""
-    reward = window.steps["reward"]
+def window_metrics(window: Window, info_names: Sequence[str]) -> Mapping[str, float]:
+    """Return the agent's figures of one window; of the info, only the rewards beside."""
+    reward, info = window.steps["reward"], window.steps["info"]
+    beside = {}
+    for place, name in enumerate(info_names):
+        known = info[:, place][~np.isnan(info[:, place])]
+        if name.startswith(REWARD_BESIDE) and len(known):
+            beside[f"{name}_mean"] = float(known.mean())
     return {
         "reward_mean": float(reward.mean()),
         "reward_max": float(reward.max()),
         "value_mean": float(window.steps["value"].mean()),
+        **beside,
         **{name: value for name, value in window.figures.items() if value == value},
     }

@@ -31,6 +31,7 @@ from pamiq_lightning.trainer.logs import AimThread, RunLog
 from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.pictures import Artist
 from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.track import Track
 from pamiq_lightning.trainer.trainee import Trainee
 from pamiq_lightning.trainer.warm_up import warm_up
 
@@ -83,6 +84,7 @@ def train(job: TrainerJob, wait: Callable[[bool], bool], on_round: Callable[[], 
         wait,
         keeper.try_to_save,
         [artist, keeper],
+        [Track(job.run_folder, job.windows.shape)] if job.trainer.track else [],
         # Under lockstep nothing may depend on how long something took.
         fair=not job.lockstep,
         idle_ratio=job.trainer.idle_ratio if job.trainer.idle and not job.lockstep else 0.0,

@@ -25,6 +25,8 @@ class TrainerSettings:
         idle_ratio: updates from memory for each one made on new windows, at most.
         hang_s: seconds without a sign of life after which the trainer is started anew.
         aim: log to Aim beside metrics.jsonl.
+        track: keep the small parts of every row (all but frame, latent and state) in the run's
+            folder; under lockstep none is missing.
     """
 
     threads: PositiveInt | None = None
@@ -38,6 +40,7 @@ class TrainerSettings:
     idle_ratio: PositiveFloat = 3.0
     hang_s: PositiveFloat = 120.0
     aim: bool = True
+    track: bool = False
 
 
 @dataclass

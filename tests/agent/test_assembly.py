@@ -83,3 +83,42 @@ def test_an_unknown_place_or_reward_is_named() -> None:
         assembly.build_curiosity(debug(curiosity={"class_path": "x.Y"}))
     with pytest.raises(UsageError, match=r"place\.init_args\.speed"):
         build_world(debug(place__init_args={"speed": 3}), 48)
+
+
+PATH = "pamiq_lightning.curiosity"
+
+
+def test_the_dynamics_train_what_the_rewards_need_and_nothing_else() -> None:
+    settings = debug(
+        curiosity={"class_path": f"{PATH}.disagreement.Disagreement"},
+        curiosity_beside={
+            "novelty": {"class_path": f"{PATH}.rnd.RND"},
+            "error": {"class_path": f"{PATH}.prediction_error.PredictionError"},
+        },
+    )
+    rewards = [assembly.build_curiosity(settings), *assembly.build_beside(settings)]
+    assembly.equip_dynamics(settings, rewards)
+    learners = assembly.build_learners(settings)
+    net = learners["dynamics"].acting
+    assert net.ensemble is not None and net.novelty is not None and net.error_model is None
+    shape = assembly.step_shape(learners, ("x",), tuple(settings.curiosity_beside))
+    assert shape.info_names == ("x", "reward_novelty", "reward_error")
+    plain = debug()
+    assembly.equip_dynamics(plain, [assembly.build_curiosity(plain)])
+    assert "extras" not in plain.learners["dynamics"].model["init_args"]
+
+
+def test_a_reward_beside_that_cannot_be_is_named() -> None:
+    with pytest.raises(UsageError, match=r"curiosity_beside\.odd\.init_args\.etta"):
+        spec = {"class_path": f"{PATH}.ama.AMA", "init_args": {"etta": 1}}
+        assembly.build_beside(debug(curiosity_beside={"odd": spec}))
+    with pytest.raises(UsageError, match="curiosity_beside=ama"):
+        debug(curiosity_beside="ama")
+
+
+def test_an_oracle_is_refused_where_nobody_tells_the_truth() -> None:
+    settings = debug(curiosity={"class_path": f"{PATH}.visit_count.VisitCount"})
+    oracle = assembly.build_curiosity(settings)
+    assembly.check_truths([oracle], ("cell", "heading"))
+    with pytest.raises(UsageError, match="world=embedded"):
+        assembly.check_truths([oracle], ("Grounded",))

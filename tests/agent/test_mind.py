@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from agent.hot_swap import HotModule
 from agent.mind import ActingModules, Mind
 from pamiq_lightning.class_spec import build
+from pamiq_lightning.curiosity.base import Curiosity, Evidence
 from pamiq_lightning.curiosity.prediction_error import PredictionError
+from pamiq_lightning.curiosity.shuffled import Shuffled
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.nets.forward_dynamics import normal_nll
@@ -18,12 +22,19 @@ from pamiq_lightning.step import ACTING_ROLES
 from tests.samples import LEARNERS, SHAPE
 
 CPU = torch.device("cpu")
+TRUTH = np.zeros(1, np.float32)
 
 
 class Head:
     """A mind and the learners whose weights it takes."""
 
-    def __init__(self, folder: Path, random_policy: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        random_policy: bool = False,
+        seed: int = 0,
+        beside: Sequence[Curiosity] = (),
+    ) -> None:
         self.learners = {role: build(Learner, LEARNERS[role]) for role in ACTING_ROLES}
         self.writers, hot = {}, {}
         for role, learner in self.learners.items():
@@ -35,7 +46,9 @@ class Head:
             self.writers[role].publish()
             hot[role] = HotModule(acting, spec, CPU)
         self.modules = ActingModules(**hot)
-        self.mind = Mind(self.modules, PredictionError(), SHAPE, random_policy, seed, CPU)
+        names = (*SHAPE.info_names, *("reward_beside" for _ in beside))
+        shape = replace(SHAPE, info_names=names)
+        self.mind = Mind(self.modules, PredictionError(), shape, random_policy, seed, CPU, beside)
         self.mind.take_weights(None)
 
     def change(self, role: str) -> None:
@@ -58,7 +71,7 @@ def live(head: Head, ticks: int) -> list[dict[str, np.ndarray]]:
     rows = []
     for tick in range(ticks):
         head.mind.act(frame(tick))
-        rows.append(dict(head.mind.reflect()))
+        rows.append(dict(head.mind.reflect(TRUTH)))
     return rows
 
 
@@ -120,12 +133,12 @@ def test_new_eyes_are_no_surprise(head: Head) -> None:
     """After an encoder swap the same frame is still what the old eyes expected."""
     live(head, 1)
     head.mind.act(frame(0))
-    same = dict(head.mind.reflect())["reward"]
+    same = dict(head.mind.reflect(TRUTH))["reward"]
     head.change("encoder")
     head.mind.take_weights(None)
     assert head.modules.encoder.just_swapped
     head.mind.act(frame(0))
-    row = dict(head.mind.reflect())
+    row = dict(head.mind.reflect(TRUTH))
     # An untrained net expects the latent it saw: only old eyes see that again.
     assert row["reward"] == pytest.approx(same, abs=1e-3)
     assert row["versions"] == [2, 1, 1]
@@ -141,10 +154,10 @@ def test_a_swap_does_not_reset_the_state_but_a_reset_does(head: Head) -> None:
     head.change("dynamics")
     head.mind.take_weights(None)
     head.mind.act(frame(9))
-    assert np.abs(dict(head.mind.reflect())["state"]).max() > 0
+    assert np.abs(dict(head.mind.reflect(TRUTH))["state"]).max() > 0
     head.mind.reset()
     head.mind.act(frame(10))
-    row = dict(head.mind.reflect())
+    row = dict(head.mind.reflect(TRUTH))
     assert row["is_first"] and np.abs(row["state"]).max() == 0
 
 
@@ -183,3 +196,70 @@ def test_a_mind_goes_on_from_what_it_told(tmp_path: Path, same_moment: bool) -> 
     for one, other in zip(rows, expected, strict=True):
         for key in ("latent", "state", "action", "reward", "log_prob"):
             assert np.array_equal(one[key], other[key]), key
+
+
+def test_warming_up_leaves_no_trace_in_the_rewards(tmp_path: Path) -> None:
+    path = "pamiq_lightning.curiosity.prediction_error.PredictionError"
+    shuffled = Shuffled({"class_path": path}, span=3)
+    head = Head(tmp_path, beside=[shuffled])
+    live(head, 3)
+    before = shuffled.state()
+    head.mind.warm_up(frame(9))
+    after = shuffled.state()
+    assert after["waiting"].tolist() == before["waiting"].tolist()
+    assert (after["generator"] == before["generator"]).all()
+
+
+class Witness(Curiosity):
+    """Keeps what it was shown, and rewards with the imaginations in flight."""
+
+    horizon = 3
+
+    def __init__(self) -> None:
+        self.shown: list[Evidence] = []
+
+    def reward(self, evidence: Evidence) -> float:
+        self.shown.append(evidence)
+        return float(len(evidence.prediction.mean))
+
+
+def test_rewards_beside_go_into_the_info_and_imaginations_use_the_actions_taken(
+    tmp_path: Path,
+) -> None:
+    witness = Witness()
+    head = Head(tmp_path, beside=[witness])
+    head.change("dynamics")
+    head.mind.take_weights(None)
+    rows = live(head, 5)
+    info = [row["info"] for row in rows]
+    assert np.isnan(info[0][1]) and info[0][0] == 0
+    assert [n[1] for n in info[1:]] == [1, 2, 3, 3]
+    # It began at row 1, saw nothing since, and took the actions of rows 1, 2 and 3.
+    keys = ("latent", "action", "state")
+    latent, _, state = (torch.tensor(np.asarray(rows[1][key]))[None] for key in keys)
+    actions = torch.stack([torch.tensor(row["action"]) for row in rows[1:4]])[None]
+    imagined = head.modules.dynamics.active.imagine(latent, actions, state)
+    torch.testing.assert_close(
+        witness.shown[-1].prediction.mean[2], imagined[0, 2], rtol=1e-4, atol=1e-5
+    )
+    assert (witness.shown[-1].last_action == torch.tensor(rows[3]["action"])).all()
+    assert witness.shown[-1].last_truth == {"x": 0.0}
+
+
+def test_new_eyes_end_the_imaginations_of_the_old(tmp_path: Path) -> None:
+    head = Head(tmp_path, beside=[Witness()])
+    live(head, 4)
+    head.change("encoder")
+    head.mind.take_weights(None)
+    assert [row["info"][1] for row in live(head, 3)] == [3, 1, 2]
+
+
+def test_a_reward_beside_changes_nothing(tmp_path: Path) -> None:
+    lives = []
+    for name, beside in (("with", [Witness()]), ("without", [])):
+        (tmp_path / name).mkdir()
+        torch.manual_seed(0)
+        lives.append(live(Head(tmp_path / name, beside=beside), 6))
+    for row, other in zip(*lives, strict=True):
+        assert row["reward"] == pytest.approx(other["reward"], rel=1e-5)
+        np.testing.assert_array_equal(row["action"], other["action"])

@@ -28,3 +28,31 @@ def test_by_hand() -> None:
 
 def test_more_surprise_is_more_reward() -> None:
     assert reward(0.0, 1.0) < reward(1.0, 1.0) < reward(2.0, 1.0)
+
+
+def test_imaginations_weigh_less_the_earlier_they_began() -> None:
+    latent, stds = torch.zeros(4, 8), (1.0, 2.0, 4.0)
+    prediction = Prediction(
+        mean=torch.zeros(3, 4, 8),
+        log_var=torch.stack([torch.full((4, 8), 2 * math.log(std)) for std in stds]),
+        action_logits=torch.zeros(3, 13),
+        reward=torch.zeros(3),
+    )
+    evidence = Evidence(latent, latent, prediction)
+    nll = [0.5 * math.log(2 * math.pi) + math.log(std) for std in stds]
+    weights = [1, 2 / 3, 4 / 9]
+    expected = sum(w * n for w, n in zip(weights, nll, strict=True)) / sum(weights)
+    assert PredictionError(imaginations=3).reward(evidence) == pytest.approx(expected)
+    # Whoever looks at fewer sees those that began last.
+    assert PredictionError().reward(evidence) == pytest.approx(nll[0])
+    # So soon after a reset not all are in flight.
+    early = Prediction(*(part[:2] for part in prediction[:4]))
+    expected = (nll[0] + nll[1] * 2 / 3) / (5 / 3)
+    assert PredictionError(imaginations=3).reward(Evidence(latent, latent, early)) == pytest.approx(
+        expected
+    )
+
+
+def test_no_imagination_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="imaginations"):
+        PredictionError(imaginations=0)

@@ -116,7 +116,7 @@ def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
     with torch.no_grad():
         learner.net.critic.bias.fill_(8.0)
         learner.net.critic.weight.zero_()
-    learner.value_norm = learner.reward_norm = Identity()  # type: ignore[assignment]
+    learner.value_norm = Identity()  # type: ignore[assignment]
     steps = window(5)
     steps["reward"] = torch.ones(5)
     steps["is_first"][3] = True
@@ -195,6 +195,25 @@ def test_the_scale_is_right_far_from_zero_and_from_the_start(mean: float, std: f
     learner = scale_after(lambda n: mean + std * noise[n], 100)
     expected = std / (1 - 0.99**2) ** 0.5
     assert learner.reward_scale.item() == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e3])
+def test_the_same_reward_in_another_unit_teaches_the_same(unit: float) -> None:
+    noise = torch.randn(20, 200)
+    plain = scale_after(lambda n: 0.5 + noise[n], 20)
+    other = scale_after(lambda n: unit * (0.5 + noise[n]), 20)
+    other.net.load_state_dict(plain.net.state_dict())
+    assert other.reward_scale.item() == pytest.approx(unit * plain.reward_scale.item(), rel=1e-4)
+    steps = window(50, 4000)
+    steps["reward"] = torch.randn(50)
+    expected = plain.prepare(steps)["advantage"]
+    steps["reward"] = unit * steps["reward"]
+    torch.testing.assert_close(other.prepare(steps)["advantage"], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_reward_that_never_changes_stays_within_bounds() -> None:
+    learner = scale_after(lambda _: torch.full((200,), 0.3), 50)
+    assert 0.3 / learner.reward_scale.item() < 2000
 
 
 @pytest.mark.parametrize("surprise", [1e4, 1e8])

@@ -5,22 +5,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pamiq_lightning.class_spec import build
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
-from pamiq_lightning.exchange.windows import WindowsReader, WindowsWriter
+from pamiq_lightning.exchange.windows import Window, WindowsReader, WindowsWriter
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.driver import Driver
 from pamiq_lightning.trainer.logs import RunLog
-from pamiq_lightning.trainer.loop import TrainerLoop
+from pamiq_lightning.trainer.loop import TrainerLoop, window_metrics
 from pamiq_lightning.trainer.pictures import Artist
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.trainee import Trainee
 from pamiq_lightning.trainer.warm_up import warm_up
 from tests.pamiq_lightning.exchange.test_windows import fill, ring
-from tests.samples import LEARNERS, SHAPE
+from tests.samples import LEARNERS, SHAPE, arrays
 
 
 class House:
@@ -31,7 +32,7 @@ class House:
     ) -> None:
         self.folder = folder
         self.waits: list[bool] = []
-        self.saves = 0
+        self.saves, self.taken = 0, list[Window]()
         self.can_save = True
         self.on_wait: Callable[[int], bool] = lambda _: False
         self.windows = WindowsWriter(ring(folder, rows=16, slots=8))
@@ -49,6 +50,7 @@ class House:
             self._wait,
             self._save,
             [Artist(learners, self.log, every=2)],
+            [self.taken.append],
             fair,
             idle,
         )
@@ -126,6 +128,23 @@ def test_a_window_is_done_when_the_last_learner_had_it(build_house: Callable[...
         assert house.board.rounds == 0, turn
         house.loop.turn()
     assert house.board.rounds == 1
+
+
+def test_every_window_read_is_shown_to_the_takers(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    for number in range(3):
+        fill(house.windows, number)
+    while house.loop.turn():
+        pass
+    assert [window.number for window in house.taken] == [0, 1, 2]
+
+
+def test_rewards_beside_are_logged_by_window() -> None:
+    steps = arrays(4)
+    steps["info"] = np.array([[7, np.nan, np.nan], [7, 1, np.nan], [7, 2, np.nan], [7, 3, np.nan]])
+    logged = window_metrics(Window(0, steps, {}), ("x", "reward_a", "reward_b"))
+    assert logged["reward_a_mean"] == 2
+    assert not {"x", "x_mean", "reward_b_mean"} & set(logged)
 
 
 def test_turns_are_fair_by_time(build_house: Callable[..., House]) -> None:

@@ -1,0 +1,22 @@
+"""Random network distillation: how new what is seen is, whatever led there."""
+
+from __future__ import annotations
+
+from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.nets.curiosity_parts import Extra
+
+
+class RND(Curiosity):
+    """The error of a network that learns what a fixed random network says of the latent.
+
+    It knows of no dynamics: a picture never seen before is new, be it noise or not. Source: Burda
+    et al. 2018 (arXiv:1810.12894). Both networks are the dynamics' and saved with them.
+    """
+
+    extras: tuple[Extra, ...] = ("novelty",)
+
+    def reward(self, evidence: Evidence) -> float:
+        """Return the error."""
+        if evidence.novelty is None:
+            raise ValueError("the dynamics have no random network: its `extras` lack `novelty`")
+        return float(evidence.novelty)

@@ -1,0 +1,59 @@
+"""A control that knows the truth: rewards what has seldom been done where it was done."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pamiq_lightning.curiosity.base import Curiosity, Evidence
+
+HEADINGS = 8
+VERTICAL, LOOK = 0, 2
+"""Places of the two categories in an action that count, see `agent.body.limbs`."""
+
+Transition = tuple[int, int, int, int]
+"""Cell of 1 m, heading in 8 bins, choice of Vertical, choice of LookHorizontal."""
+
+
+def heading_bin(heading: float) -> int:
+    """Return which eighth of the circle a heading (radians) lies in; the first is around 0."""
+    return round(heading / math.tau * HEADINGS) % HEADINGS
+
+
+class VisitCount(Curiosity):
+    """1 / sqrt(n) for the n-th time that a transition is made.
+
+    A transition is a cell, a heading and two categories of the action, as embedded worlds tell the
+    cell and the heading. No agent could know them: this is an oracle for experiments.
+    """
+
+    truths = ("cell", "heading")
+
+    def __init__(self) -> None:
+        self.counts: Counter[Transition] = Counter()
+
+    def reward(self, evidence: Evidence) -> float:
+        """Count the transition, and return its reward."""
+        truth, action = evidence.last_truth, evidence.last_action
+        if truth is None or action is None:
+            raise ValueError("visit_count needs the ground truth of an embedded world")
+        made = (
+            int(truth["cell"]),
+            heading_bin(truth["heading"]),
+            int(action[VERTICAL]),
+            int(action[LOOK]),
+        )
+        self.counts[made] += 1
+        return 1 / math.sqrt(self.counts[made])
+
+    def state(self) -> dict[str, Any]:
+        """Return the transitions made, each with its count."""
+        return {"counts": [[*made, count] for made, count in self.counts.items()]}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on counting."""
+        self.counts = Counter(
+            {(cell, heading, v, look): n for cell, heading, v, look, n in state["counts"]}
+        )

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+
+from pamiq_lightning.class_spec import SpecError
+from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.prediction_error import PredictionError
+from pamiq_lightning.curiosity.shuffled import Shuffled
+from pamiq_lightning.curiosity.visit_count import VisitCount, heading_bin
+from pamiq_lightning.nets.forward_dynamics import Prediction
+
+LATENT = torch.zeros(4, 8)
+PREDICTION = Prediction(
+    torch.zeros(1, 4, 8), torch.zeros(1, 4, 8), torch.zeros(1, 13), torch.zeros(1)
+)
+
+
+class Clock(Curiosity):
+    """Rewards the n-th transition with n; for tests."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def reward(self, evidence: Evidence) -> float:
+        self.count += 1
+        return float(self.count)
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state(self, state: Any) -> None:
+        self.count = state["count"]
+
+
+CLOCK = {"class_path": f"{__name__}.Clock"}
+
+
+def step(
+    cell: int = 0, heading: float = 0.0, vertical: int = 0, look: int = 0, jump: int = 0
+) -> Evidence:
+    action = torch.tensor([vertical, 0, look, jump, 0])
+    truth = {"cell": float(cell), "heading": heading}
+    return Evidence(LATENT, LATENT, PREDICTION, action, truth)
+
+
+def test_headings_by_hand() -> None:
+    eighth = math.tau / 8
+    assert [heading_bin(n * eighth) for n in range(-4, 9)] == [
+        4,
+        5,
+        6,
+        7,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        0,
+    ]
+    assert heading_bin(0.49 * eighth) == heading_bin(-0.49 * eighth) == 0
+    assert heading_bin(0.51 * eighth) == 1
+
+
+def test_visits_by_hand() -> None:
+    count = VisitCount()
+    assert [count.reward(step()) for _ in range(4)] == pytest.approx([1, 2**-0.5, 3**-0.5, 0.5])
+    # What makes another transition, and what does not.
+    assert count.reward(step(jump=1)) == pytest.approx(5**-0.5)
+    for other in (step(cell=1), step(heading=2.0), step(vertical=1), step(look=2)):
+        assert count.reward(other) == 1
+
+
+def test_visits_go_on_where_they_were_saved() -> None:
+    count, restored = VisitCount(), VisitCount()
+    for cell in (1, 1, 2):
+        count.reward(step(cell=cell))
+    restored.load_state(json.loads(json.dumps(count.state())))
+    for cell in (1, 2, 3):
+        assert restored.reward(step(cell=cell)) == count.reward(step(cell=cell))
+
+
+def test_visits_without_ground_truth_are_refused() -> None:
+    with pytest.raises(ValueError, match="ground truth"):
+        VisitCount().reward(Evidence(LATENT, LATENT, PREDICTION))
+
+
+def test_shuffled_values_come_out_once_and_later() -> None:
+    shuffled = Shuffled(CLOCK, span=10, seed=1)
+    first = [shuffled.reward(step()) for _ in range(10)]
+    assert all(value <= at for at, value in enumerate(first, start=1))
+    values = [shuffled.reward(step()) for _ in range(500)]
+    assert max(Counter(values).values()) == 1
+    delays = [at - value for at, value in enumerate(values, start=11)]
+    assert min(delays) > 0
+    assert 7 < sum(delays) / len(delays) < 13
+
+
+def test_shuffled_goes_on_where_it_was_saved() -> None:
+    one, other = Shuffled(CLOCK, span=5, seed=1), Shuffled(CLOCK, span=5, seed=2)
+    for _ in range(8):
+        one.reward(step())
+    other.load_state(one.state())
+    assert [one.reward(step()) for _ in range(20)] == [other.reward(step()) for _ in range(20)]
+
+
+def test_shuffled_asks_for_what_its_reward_needs() -> None:
+    path = "pamiq_lightning.curiosity"
+    assert Shuffled({"class_path": f"{path}.rnd.RND"}).extras == ("novelty",)
+    assert Shuffled({"class_path": f"{path}.visit_count.VisitCount"}).truths == ("cell", "heading")
+    spec = {"class_path": f"{path}.prediction_error.PredictionError"}
+    assert Shuffled({**spec, "init_args": {"imaginations": 3}}).horizon == 3
+    with pytest.raises(SpecError, match="imagination"):
+        Shuffled({**spec, "init_args": {"imagination": 3}})
+    with pytest.raises(ValueError, match="span"):
+        Shuffled(CLOCK, span=1)
+
+
+def test_what_remembers_nothing_refuses_the_state_of_others() -> None:
+    assert PredictionError().state() == {}
+    PredictionError().load_state({})
+    with pytest.raises(KeyError, match="counts"):
+        PredictionError().load_state(VisitCount().state())
