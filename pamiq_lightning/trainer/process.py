@@ -62,6 +62,11 @@ class TrainerProcess:
         self._starting = Starting(self._process)
         self._started = time.monotonic()
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the process; None before it is started."""
+        return self._process.pid
+
     def begin(self, job: TrainerJob) -> None:
         """Give it its job."""
         self._job = job

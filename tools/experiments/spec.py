@@ -1,0 +1,149 @@
+"""What an experiment runs: a file of settings, axes to cross, and seeds.
+
+conf: laboratory.yaml            settings that every run begins with, beside this file
+ticks: 20000                     length of every run
+seeds: 5                         seeds 0 to 4 of every point
+fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis
+change_at_s: 600                 when the world changes, for the report; left out if it does not
+set: {place.init_args.pool: 50}  further settings of every run, keys with dots
+axes:
+  reward:
+    random: {policy: random}
+    visit_count: {curiosity.class_path: pamiq_lightning.curiosity.visit_count.VisitCount}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.compose import read_yaml
+from agent.errors import UsageError
+from pamiq_lightning.names import unknown_name
+
+SUMMARY, JOB = "summary.json", "job.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        point: its choice on each axis.
+        seed: its seed.
+        conf: file of settings.
+        overrides: settings on top, keys with dots.
+        folder: where it goes; the run folder is somewhere below.
+        ticks: its length.
+    """
+
+    point: dict[str, str]
+    seed: int
+    conf: Path
+    overrides: dict[str, Any]
+    folder: Path
+    ticks: int
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{'-'.join(self.point.values())} seed {self.seed}"
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of `agent.run`."""
+        given = {**self.overrides, "seed": self.seed, "steps": self.ticks}
+        pairs = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+        return [f"conf={self.conf}", f"runs={self.folder}", *pairs]
+
+    def run_folder(self) -> Path | None:
+        """Return the run's folder; None before it was made."""
+        return next((path.parent for path in self.folder.glob("*/*/settings.yaml")), None)
+
+    def finished(self) -> bool:
+        """Tell whether it lived to its end."""
+        folder = self.run_folder()
+        if folder is None or not (folder / SUMMARY).is_file():
+            return False
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        return bool(summary["exit_code"] == 0 and summary["ticks"] == self.ticks)
+
+
+@dataclass
+class Spec:
+    """An experiment; see this module.
+
+    Attributes:
+        name: of its file.
+        change_at_s: seconds of a run's own time after which its world changes.
+    """
+
+    name: str
+    conf: Path
+    ticks: int
+    seeds: int
+    axes: dict[str, dict[str, dict[str, Any]]]
+    set: dict[str, Any] = field(default_factory=dict)
+    fewer_seeds: dict[str, int] = field(default_factory=dict)
+    change_at_s: float | None = None
+
+    def points(self) -> list[dict[str, str]]:
+        """Return every choice of one value on each axis."""
+        named = itertools.product(*self.axes.values())
+        return [dict(zip(self.axes, choices, strict=True)) for choices in named]
+
+    def jobs(self, out: Path) -> list[Job]:
+        """Return all runs, first seeds first, so that what is there early can be compared.
+
+        Args:
+            out: folder of all experiments; this one's is in it.
+        """
+        jobs = []
+        for seed, point in itertools.product(range(self.seeds), self.points()):
+            if seed < min(self.fewer_seeds.get(choice, self.seeds) for choice in point.values()):
+                overrides = dict(self.set)
+                for axis, choice in point.items():
+                    overrides |= self.axes[axis][choice]
+                folder = out / self.name / "-".join(point.values()) / f"seed_{seed}"
+                jobs.append(Job(point, seed, self.conf, overrides, folder, self.ticks))
+        return jobs
+
+
+def read_spec(path: Path) -> Spec:
+    """Read an experiment's file.
+
+    Raises:
+        UsageError: it is missing, or says something that cannot be.
+    """
+    content = read_yaml(path)
+    known = [item.name for item in dataclasses.fields(Spec) if item.name != "name"]
+    for key in content:
+        if key not in known:
+            raise UsageError(f"{path}: {key}: {unknown_name(str(key), known)}")
+    for key in ("conf", "ticks", "seeds", "axes"):
+        if key not in content:
+            raise UsageError(f"{path}: {key} is missing")
+    for key in ("ticks", "seeds"):
+        if not isinstance(content[key], int) or content[key] < 1:
+            raise UsageError(f"{path}: {key}={content[key]}: must be a whole number above 0")
+    axes = content["axes"]
+    if not isinstance(axes, Mapping) or not all(
+        isinstance(axis, Mapping) for axis in axes.values()
+    ):
+        raise UsageError(f"{path}: axes: must hold axes, and those settings by name")
+    content["axes"] = {
+        axis: {str(name): dict(settings or {}) for name, settings in choices.items()}
+        for axis, choices in axes.items()
+    }
+    names = {name for choices in content["axes"].values() for name in choices}
+    for name in content.get("fewer_seeds") or {}:
+        if name not in names:
+            raise UsageError(f"{path}: fewer_seeds.{name}: {unknown_name(name, names)}")
+    content["conf"] = (path.parent / content["conf"]).resolve()
+    if not content["conf"].is_file():
+        raise UsageError(f"{path}: conf: there is no {content['conf']}")
+    return Spec(path.stem, **content)
