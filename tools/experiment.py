@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,11 @@ LOG = "run.log"
 _PR_SET_PDEATHSIG = 1
 
 
+def agent_of(job: Job) -> list[str]:
+    """Return the command that lives a job's life."""
+    return [sys.executable, "-m", "agent.run", *job.arguments()]
+
+
 @dataclass
 class Running:
     """A run under way on a core of its own."""
@@ -55,31 +60,39 @@ class Laboratory:
         jobs: what is to be run; finished ones are left as they are.
         cores: where; one run on each at a time.
         console: where to say how it goes.
+        command: returns what runs a job.
     """
 
-    def __init__(self, jobs: Sequence[Job], cores: Sequence[int], console: Console) -> None:
-        self.jobs, self._console = jobs, console
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        cores: Sequence[int],
+        console: Console,
+        command: Callable[[Job], list[str]] = agent_of,
+    ) -> None:
+        self.jobs, self._console, self._command = jobs, console, command
         self.done = [job for job in jobs if job.finished()]
         self.waiting = [job for job in jobs if job not in self.done]
         self.failed: list[Job] = []
-        self._free, self._running = list(cores), list[Running]()
+        self.running = list[Running]()
+        self._free = list(cores)
 
     @property
     def ticks(self) -> int:
         """Ticks lived so far, those of finished runs included."""
         lived = sum(job.ticks for job in [*self.done, *self.failed])
-        folders = [running.job.run_folder() for running in self._running]
+        folders = [running.job.run_folder() for running in self.running]
         return lived + sum(ticks_written(folder) for folder in folders if folder is not None)
 
     @property
     def busy(self) -> bool:
         """Whether anything is left to do."""
-        return bool(self.waiting or self._running)
+        return bool(self.waiting or self.running)
 
     def look(self) -> None:
         """Settle the runs that have ended and begin others where a core is free."""
-        for running in [each for each in self._running if each.process.poll() is not None]:
-            self._running.remove(running)
+        for running in [each for each in self.running if each.process.poll() is not None]:
+            self.running.remove(running)
             self._free.append(running.core)
             self._settle(running)
         while self._free and self.waiting:
@@ -93,14 +106,14 @@ class Laboratory:
         (job.folder / JOB).write_text(json.dumps(described, indent=1), encoding="utf-8")
         with (job.folder / LOG).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "agent.run", *job.arguments()],
+                self._command(job),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
                 preexec_fn=(lambda: _stay(core)) if sys.platform != "win32" else None,
             )
-        self._running.append(Running(job, process, core))
+        self.running.append(Running(job, process, core))
 
     def _settle(self, running: Running) -> None:
         job, code = running.job, running.process.returncode
@@ -117,10 +130,10 @@ class Laboratory:
 
     def stop(self) -> None:
         """End what runs; it will begin again next time."""
-        for running in self._running:
+        for running in self.running:
             running.process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + STOP_S
-        for running in self._running:
+        for running in self.running:
             try:
                 running.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:

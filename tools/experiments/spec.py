@@ -1,15 +1,19 @@
 """What an experiment runs: a file of settings, axes to cross, and seeds.
 
-conf: laboratory.yaml            settings that every run begins with, beside this file
-ticks: 20000                     length of every run
-seeds: 5                         seeds 0 to 4 of every point
-fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis
-change_at_s: 600                 when the world changes, for the report; left out if it does not
-set: {place.init_args.pool: 50}  further settings of every run, keys with dots
-axes:
-  reward:
-    random: {policy: random}
-    visit_count: {curiosity.class_path: pamiq_lightning.curiosity.visit_count.VisitCount}
+For example:
+    conf: laboratory.yaml            settings that every run begins with, beside this file
+    ticks: 20000                     length of every run
+    seeds: 5                         seeds 0 to 4 of every point
+    fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis
+    change_at_s: 600                 when the world changes, for the report; left out if it does not
+    set: {place.init_args.pool: 50}  further settings of every run, keys with dots
+    axes:
+      world:
+        still: {place.init_args.images_per_second: 0}
+        flickering: {place.init_args.images_per_second: 10}
+      reward:
+        from: rewards.yaml           choices of a file beside this one
+        take: [random, ama]          only these of them; left out: all
 """
 
 from __future__ import annotations
@@ -113,6 +117,19 @@ class Spec:
         return jobs
 
 
+def _choices(given: Mapping[str, Any], path: Path, axis: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of every choice on an axis."""
+    if "from" in given:
+        known = read_yaml(path.parent / given["from"])
+        for name in given.get("take") or ():
+            if name not in known:
+                raise UsageError(
+                    f"{path}: axes.{axis}.take={name}: {unknown_name(str(name), known)}"
+                )
+        given = {name: known[name] for name in given.get("take") or known}
+    return {str(name): dict(settings or {}) for name, settings in given.items()}
+
+
 def read_spec(path: Path) -> Spec:
     """Read an experiment's file.
 
@@ -135,10 +152,7 @@ def read_spec(path: Path) -> Spec:
         isinstance(axis, Mapping) for axis in axes.values()
     ):
         raise UsageError(f"{path}: axes: must hold axes, and those settings by name")
-    content["axes"] = {
-        axis: {str(name): dict(settings or {}) for name, settings in choices.items()}
-        for axis, choices in axes.items()
-    }
+    content["axes"] = {axis: _choices(choices, path, axis) for axis, choices in axes.items()}
     names = {name for choices in content["axes"].values() for name in choices}
     for name in content.get("fewer_seeds") or {}:
         if name not in names:

@@ -1,0 +1,100 @@
+"""Named parts of the embedded worlds, for saying where an agent spends its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.worlds.floor_plan import FloorPlan
+from agent.worlds.food_room import FoodRoom
+from agent.worlds.place import Place
+from agent.worlds.simulation import Simulation
+from agent.worlds.stage import Cells
+from agent.worlds.street import Street
+from pamiq_lightning.class_spec import build
+
+TINY = 16
+"""Nothing is drawn, so the frames may be small."""
+Where = Callable[[float, float], str]
+
+
+def street_region(x: float, y: float) -> str:
+    """Return which part of the street a point lies in."""
+    if y >= 62.0:
+        return "shrine"
+    if x >= 4.5:
+        return "teahouse" if y < 20.0 else "east alley"
+    if x <= -4.5:
+        return "west alley"
+    return "south of the street" if y < 26.0 else "north of the street"
+
+
+def room_region(x: float, y: float, width: float, length: float) -> str:
+    """Return whether a point lies within 2 m of a wall."""
+    wall = min(width / 2 - abs(x), y, length - y)
+    return "along the walls" if wall < 2.0 else "middle"
+
+
+@dataclass(frozen=True)
+class Map:
+    """What a place's ground truth means.
+
+    Attributes:
+        place: the recipe.
+        cells: how its 1 m cells are numbered.
+        reachable: numbers of those that can be entered, doors open that open some time.
+        regions: of each reachable cell.
+    """
+
+    place: Place
+    cells: Cells
+    reachable: NDArray[np.int64]
+    regions: NDArray[np.str_]
+
+    def area_shares(self) -> dict[str, float]:
+        """Return each region's share of the reachable cells."""
+        names, counts = np.unique(self.regions, return_counts=True)
+        total = len(self.reachable)
+        return {str(n): int(c) / total for n, c in zip(names, counts, strict=True)}
+
+    def noisy_region(self) -> str | None:
+        """Return the region with the one screen, where there is one."""
+        return "east alley" if type(self.place).__name__ == "OneScreen" else None
+
+    def region_of(self, cells: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Return the region of every cell; `elsewhere` where none is reachable."""
+        known = dict(zip(self.reachable.tolist(), self.regions.tolist(), strict=True))
+        return np.array([known.get(cell, "elsewhere") for cell in cells.tolist()])
+
+
+def _opened(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the place with what opens some time open from the start."""
+    arguments = dict(spec.get("init_args") or {})
+    for door in ("shutter", "gate"):
+        if arguments.get(f"{door}_toggles_at_s"):
+            arguments |= {f"{door}_toggles_at_s": [], f"{door}_open": True}
+    return {**spec, "init_args": arguments}
+
+
+def map_of(spec: dict[str, Any], seed: int = 0) -> Map:
+    """Make the map of a place as the settings name it."""
+    opened = build(Place, _opened(spec), "place")
+    stage = Simulation(opened, TINY, seed).stage
+    plan = FloorPlan(stage)
+    reachable = np.array(sorted(plan.cells()), np.int64)
+    where = _where(opened)
+    corners = [stage.cells.corner(cell) for cell in reachable.tolist()]
+    regions = np.array([where(x + 0.5, y + 0.5) for x, y in corners])
+    return Map(build(Place, spec, "place"), replace(stage.cells), reachable, regions)
+
+
+def _where(place: Place) -> Where:
+    if isinstance(place, Street):
+        return street_region
+    if isinstance(place, FoodRoom):
+        return lambda x, y: room_region(x, y, 2.0 * place.width, 2.0 * place.length)
+    return lambda x, y: "everywhere"
