@@ -230,12 +230,20 @@ def open_hallway(
     acting: dict[str, nn.Module],
     roles: tuple[str, ...],
     first_window: int = 0,
+    rewards: Sequence[Curiosity] = (),
 ) -> Hallway:
     """Allocate all that agent and trainer share."""
     sizes = {role: vector_bytes(module) for role, module in acting.items()}
-    need = WindowsSpec(Path(), shape, rows).size + 3 * sum(sizes.values())
-    folder = exchange_folder(need)
-    windows = WindowsSpec(folder / "windows", shape, rows)
+    windows = WindowsSpec(
+        Path(),
+        shape,
+        rows,
+        # The moment, and for each imagination what is expected, with what certainty and opinions.
+        moments=4 + 8 * max((reward.horizon for reward in rewards), default=0),
+        remembered_bytes=sum(reward.state_bytes for reward in rewards),
+    )
+    folder = exchange_folder(windows.size + 3 * sum(sizes.values()))
+    windows = replace(windows, path=folder / "windows")
     specs = {role: WeightsSpec(folder / f"weights_{role}", size) for role, size in sizes.items()}
     for spec in specs.values():
         weights.create(spec)

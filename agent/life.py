@@ -38,6 +38,7 @@ from agent.stopping import SecondInterrupt, StopRequest
 from agent.worlds.base import World
 from agent.worlds.lockstep import LockstepWorld
 from pamiq_lightning.cores import stay_on
+from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.keeper import Checkpoint
@@ -129,7 +130,7 @@ class Life:
             for role, learner in learners.items()
             if (module := learner.acting) is not None
         }
-        self.hallway = self._open_hallway(shape, acting, tuple(learners))
+        self.hallway = self._open_hallway(shape, acting, tuple(learners), [curiosity, *beside])
         end.callback(self.hallway.remove)
         end.callback(self.hallway.board.ask_to_stop)
         checkpoint = self._checkpoint.folder if self._checkpoint else None
@@ -203,13 +204,17 @@ class Life:
         return float(self.settings.rate * self.settings.time_scale)
 
     def _open_hallway(
-        self, shape: StepShape, acting: dict[str, nn.Module], roles: tuple[str, ...]
+        self,
+        shape: StepShape,
+        acting: dict[str, nn.Module],
+        roles: tuple[str, ...],
+        rewards: list[Curiosity],
     ) -> assembly.Hallway:
         rows, first = self.settings.window, 0
         if self._checkpoint is not None:
             first = first_window(self._checkpoint, self._exact, self._wall_rate, rows)
         try:
-            return assembly.open_hallway(shape, rows, acting, roles, first)
+            return assembly.open_hallway(shape, rows, acting, roles, first, rewards)
         except OSError as error:
             raise RunFailure(f"window={self.settings.window}: {error.strerror}") from error
 

@@ -7,9 +7,11 @@ action is on its way.
 from __future__ import annotations
 
 import copy
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction
 from pamiq_lightning.nets.vit import LatentEncoder
 from pamiq_lightning.step import ACTING_ROLES, StepShape
+from pamiq_lightning.trainer.checkpoint import value_bytes
 
 WARM_UP_TICKS = 3
 """As many until no call is slow: what is compiled for a card is first run, then recorded."""
@@ -84,10 +87,10 @@ class Mind:
         device: torch.device,
         beside: Sequence[Curiosity] = (),
     ) -> None:
-        self.modules, self.curiosity, self.device = modules, curiosity, device
-        self.beside = tuple(beside)
-        self._horizon = max(reward.horizon for reward in (curiosity, *beside))
-        self._truths = shape.info_names[: len(shape.info_names) - len(self.beside)]
+        self.modules, self.device = modules, device
+        self._rewards = (curiosity, *beside)
+        self._horizon = max(reward.horizon for reward in self._rewards)
+        self._truths = shape.info_names[: len(shape.info_names) - len(beside)]
         self._choices = shape.action_choices
         self._random_policy = random_policy
         self._generator = torch.Generator().manual_seed(seed)
@@ -106,8 +109,7 @@ class Mind:
             frame: (3, H, W), any.
         """
         random = self._generator.get_state()
-        rewards = (self.curiosity, *self.beside)
-        remembered = [copy.deepcopy(reward.state()) for reward in rewards]
+        remembered = [copy.deepcopy(reward.state()) for reward in self._rewards]
         for _ in range(2):
             # As many as it takes until all imaginations are in flight, and one more.
             for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
@@ -116,17 +118,25 @@ class Mind:
             for module in self.modules:
                 module.exchange()
         self._generator.set_state(random)
-        for reward, state in zip(rewards, remembered, strict=True):
+        for reward, state in zip(self._rewards, remembered, strict=True):
             reward.load_state(state)
         self.reset()
 
     def state(self) -> dict[str, Tensor]:
         """Return all that the next tick depends on but the weights, on the CPU."""
         told = {"chance": self._generator.get_state(), "state": self._state.cpu()}
-        if self._expected is not None:
-            told["latent"] = self._expected.latent.cpu()
-            expected = self._expected.prediction._asdict()
-            told |= {f"expected_{name}": tensor.cpu() for name, tensor in expected.items()}
+        remembered = [reward.state() for reward in self._rewards]
+        if any(remembered):
+            whole = value_bytes({"rewards": remembered})
+            told["rewards"] = torch.frombuffer(bytearray(whole), dtype=torch.uint8)
+        if (known := self._expected) is not None:
+            told |= {"latent": known.latent.cpu(), "last_action": known.action.cpu()}
+            told |= {"states": known.states.cpu()}
+            truth = [known.truth[name] for name in self._truths]
+            told["truth"] = torch.tensor(truth, dtype=torch.float64)
+            for name, tensor in known.prediction._asdict().items():
+                if tensor is not None:
+                    told[f"expected_{name}"] = tensor.cpu()
         return told
 
     def restore(self, told: Mapping[str, Tensor], same_moment: bool) -> None:
@@ -137,16 +147,26 @@ class Mind:
             same_moment: the next frame follows at once on the last; else the moment is forgotten.
         """
         self._generator.set_state(told["chance"])
+        remembered: list[Mapping[str, Any]] = [{} for _ in self._rewards]
+        if "rewards" in told:
+            content = io.BytesIO(told["rewards"].numpy().tobytes())
+            remembered = torch.load(content, weights_only=True)["rewards"]
+        for reward, state in zip(self._rewards, remembered, strict=True):
+            reward.load_state(state)
         self.reset()
         if not same_moment:
             return
         self._state = told["state"].to(self.device)
         if "latent" in told:
-            expected = {
-                name: told[f"expected_{name}"].to(self.device) for name in Prediction._fields
-            }
-            latent = told["latent"].to(self.device)
-            self._expected = _Expectation(latent, Prediction(**expected))
+            here = {name: tensor.to(self.device) for name, tensor in told.items()}
+            expected = {name: here.get(f"expected_{name}") for name in Prediction._fields}
+            self._expected = _Expectation(
+                here["latent"],
+                told["last_action"],
+                dict(zip(self._truths, told["truth"].tolist(), strict=True)),
+                Prediction(**expected),  # type: ignore[arg-type]
+                here["states"],
+            )
 
     @torch.inference_mode()
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -169,7 +189,7 @@ class Mind:
         Args:
             truth: the world's ground truth (K,), which goes into the row and to controls.
         """
-        reward, *beside = self._rewards()
+        reward, *beside = self._reward()
         row = {
             "frame": self._frame[0].cpu().numpy(),
             "latent": self._latent[0].cpu().numpy(),
@@ -209,13 +229,13 @@ class Mind:
             torch.cat([self._state, expected.states[:kept]]),
         )
 
-    def _rewards(self) -> list[float]:
+    def _reward(self) -> list[float]:
         """Return the reward of the transition into this frame and those beside.
 
         Of a first frame the one is 0 and the others are unknown.
         """
         if self._expected is None:
-            return [0.0, *(math.nan for _ in self.beside)]
+            return [0.0, *(math.nan for _ in self._rewards[1:])]
         latent, encoder = self._latent, self.modules.encoder
         if encoder.just_swapped:
             # Seen with the eyes that made the prediction, so that a swap is no surprise.
@@ -229,7 +249,7 @@ class Mind:
             self._expected.truth,
             None if novelty is None else novelty(latent)[0],
         )
-        return [reward.reward(evidence) for reward in (self.curiosity, *self.beside)]
+        return [reward.reward(evidence) for reward in self._rewards]
 
     def take_weights(self, max_bytes: int | None) -> bool:
         """Use the slack: copy newer weights, and exchange what is complete for the next tick.

@@ -44,11 +44,13 @@ class Curiosity(ABC):
         horizon: imaginations in flight that it looks at.
         extras: what the dynamics must train for it.
         truths: names of the ground truth that it reads; only controls read any.
+        state_bytes: the most that its `state` may take.
     """
 
     horizon: int = 1
     extras: tuple[Extra, ...] = ()
     truths: tuple[str, ...] = ()
+    state_bytes: int = 0
 
     @abstractmethod
     def reward(self, evidence: Evidence) -> float:

@@ -34,6 +34,7 @@ class Shuffled(Curiosity):
         self.inner = build(Curiosity, reward, "reward")
         self.horizon, self.extras = self.inner.horizon, self.inner.extras
         self.truths = self.inner.truths
+        self.state_bytes = self.inner.state_bytes + 8 * span + (16 << 10)
         self._span, self._waiting = span, torch.zeros(0, dtype=torch.float64)
         self._generator = torch.Generator().manual_seed(seed)
 

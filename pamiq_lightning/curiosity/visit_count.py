@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from pamiq_lightning.curiosity.base import Curiosity, Evidence
 
 HEADINGS = 8
@@ -30,6 +32,8 @@ class VisitCount(Curiosity):
     """
 
     truths = ("cell", "heading")
+    # 20 bytes each: three times what can be done in the street.
+    state_bytes = 4 << 20
 
     def __init__(self) -> None:
         self.counts: Counter[Transition] = Counter()
@@ -50,10 +54,11 @@ class VisitCount(Curiosity):
 
     def state(self) -> dict[str, Any]:
         """Return the transitions made, each with its count."""
-        return {"counts": [[*made, count] for made, count in self.counts.items()]}
+        rows = [[*made, count] for made, count in self.counts.items()]
+        return {"counts": torch.tensor(rows, dtype=torch.int32).reshape(-1, 5)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on counting."""
         self.counts = Counter(
-            {(cell, heading, v, look): n for cell, heading, v, look, n in state["counts"]}
+            {(cell, heading, v, look): n for cell, heading, v, look, n in state["counts"].tolist()}
         )

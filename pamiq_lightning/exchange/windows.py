@@ -31,16 +31,20 @@ class WindowsSpec:
     shape: StepShape
     rows: int
     slots: int = SLOTS
+    moments: int = 4
+    """How many times what it knows of one moment the agent may tell of its own state."""
+    remembered_bytes: int = 0
+    """What its rewards may remember beside."""
 
     @property
     def moment_bytes(self) -> int:
-        """Room for what the agent tells of its own state: what it knows of two moments, and more.
+        """Room for what the agent tells of its own state.
 
         The rest is figures and random generators, a few tens of kB.
         """
         fields = self.shape.fields()
         known = sum(array_bytes(fields[key].shape, np.dtype(np.float32)) for key in _OF_A_MOMENT)
-        return 4 * known + (256 << 10)
+        return self.moments * known + self.remembered_bytes + (256 << 10)
 
     @property
     def layout(self) -> Layout:

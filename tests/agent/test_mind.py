@@ -198,6 +198,25 @@ def test_a_mind_goes_on_from_what_it_told(tmp_path: Path, same_moment: bool) -> 
             assert np.array_equal(one[key], other[key]), key
 
 
+def test_rewards_and_imaginations_go_on_too(tmp_path: Path) -> None:
+    path = "pamiq_lightning.curiosity.prediction_error.PredictionError"
+
+    def make(name: str, seed: int = 0) -> Head:
+        (tmp_path / name).mkdir()
+        torch.manual_seed(0)
+        several = PredictionError(imaginations=3)
+        return Head(tmp_path / name, seed=seed, beside=[several, Shuffled({"class_path": path}, 3)])
+
+    whole, again = make("a"), make("b", seed=99)
+    live(whole, 5)
+    told = {name: tensor.clone() for name, tensor in whole.mind.state().items()}
+    live(again, 2)
+    again.mind.restore(told, same_moment=True)
+    for one, other in zip(live(again, 4), live(whole, 4), strict=True):
+        assert np.array_equal(one["info"], other["info"])
+        assert np.isfinite(one["info"]).all()
+
+
 def test_warming_up_leaves_no_trace_in_the_rewards(tmp_path: Path) -> None:
     path = "pamiq_lightning.curiosity.prediction_error.PredictionError"
     shuffled = Shuffled({"class_path": path}, span=3)
