@@ -14,6 +14,7 @@ from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.curiosity.shuffled import Shuffled
 from pamiq_lightning.curiosity.visit_count import VisitCount, heading_bin
 from pamiq_lightning.nets.forward_dynamics import Prediction
+from pamiq_lightning.trainer.checkpoint import value_bytes
 
 LATENT = torch.zeros(4, 8)
 PREDICTION = Prediction(

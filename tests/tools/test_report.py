@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tools.run_report.charts import action_entropies, binned
+from tools.run_report.lived import Lived, Moments, ReportError
+from tools.run_report.page import faults, outcome, render
+from tools.run_report.strips import APART, choose
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short life under lockstep."""
+    folder = tmp_path_factory.mktemp("report")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "agent.run", "conf=debug", "clock=lockstep", "steps=200"),
+            *("world=embedded", "trainer.aim=false", f"runs={folder / 'runs'}"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+    )
+    (made,) = folder.glob("runs/*/*")
+    return made
+
+
+def moments(reward: np.ndarray) -> Moments:
+    n = len(reward)
+    sound = np.ones(n, np.bool_)
+    return Moments(
+        np.arange(n),
+        np.arange(n) / 10,
+        np.zeros((n, 5), np.int64),
+        reward.astype(np.float32),
+        sound,
+        sound,
+        ~sound,
+        {},
+    )
+
+
+def test_a_page_has_every_part_and_needs_nothing_else(run: Path) -> None:
+    page = render(Lived(run))
+    parts = ("outcome", "faults", "places", "moments", "actions", "curves", "settings")
+    for part in parts:
+        assert f'<h2 id="{part}">' in page
+    # Nothing ticks under lockstep.
+    assert '<h2 id="latency">' not in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    for role in ("agent", "encoder", "dynamics", "policy", "decoder"):
+        assert f"<h3>{role}</h3>" in page
+    summary = json.loads((run / "summary.json").read_text())
+    assert f"{summary['ticks']:,}" in page
+    strips = re.findall(r"data:image/png;base64,([^\"]+)\" alt=\"frames", page)
+    assert strips
+    with Image.open(io.BytesIO(base64.b64decode(strips[0]))) as picture:
+        assert np.asarray(picture).std() > 0
+
+
+def test_a_run_that_was_killed_is_reported_as_far_as_it_goes(run: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("settings.yaml", "metrics.jsonl"):
+        (killed / name).write_text((run / name).read_text())
+    with (killed / "metrics.jsonl").open("a") as file:
+        file.write('{"role": "agent", "ti')
+    (killed / "trainer.log").write_text("ready\nnot saved: No space left on device\n")
+    lived = Lived(killed)
+    page = render(lived)
+    assert "is missing" in page
+    assert '<h2 id="places">' not in page
+    told = faults(lived)
+    assert "1 lines of metrics.jsonl cannot be read" in told
+    assert any("No space left" in line for line in told)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="is no run"):
+        Lived(tmp_path)
+
+
+def test_moments_shown_are_the_most_extreme_and_apart() -> None:
+    reward = np.zeros(400)
+    reward[[100, 101, 300]] = 9, 8, 7
+    reward[200] = -5
+    assert choose(moments(reward), "highest", 2) == [100, 300]
+    assert choose(moments(reward), "lowest", 1) == [200]
+    places = choose(moments(np.random.default_rng(0).random(400)), "highest", 5)
+    assert np.diff(sorted(places)).min() >= APART
+
+
+def test_a_step_without_a_reward_is_no_moment() -> None:
+    made = moments(np.array([5.0, 1.0, 2.0]))
+    made.rewarded[0] = False
+    assert choose(made, "highest", 1) == [2]
+
+
+def test_curves_keep_the_extremes_of_each_span() -> None:
+    hours = np.linspace(0, 1, 10_000)
+    values = np.zeros(10_000)
+    values[5_000] = 7
+    middle, mean, low, high = binned(hours.tolist(), values.tolist())
+    assert len(middle) == 200 and high.max() == 7 and low.min() == 0
+    assert mean.max() == pytest.approx(7 / 50, rel=0.05)
+
+
+def test_entropy_of_what_was_chosen() -> None:
+    made = moments(np.zeros(4))
+    made.action[:, 0] = [0, 1, 0, 1]
+    entropies = {name: (entropy, most) for name, entropy, most in action_entropies(made)}
+    assert entropies["vertical"] == (pytest.approx(1.0), pytest.approx(np.log2(3)))
+    assert entropies["jump"] == (0.0, 1.0)
+
+
+def test_misses_are_bad_and_lockstep_has_no_times() -> None:
+    times = {"p50": 1.0, "p95": 1.0, "p99": 2.0, "max": 3.0}
+    summary = {
+        "ended": "as set", "exit_code": 0, "alive_s": 10, "ticks": 100, "rate_hz": 10.0,
+        "missed_ticks": 3, "windows_filled": 1, "windows_dropped": 0, "paused_s": 0, "pauses": 0,
+        "tick_ms": times, "lateness_ms": times, "latency_ms": times, "learners": {},
+    }  # fmt: skip
+    told = {label: (value, bad) for label, value, bad in outcome(summary, real=True)}
+    assert told["missed ticks"] == ("3", True)
+    assert told["tick, ms"][0] == "p50 1.0, p95 1.0, p99 2.0, max 3.0"
+    assert "tick, ms" not in {label for label, *_ in outcome(summary, real=False)}
