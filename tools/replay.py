@@ -33,7 +33,7 @@ from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.recording.layout import RecordingError
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.step import is_transition
-from pamiq_lightning.trainer.checkpoint import CheckpointError, checkpoint_file
+from pamiq_lightning.trainer.checkpoint import CheckpointError, newest_weights
 from pamiq_lightning.trainer.pictures import colour
 from tools.replay_sheet import HEIGHT, WIDTH, Sheet
 
@@ -165,12 +165,14 @@ def choose_expectations(
 ) -> Expectations | None:
     """Return who draws what was expected, None where a checkpoint is neither named nor there."""
     run = reader.folder.resolve().parent
-    paths = {role: path or checkpoint_file(run, role) for role, path in named.items()}
+    paths = {role: path or newest_weights(run, role) for role, path in named.items()}
     for role, path in paths.items():
-        if named[role] is None and not path.is_file():
-            print(f"what was expected is not drawn: there is no {path}", file=sys.stderr)
+        if path is None:
+            print(f"what was expected is not drawn: {run} has left no {role}", file=sys.stderr)
             return None
-    return Expectations(reader, Eyes(paths["encoder"], paths["dynamics"]), paths["decoder"])
+    decoder = paths["decoder"]
+    assert decoder is not None
+    return Expectations(reader, Eyes(paths["encoder"], paths["dynamics"]), decoder)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,13 +8,7 @@ from pathlib import Path
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.recording.layout import RecordingError
-from pamiq_lightning.trainer.checkpoint import WEIGHTS
-from pamiq_lightning.trainer.checkpoint_folder import (
-    CheckpointError,
-    checkpoints_folder,
-    find_checkpoints,
-    verify,
-)
+from pamiq_lightning.trainer.checkpoint import newest_weights
 
 
 @dataclass(frozen=True)
@@ -41,30 +35,16 @@ def choose_eyes(recording: Path, given: Eyes, learner: Learner) -> Eyes:
         RecordingError: something is needed, not given, and not there.
     """
     encoder, dynamics = given.encoder, given.dynamics
+    run = recording.resolve().parent
     if encoder is None and "latent" in learner.needs:
-        encoder = _own(recording, "encoder")
+        encoder = newest_weights(run, "encoder")
         if encoder is None:
             raise RecordingError(_missing(recording, learner, "latents", "encoder"))
     if dynamics is None and "state" in learner.needs and not isinstance(learner, Dynamics):
-        dynamics = _own(recording, "dynamics") if given.encoder is None else None
+        dynamics = newest_weights(run, "dynamics") if given.encoder is None else None
         if dynamics is None:
             raise RecordingError(_missing(recording, learner, "states", "dynamics"))
     return Eyes(encoder, dynamics)
-
-
-def _own(recording: Path, role: str) -> Path | None:
-    """Return the newest good weights that the run itself left, if it did."""
-    run_folder = recording.resolve().parent
-    for folder in find_checkpoints(run_folder):
-        try:
-            verify(folder)
-        except CheckpointError as error:
-            print(f"{error}; one before it is looked for", flush=True)
-            continue
-        if (weights := folder / f"{role}{WEIGHTS}").is_file():
-            return weights
-    path = checkpoints_folder(run_folder) / f"{role}.ckpt"
-    return path if path.is_file() else None
 
 
 def _missing(recording: Path, learner: Learner, what: str, role: str) -> str:

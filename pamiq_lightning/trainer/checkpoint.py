@@ -21,9 +21,14 @@ from torch.optim import Optimizer
 from pamiq_lightning.durable import replace_durably
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.plain import to_plain
-from pamiq_lightning.trainer.checkpoint_folder import CheckpointError
+from pamiq_lightning.trainer.checkpoint_folder import (
+    CheckpointError,
+    checkpoints_folder,
+    find_checkpoints,
+    verify,
+)
 
-__all__ = ["CheckpointError", "load_weights", "read_learner", "save"]
+__all__ = ["CheckpointError", "load_weights", "newest_weights", "read_learner", "save"]
 
 WEIGHTS = ".safetensors"
 _SPEC = "learner"
@@ -38,6 +43,20 @@ def load_weights(learner: Learner, path: Path) -> None:
     """
     _, weights = read_learner(path)
     fit_weights(learner, weights, path)
+
+
+def newest_weights(run_folder: Path, role: str) -> Path | None:
+    """Return the file of the newest good weights of a learner that a run has left, if it has."""
+    for folder in find_checkpoints(run_folder):
+        try:
+            verify(folder)
+        except CheckpointError as error:
+            print(f"{error}; one before it is looked for", flush=True)
+            continue
+        if (weights := folder / f"{role}{WEIGHTS}").is_file():
+            return weights
+    path = checkpoints_folder(run_folder) / f"{role}.ckpt"
+    return path if path.is_file() else None
 
 
 def fit_weights(learner: Learner, weights: Mapping[str, Tensor], path: Path) -> None:

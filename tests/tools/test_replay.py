@@ -47,7 +47,7 @@ def test_a_film_has_every_step_and_what_was_expected_of_it(
     (run / "checkpoints" / "decoder.ckpt").unlink()
     part = ["--start", "1", "--seconds", "2", "--mp4", str(run / "part.mp4")]
     assert main([str(run), *part]) == 0
-    assert "there is no" in capsys.readouterr().err
+    assert "has left no decoder" in capsys.readouterr().err
     sheets = frames(run / "part.mp4")
     assert len(sheets) == 20
     assert not any(expected_in(sheet) for sheet in sheets)
