@@ -76,6 +76,9 @@ class Dynamics(Learner):
         weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
         action_coef: weight of predicting the next action.
         reward_coef: weight of predicting the reward.
+        imagined_steps: steps ahead that are imagined in closed loop and learned from as well, from
+            some steps of each slice; 0 for none.
+        imagination_coef: weight of the squared error of what is imagined.
         burn_in: first steps of a slice that only warm the state up.
         slice_length: steps of a slice that are predicted from, burn-in included.
         capacity: steps remembered, the newest ones.
@@ -103,6 +106,8 @@ class Dynamics(Learner):
         weight_decay: float = 0.01,
         action_coef: float = 0.1,
         reward_coef: float = 0.1,
+        imagined_steps: int = 0,
+        imagination_coef: float = 1.0,
         burn_in: int = 16,
         slice_length: int = 256,
         capacity: int = 1000,
@@ -121,12 +126,18 @@ class Dynamics(Learner):
         self.require_positive("progress_rounds")
         if not 0 <= burn_in < slice_length:
             raise ValueError(f"burn_in {burn_in} must be below slice_length {slice_length}")
+        if not 0 <= imagined_steps <= slice_length - max(burn_in, 1):
+            raise ValueError(
+                f"imagined_steps {imagined_steps} must be at most slice_length {slice_length} less "
+                f"burn_in {burn_in}"
+            )
         if capacity < slice_length + 1:
             raise ValueError(
                 f"capacity {capacity} must be at least slice_length {slice_length} + 1"
             )
         self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
         self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
+        self.imagined_steps, self.imagination_coef = imagined_steps, imagination_coef
         self._dimensions = {
             "latent": (latent[0], latent[1]),
             "state": (state[0], state[1]),
@@ -199,7 +210,7 @@ class Dynamics(Learner):
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Predict each step of (B, T+1) slices from the one before, the burn-in left out."""
-        prediction, _ = self.net(
+        prediction, states = self.net(
             batch["latent"][:, :-1], batch["action"][:, :-1], batch["state"][:, 0]
         )
         scored = slice(self.burn_in, None)
@@ -213,6 +224,10 @@ class Dynamics(Learner):
             prediction.reward[:, scored].float(), symlog(batch["reward"][:, 1:][:, scored])
         )
         loss = nll + self.action_coef * action_loss + self.reward_coef * reward_loss
+        if self.imagined_steps:
+            imagined = self._imagination_loss(batch, states)
+            loss = loss + self.imagination_coef * imagined
+            self.log("imagination_loss", imagined)
         beside = self._extra_losses(batch, prediction)
         self.log_dict(
             {
@@ -227,6 +242,21 @@ class Dynamics(Learner):
             }
         )
         return loss + sum(beside.values(), torch.zeros((), device=loss.device))
+
+    def _imagination_loss(self, batch: TensorDict, states: Tensor) -> Tensor:
+        """Return the squared error of futures imagined from every `imagined_steps`-th step.
+
+        The state they begin with is taken as it is; the gradient goes through what is imagined.
+        """
+        ahead, last = self.imagined_steps, batch["latent"].shape[1] - 1
+        begin = torch.arange(max(self.burn_in, 1), last - ahead + 1, ahead, device=states.device)
+        rows = begin[:, None] + torch.arange(ahead, device=states.device)
+        latent = batch["latent"][:, begin].flatten(0, 1)
+        action = batch["action"][:, rows].flatten(0, 1)
+        # The state before a step is the one after the step before it.
+        state = states[:, begin - 1].detach().flatten(0, 1)
+        goal = batch["latent"][:, rows + 1].flatten(0, 1)
+        return mean_square(self.net.imagine(latent, action, state).float() - goal)
 
     def _extra_losses(self, batch: TensorDict, prediction: Prediction) -> Mapping[str, Tensor]:
         """Return the losses of what only some rewards need; none of them touches the dynamics."""

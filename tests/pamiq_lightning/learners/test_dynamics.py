@@ -107,3 +107,33 @@ def test_symlog_by_hand() -> None:
 def test_a_slice_that_is_all_burn_in_is_refused() -> None:
     with pytest.raises(ValueError, match="burn_in"):
         dynamics(burn_in=8)
+
+
+def test_imagined_futures_are_scored_as_they_would_be_lived() -> None:
+    learner = dynamics(imagined_steps=3, imagination_coef=2.0)
+    with torch.no_grad():
+        for parameter in learner.net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    batch = slices(4)
+    loss = learner.training_step(batch, 0)
+    errors = []
+    for begin in (2, 5):
+        state = batch["state"][:, 0]
+        for t in range(begin):
+            _, state = learner.net.step(batch["latent"][:, t], batch["action"][:, t], state)
+        latent = batch["latent"][:, begin]
+        for t in range(begin, begin + 3):
+            prediction, state = learner.net.step(latent, batch["action"][:, t], state)
+            latent = prediction.mean
+            errors.append((latent - batch["latent"][:, t + 1]).square().mean())
+    expected = torch.stack(errors).mean()
+    torch.testing.assert_close(learner.logged["imagination_loss"], expected)  # type: ignore[index]
+    learner.imagined_steps = 0
+    without = learner.training_step(batch, 0)
+    torch.testing.assert_close(loss - without, 2.0 * expected)
+
+
+def test_a_future_longer_than_a_slice_is_refused() -> None:
+    with pytest.raises(ValueError, match="imagined_steps 7 must be at most slice_length 8"):
+        dynamics(imagined_steps=7)
+    dynamics(imagined_steps=6).training_step(slices(), 0)
