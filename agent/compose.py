@@ -2,7 +2,8 @@
 
 Layers, the later one wins: the files named by `extends:`, the file itself, the command line. A
 string that ends in .yaml stands for that file; below `learners` it is laid over by the file of the
-same name for the size. Where a later layer names another class_path, the init_args before it go.
+same name for the size. A `start_from` is looked for beside the file that names it. Where a later
+layer names another class_path, the init_args before it go.
 """
 
 from __future__ import annotations
@@ -167,11 +168,21 @@ def _load(path: Path, size: str | None, seen: tuple[Path, ...] = ()) -> dict[str
     learners = own.get("learners")
     if isinstance(learners, Mapping):
         own["learners"] = {
-            role: _learner(path.parent / entry, size or "") if isinstance(entry, str) else entry
+            role: _learner(path.parent / entry, size or "")
+            if isinstance(entry, str)
+            else _beside(path, entry)
             for role, entry in learners.items()
         }
     settings = merge(settings, own)
     return settings
+
+
+def _beside(path: Path, entry: Any) -> Any:
+    """Let weights that a settings file names be looked for beside it, else where it says."""
+    start = entry.get("start_from") if isinstance(entry, Mapping) else None
+    if isinstance(start, str) and (path.parent / start).is_file():
+        return {**entry, "start_from": str(path.parent / start)}
+    return entry
 
 
 def _learner(path: Path, size: str) -> dict[str, Any]:

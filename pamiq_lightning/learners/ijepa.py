@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from tensordict import TensorDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from pamiq_lightning.learners.base import Learner, Memory
 from pamiq_lightning.learners.masks import MaskSampler
@@ -50,6 +50,17 @@ def rank_me(latents: Float[Tensor, "F P D"]) -> float:
 def content_std(latents: Float[Tensor, "n P D"]) -> Tensor:
     """Return the mean standard deviation of what is left of latents without each token's mean."""
     return (latents - latents.mean(dim=0)).flatten(0, 1).std(dim=0).mean()
+
+
+def _fill_in_encoder(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str, *rest: object
+) -> None:
+    """Begin the encoder at its target where weights have only that, to take half the room."""
+    own, target = f"{prefix}encoder.", f"{prefix}target."
+    if any(name.startswith(own) for name in state_dict):
+        return
+    for name in [name for name in state_dict if name.startswith(target)]:
+        state_dict[own + name.removeprefix(target)] = state_dict[name]
 
 
 class IJEPA(Learner):
@@ -140,6 +151,7 @@ class IJEPA(Learner):
         self.masks = MaskSampler(grid, min_keep=min(10, grid**2 // 8))
         # What a token says on average at each position, of which its content is the rest.
         self.register_buffer("position_mean", torch.zeros(grid**2, latent[1]))
+        self.register_load_state_dict_pre_hook(_fill_in_encoder)  # type: ignore[no-untyped-call]
         self._recent: deque[Tensor] = deque(maxlen=-(-HEALTH_FRAMES // batch_size))
 
     @property

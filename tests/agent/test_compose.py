@@ -102,3 +102,20 @@ def test_composing_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 2, result.stderr
     assert "conf=nope" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_weights_are_looked_for_beside_the_file_that_names_them(conf: Path) -> None:
+    (conf / "weights").mkdir()
+    (conf / "weights" / "a.safetensors").touch()
+    write(
+        conf.parent,
+        {
+            "warm.yaml": "extends: street.yaml\n"
+            "learners: {policy: {start_from: weights/a.safetensors}}",
+            "cold.yaml": "extends: street.yaml\nlearners: {policy: {start_from: b.ckpt}}",
+        },
+    )
+    found = composed("conf=warm")["learners"]["policy"]  # type: ignore[index]
+    assert Path(found["start_from"]) == (conf / "weights" / "a.safetensors").resolve()
+    assert found["model"]["init_args"]["clip"] == 0.1
+    assert composed("conf=cold")["learners"]["policy"]["start_from"] == "b.ckpt"  # type: ignore[index]

@@ -144,3 +144,16 @@ def test_no_drift_from_latents_of_another_size() -> None:
     learner.on_new_steps(steps.exclude("latent"))
     learner.on_train_batch_start(None, 0)
     assert "latent_drift" not in learner.logged  # type: ignore[operator]
+
+
+def test_weights_without_the_encoder_begin_it_at_its_target() -> None:
+    trained, fresh = ijepa(), ijepa()
+    train(trained, 3)
+    weights = {k: v for k, v in trained.state_dict().items() if not k.startswith("encoder.")}
+    fresh.load_state_dict(weights)
+    for name, value in trained.target.state_dict().items():
+        assert torch.equal(fresh.target.state_dict()[name], value)
+        assert torch.equal(fresh.encoder.state_dict()[name], value)
+    del weights["target.out.weight"]
+    with pytest.raises(RuntimeError, match=r"out\.weight"):
+        fresh.load_state_dict(weights)
