@@ -137,6 +137,10 @@ class Learner(L.LightningModule):
         """Count the update."""
         self.n_updates += 1
 
+    def test_step(self, batch: TensorDict, batch_idx: int) -> None:
+        """Judge as `validation_step` does: minutes held out are never trained on."""
+        self.validation_step(batch, batch_idx)
+
     def require_positive(self, *names: str) -> None:
         """Check hyper-parameters that must be above 0.
 

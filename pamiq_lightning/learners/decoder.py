@@ -71,6 +71,12 @@ class Decoder(Learner):
         error = errors.sum() / len(batch)
         self.log("reconstruction_error", error, on_epoch=True, batch_size=len(batch))
 
+    @torch.no_grad()
+    def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
+        """Return the standardised images (N, 3, s, s) drawn for a window [N]."""
+        parts = batch["latent"].split(self._memory.batch_size)
+        return {"image": torch.cat([self.net(some).float() for some in parts])}
+
     def _error(self, batch: TensorDict) -> Tensor:
         goal = F.interpolate(standardise(batch["frame"]), size=self.image_size, mode="area")
         return mean_square(self.net(batch["latent"]).float() - goal)

@@ -315,6 +315,19 @@ class Dynamics(Learner):
                     batch_size=len(rows),
                 )
 
+    @torch.no_grad()
+    def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
+        """Return what a window [N] was expected to go on with after each of its steps.
+
+        The state is blank before the first and goes on over them, blank again after a break.
+        """
+        blank = torch.zeros(1, *self.net.state_shape, device=batch["latent"].device)
+        fresh = batch["is_first"].clone()
+        fresh[1:] |= batch["index"].diff() != 1
+        prediction, _ = self.net(batch["latent"][None], batch["action"][None], blank, fresh[None])
+        wanted = ("mean", "log_var", "action_logits", "reward")
+        return {name: getattr(prediction, name)[0].float() for name in wanted}
+
     def _action_loss(self, logits: Tensor, action: Tensor) -> Tensor:
         """Return the cross-entropy of the next action, averaged over its categories."""
         choices = self._dimensions["action_choices"]

@@ -234,6 +234,12 @@ class IJEPA(Learner):
         latents = torch.cat([self.acting(some).float() for some in parts])
         self.log("feature_std", content_std(latents), on_epoch=True, batch_size=len(latents))
 
+    @torch.no_grad()
+    def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
+        """Return the latents (N, P, D) of a window [N]."""
+        parts = batch["frame"].split(self._memory.batch_size)
+        return {"latent": torch.cat([self.acting(some).float() for some in parts])}
+
     def _spread_losses(
         self, seen: Float[Tensor, "B N D"], keep: Int[Tensor, "B N"]
     ) -> tuple[Tensor, Tensor]:

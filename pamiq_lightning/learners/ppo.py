@@ -310,6 +310,34 @@ class PPO(Learner):
         )
         return loss
 
+    @torch.no_grad()
+    def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
+        """Log how well values foretell, and how the policy now differs from the one that acted.
+
+        Of an unbroken stretch [N] never trained on; rewards in the scale that was learned.
+        """
+        if len(batch) < 3:
+            return
+        judged = self.net(batch["latent"], batch["state"])
+        value = self.value_norm.denormalize(judged.value).float()
+        sound = is_transition(batch)
+        target = self.advantages(value, batch["reward"] / self.reward_scale, sound) + value[:-1]
+        actions = self.net.distribution(judged.logits.float())
+        log_ratio = actions.log_prob(batch["action"]) - batch["log_prob"]
+        unexplained = (target - value[:-1])[sound].var() / target[sound].var().clamp(min=1e-8)
+        figures = {
+            "explained_variance": 1 - unexplained,
+            "entropy": actions.entropies().sum(dim=-1).mean(),
+            "approx_kl": (log_ratio.exp() - 1 - log_ratio).mean(),
+        }
+        self.log_dict(figures, on_epoch=True, batch_size=len(batch))
+
+    @torch.no_grad()
+    def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
+        """Return logits (N, sum of choices) and values (N,) of a window [N]."""
+        judged = self.acting(batch["latent"], batch["state"])
+        return {"logits": judged.logits.float(), "value": judged.value}
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam with eps 1e-5."""
         return torch.optim.Adam(self.net.parameters(), lr=self.lr, eps=1e-5)

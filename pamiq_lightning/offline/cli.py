@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.evaluation import Evaluation
+from pamiq_lightning.offline.predictions import Predictions
 from pamiq_lightning.offline.recording import Recording
 from pamiq_lightning.recording.layout import RecordingError
 from pamiq_lightning.trainer.checkpoint import CheckpointError
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             trainer_defaults={
                 **TRAINER_DEFAULTS,
                 "logger": default_loggers(),
-                "callbacks": [Evaluation()],
+                "callbacks": [Evaluation(), Predictions()],
             },
             save_config_kwargs={"overwrite": True},
             args=list(arguments) if arguments is not None else None,

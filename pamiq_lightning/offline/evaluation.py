@@ -26,10 +26,17 @@ ERROR_LIMIT, ACTION_LIMIT, PROBE_LIMIT, RANK_LIMIT = 0.7, 1.2, 0.8, 5.0
 class Evaluation(L.Callback):
     """After `validate`, prints what a learner makes of the held-out minutes beside T4's limits."""
 
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Print the table, and log its figures."""
-        if trainer.sanity_checking or trainer.state.fn != "validate":
-            return
+        self._judge(trainer, module)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Do the same."""
+        if trainer.state.fn == "validate":
+            self._judge(trainer, module)
+
+    @staticmethod
+    def _judge(trainer: L.Trainer, module: L.LightningModule) -> None:
         data = cast(Recording, trainer.datamodule)  # type: ignore[attr-defined]
         lines, metrics = [data.describe_held_out()], {}
         if isinstance(module, Dynamics):

@@ -96,8 +96,17 @@ class Recording(L.LightningDataModule):
         assert self.trainer is not None
         if self.trainer.state.fn != TrainerFn.VALIDATING:
             return []
+        return self.test_dataloader()
+
+    def test_dataloader(self) -> DataLoader[TensorDict]:
+        """Yield the unbroken stretches held out."""
         stretches = HeldOut(self.learner, self.experiences)
         return DataLoader(stretches, batch_size=None, collate_fn=_as_is)
+
+    def predict_dataloader(self) -> DataLoader[TensorDict]:
+        """Yield every window in order."""
+        windows = EveryWindow(self.learner, self.experiences)
+        return DataLoader(windows, batch_size=None, collate_fn=_as_is)
 
 
 def _as_is(batch: TensorDict) -> TensorDict:
@@ -135,6 +144,19 @@ class RelivedRounds(IterableDataset[TensorDict]):
             rows = experience.split.trained
             for steps in experience.windows(rows, _wanted(self.learner)):
                 yield from training_round(self.learner, self._replay, [steps])
+
+
+class EveryWindow(IterableDataset[TensorDict]):
+    """All windows, info left out, which no learner may read."""
+
+    def __init__(self, learner: Learner, experiences: Sequence[Experience]) -> None:
+        self.learner, self.experiences = learner, experiences
+
+    def __iter__(self) -> Iterator[TensorDict]:
+        for experience in self.experiences:
+            everything = np.ones(len(experience), np.bool_)
+            for steps in experience.windows(everything, _wanted(self.learner)):
+                yield steps.exclude("info")
 
 
 class HeldOut(IterableDataset[TensorDict]):

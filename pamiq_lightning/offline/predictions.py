@@ -1,0 +1,49 @@
+"""`predict`: what a learner says of every step of a recording, as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from safetensors.torch import save_file
+from tensordict import TensorDict
+
+FOLDER = "predictions"
+
+
+class Predictions(L.Callback):
+    """Writes what `predict_step` returns, one safetensors file a window, beside the metrics.
+
+    Each has the steps' `index` and what the learner says, a row a step.
+    """
+
+    def __init__(self) -> None:
+        self._written = 0
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: TensorDict,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write one window."""
+        folder = self._folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = {name: tensor.cpu().contiguous() for name, tensor in outputs.items()}
+        rows["index"] = batch["index"].cpu().contiguous()
+        save_file(rows, folder / f"{batch_idx:06d}.safetensors")
+        self._written += 1
+        # Lightning keeps every output to return it, and the CLI has no use for that.
+        outputs.clear()
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say where they are."""
+        print(f"{self._written} windows: {self._folder(trainer)}", flush=True)
+
+    @staticmethod
+    def _folder(trainer: L.Trainer) -> Path:
+        return Path(trainer.log_dir or trainer.default_root_dir) / FOLDER
