@@ -54,7 +54,8 @@ def differences_of_acting(spec: dict[str, Any], backend: str) -> list[float]:
             tree_leaves(getattr(fast, name)(*given)),
             strict=True,
         )
-        return [float((a - b).abs().max()) for a, b in pairs]
+        # What only some rewards need is None.
+        return [float((a - b).abs().max()) for a, b in pairs if a is not None]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
