@@ -90,9 +90,11 @@ def prune(run_folder: Path, keep_last: int, keep_every: int | None) -> None:
     """Remove all checkpoints but the newest ones and those whose number `keep_every` divides."""
     for folder in find_checkpoints(run_folder)[keep_last:]:
         if keep_every is None or int(folder.name) % keep_every:
-            # The manifest first: what is half removed is no checkpoint.
-            (folder / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
+            # Hidden first, at once: whoever looks finds all of it or nothing, and the next that is
+            # written clears away what a crash leaves.
+            hidden = folder.with_name(f".{folder.name}.part")
+            folder.rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def verify(folder: Path) -> dict[str, Any]:
