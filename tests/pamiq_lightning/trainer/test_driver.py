@@ -92,7 +92,6 @@ def test_equals_lightning_trainer(twins: tuple[Every, Every]) -> None:
     assert mine.n_updates == 7
 
 
-@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
 def test_equals_lightning_trainer_on_a_real_learner() -> None:
     mine, theirs = build(Learner, IJEPA), build(Learner, IJEPA)
     theirs.load_state_dict(mine.state_dict())
