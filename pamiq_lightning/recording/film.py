@@ -157,8 +157,13 @@ class FilmReader:
         assert self._stream.time_base is not None
         # To the key frame at or before it.
         at = round(number / self._fps / self._stream.time_base)
-        self._container.seek(at, stream=self._stream, backward=True, any_frame=False)
-        self._decoded = self._decode()
+        try:
+            self._container.seek(at, stream=self._stream, backward=True, any_frame=False)
+        except av.FFmpegError:
+            # Torn before its first fragment was whole: there is nothing in it to go to.
+            self._decoded = iter(())
+        else:
+            self._decoded = self._decode()
 
     def read(self, start: int, stop: int) -> Frames:
         """Return frames start to stop - 1 as (N, 3, H, W).

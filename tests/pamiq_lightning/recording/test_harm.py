@@ -102,6 +102,18 @@ def test_an_open_episode_can_be_torn_anywhere(tmp_path: Path) -> None:
     assert [episode.files.number for episode in RecordingReader(folder).episodes] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("beyond", [0, 4, 40])
+def test_a_video_that_has_its_head_alone_is_left_out(tmp_path: Path, beyond: int) -> None:
+    folder = killed(tmp_path / "recording", 24, tmp_path)
+    files = EpisodeFiles(folder, 2)
+    video = files.video.read_bytes()
+    # Four bytes before a fragment's name stands its length.
+    files.video.write_bytes(video[: video.index(b"moof") - 4 + beyond])
+    assert len(RecordingReader(folder)) == 320
+    record(folder, [arrays(16, 320)])
+    as_lived(RecordingReader(folder))
+
+
 def test_a_recording_without_a_step_says_so(tmp_path: Path) -> None:
     record(tmp_path, [arrays(0)])
     with pytest.raises(RecordingError, match="has no steps"):
