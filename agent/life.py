@@ -348,7 +348,14 @@ class Life:
                 code, failure = 1, RunFailure(lost)
         ended = str(failure) if failure else self.stop.reason or "as set"
         summary = self.controls.summary(ended, 1 if failure else code)
-        write_summary(self.folder / "summary.json", summary)
+        path = self.folder / "summary.json"
+        try:
+            write_summary(path, summary)
+        except OSError as error:
+            # The checkpoints are what a run is gone on from; these figures are printed anyway.
+            told = f"error: {path} cannot be written ({error.strerror}); all it would say follows"
+            print(told, file=sys.stderr, flush=True)
+            code = code or 1
         remove_address(self.folder)
         run_folder.remove_pid(self.folder)
         print_summary(summary)
@@ -370,7 +377,7 @@ class Life:
         """
         self.controls.trainer_lives = self.trainer.alive
         board, now = self.hallway.board, time.monotonic()
-        if self.recorder and (told := self.recorder.watch(self.recorder.alive, board, now)):
+        if self.recorder and (told := self.recorder.watch(board, now)):
             self.controls.tell(told)
         self._tell_of_failed_saves()
         if not self._lockstep and (told := self.trainer.watch(board, now)):

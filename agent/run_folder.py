@@ -53,5 +53,10 @@ def remove_pid(folder: Path) -> None:
 def write_error(folder: Path, error: Exception) -> RunFailure:
     """Keep the whole story in a file, and return it told in one line."""
     path = folder / "error.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return RunFailure(f"{type(error).__name__}: {error} (see {path})")
+    told = f"{type(error).__name__}: {error}"
+    try:
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as refusal:
+        traceback.print_exception(error)
+        return RunFailure(f"{told} ({path} cannot be written: {refusal.strerror})")
+    return RunFailure(f"{told} (see {path})")

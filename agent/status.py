@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import queue
 import sys
 import threading
@@ -21,6 +20,7 @@ from rich.text import Text
 
 from agent.pause import Pauses
 from agent.report import LoopFigures
+from pamiq_lightning.durable import replace_durably
 from pamiq_lightning.exchange.board import Board
 
 REFRESH_S = 1.0
@@ -222,14 +222,12 @@ def block(source: StatusSource, hint: str) -> Group:
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    """Write summary.json so that a crash leaves all of it or nothing."""
-    staged = path.with_suffix(".part")
-    with staged.open("w", encoding="utf-8") as file:
-        json.dump(summary, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    """Write summary.json so that a crash leaves all of it or nothing.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    replace_durably(path, (json.dumps(summary, indent=2) + "\n").encode())
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -83,6 +83,20 @@ def test_a_failure_of_the_world_is_told_and_summed_up(tmp_path: Path) -> None:
     assert (run_folder(tmp_path) / "checkpoints" / "policy.ckpt").is_file()
 
 
+def test_a_summary_that_the_disk_refuses_is_printed_all_the_same(tmp_path: Path) -> None:
+    process = start(tmp_path, stderr=subprocess.PIPE)
+    # A folder in its way refuses a file as a full disk does.
+    (run_folder(tmp_path) / "summary.part").mkdir()
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate()
+    assert process.returncode == 1
+    (line,) = [text for text in error.splitlines() if text.startswith("error:")]
+    assert "summary.json cannot be written" in line and "Traceback" not in error
+    told = json.loads(output[output.index("{\n") :])
+    assert told["ended"] == "SIGINT" and told["exit_code"] == 0
+    assert not (run_folder(tmp_path) / "agent.pid").exists()
+
+
 def test_an_interrupt_before_the_first_tick_leaves_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(
         # Told before torch is loaded.
