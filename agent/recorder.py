@@ -1,19 +1,27 @@
 """Experience to disk, by a process that reads the windows with a cursor of its own.
 
 It cannot slow a tick: it shares only memory with the agent, and where it falls behind, windows are
-dropped and counted. What the disk refuses is lost and counted too; the recorder goes on.
+dropped and counted. What the disk refuses is lost and counted too; the recorder goes on. One that
+died is replaced, and its successor goes on with the window after the one that was being written.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from pathlib import Path
 
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import WindowsReader, WindowsSpec
-from pamiq_lightning.processes import Starting, context, ignore_stop_signals, parent_lives
+from pamiq_lightning.processes import (
+    Backoff,
+    Starting,
+    context,
+    ignore_stop_signals,
+    parent_lives,
+)
 from pamiq_lightning.recording.layout import Plan, RecordingError
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
@@ -22,6 +30,8 @@ LOOK_S = 0.5
 STOP_TIMEOUT_S = 20.0
 TELL_EVERY_S = 60.0
 """How often a person is told, at most, that steps are not being recorded."""
+CANNOT = 2
+"""Exit code of a recorder that no successor would do better than."""
 
 
 class Recorder:
@@ -43,11 +53,17 @@ class Recorder:
         plan: Plan,
         settings: RecordingSettings,
     ) -> None:
-        self._process = context().Process(
-            target=_record, args=(windows, board, folder, plan, settings), name="recorder"
-        )
+        self._arguments = (windows, board, folder, plan, settings)
+        self._backoff = Backoff()
+        self._cursor_at_start: int | None = None
+        self._start_at: float | None = None
+        self._tell_losses = Losses()
+        self._given_up = False
+        self._start()
+
+    def _start(self) -> None:
+        self._process = context().Process(target=_record, args=self._arguments, name="recorder")
         Starting(self._process).wait()
-        self.watch = RecorderWatch()
 
     @property
     def pid(self) -> int | None:
@@ -58,6 +74,35 @@ class Recorder:
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.is_alive()
+
+    def watch(self, board: Board, now: float) -> str | None:
+        """Replace a recorder that died; call it a few times a second.
+
+        Args:
+            board: where it tells what it does and what was lost.
+            now: monotonic seconds.
+
+        Returns:
+            What a person should read, in one line, or None.
+        """
+        if self._start_at is not None:
+            if now >= self._start_at:
+                self._start_at, self._cursor_at_start = None, board.recorder_cursor
+                self._start()
+        elif not self._given_up and not self.alive:
+            return self._plan_restart(board, now)
+        return self._tell_losses(board, now)
+
+    def _plan_restart(self, board: Board, now: float) -> str:
+        what = f"the recorder ended (exit code {self._process.exitcode})"
+        if self._process.exitcode == CANNOT:
+            self._given_up = True
+            return f"{what}: what is lived from now on is not recorded"
+        if board.recorder_cursor != self._cursor_at_start:
+            self._backoff.reset()
+        delay = self._backoff.next()
+        self._start_at = now + delay
+        return f"{what}; a new one starts in {delay:.3g} s"
 
     def join(self) -> None:
         """Wait until all is written; the board must have said stop."""
@@ -71,24 +116,20 @@ class Recorder:
             self._process.join()
 
 
-class RecorderWatch:
+class Losses:
     """Says in words what the recorder lost, as often as a person wants to hear it."""
 
     def __init__(self) -> None:
-        self._ended, self._told = False, (0, 0)
+        self._told = (0, 0)
         self._told_at = -TELL_EVERY_S
 
-    def __call__(self, alive: bool, board: Board, now: float) -> str | None:
+    def __call__(self, board: Board, now: float) -> str | None:
         """Return what is new; None if nothing is, or if something was told within the minute.
 
         Args:
-            alive: whether the recorder runs.
-            board: where it tells what was lost.
+            board: where the recorder tells what was lost.
             now: monotonic seconds.
         """
-        if not alive and not self._ended:
-            self._ended = True
-            return "the recorder ended: what is lived from now on is not recorded"
         dropped, refused = lost = board.recorder_dropped, board.recorder_refused
         if lost == self._told or now < self._told_at + TELL_EVERY_S:
             return None
@@ -112,9 +153,10 @@ def _record(
     board = Board(board_spec)
     writer = RecordingWriter(folder, plan, how.crf, how.max_gb * 1e9)
     try:
-        record(WindowsReader(windows), board, writer)
+        record(WindowsReader(windows, board.recorder_cursor), board, writer)
     except RecordingError as error:
-        raise SystemExit(f"recorder: {error}") from error
+        print(f"recorder: {error}", file=sys.stderr, flush=True)
+        sys.exit(CANNOT)
 
 
 def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None:
@@ -123,18 +165,21 @@ def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None
     Raises:
         RecordingError: the recording that is there is of another kind.
     """
-    refused = 0
+    # One that died had lost some already.
+    dropped, refused = board.recorder_dropped, board.recorder_refused
     while True:
         # Asked before reading: what was filled before the word to stop is still written.
         stopping = board.stop or not parent_lives()
         code = 0
         while (window := reader.read()) is not None:
+            # Before it is written: a successor must not write again what is there in part.
+            board.set_recorder_cursor(reader.cursor)
             try:
                 writer.write(window.steps)
             except OSError as error:
                 refused, code = refused + 1, error.errno or errno.EIO
-            board.set_recorder(reader.dropped, refused, code)
-        board.set_recorder(reader.dropped, refused, code)
+            board.set_recorder(dropped + reader.dropped, refused, code)
+        board.set_recorder(dropped + reader.dropped, refused, code)
         if stopping:
             break
         time.sleep(LOOK_S)

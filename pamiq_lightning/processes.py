@@ -32,6 +32,27 @@ def context() -> ForkServerContext | SpawnContext:
     return server
 
 
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 60.0
+"""Waits before a process is replaced: the first, doubling up to the last."""
+
+
+class Backoff:
+    """How long to wait before a process that ended is replaced: each time twice as long."""
+
+    def __init__(self) -> None:
+        self._delay = FIRST_DELAY_S
+
+    def next(self) -> float:
+        """Return the seconds to wait this time."""
+        delay = self._delay
+        self._delay = min(2 * delay, LONGEST_DELAY_S)
+        return delay
+
+    def reset(self) -> None:
+        """Begin with short waits again: it has been of use."""
+        self._delay = FIRST_DELAY_S
+
+
 class Starting:
     """A process that is being started, while the caller goes on: a first start takes seconds."""
 

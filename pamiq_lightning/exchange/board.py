@@ -50,7 +50,7 @@ class BoardSpec:
                 ("windows_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
                 ("sign_of_life", (1,), np.float64),
-                ("recorder", (3,), np.int64),
+                ("recorder", (4,), np.int64),
                 ("learners", (len(self.roles), len(LEARNER_FIGURES)), np.float64),
             ]
         )
@@ -160,10 +160,19 @@ class Board:
         """Why the disk refused one last, as an errno."""
         return int(self._file["recorder"][2])
 
+    @property
+    def recorder_cursor(self) -> int | None:
+        """Number of the window that the recorder takes next; None before its first."""
+        return int(self._file["recorder"][3]) or None
+
     def set_recorder(self, dropped: int, refused: int, code: int) -> None:
         """Recorder: tell what was lost; a code of 0 leaves the last one standing."""
         self._file["recorder"][2] = code or self.recorder_errno
         self._file["recorder"][:2] = dropped, refused
+
+    def set_recorder_cursor(self, cursor: int) -> None:
+        """Recorder: tell which window it takes next."""
+        self._file["recorder"][3] = cursor
 
     @property
     def rounds(self) -> int:

@@ -162,12 +162,17 @@ class WindowsWriter:
 
 
 class WindowsReader:
-    """A reader's end, with its own cursor and its own count of dropped windows."""
+    """A reader's end, with its own cursor and its own count of dropped windows.
 
-    def __init__(self, spec: WindowsSpec) -> None:
+    Args:
+        spec: the ring.
+        cursor: number of the window to begin with; default: the first there ever was.
+    """
+
+    def __init__(self, spec: WindowsSpec, cursor: int | None = None) -> None:
         self.spec = spec
         self._file = SharedFile(spec.path, spec.layout)
-        self.cursor = int(self._file["first"][0])
+        self.cursor = int(self._file["first"][0]) if cursor is None else cursor
         """Number of the window that is read next."""
         self.dropped = 0
         """Windows that were overwritten before this reader had them."""

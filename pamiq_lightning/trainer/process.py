@@ -16,7 +16,13 @@ from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pamiq_lightning.processes import Starting, context, ignore_stop_signals, parent_lives
+from pamiq_lightning.processes import (
+    Backoff,
+    Starting,
+    context,
+    ignore_stop_signals,
+    parent_lives,
+)
 from pamiq_lightning.say import say
 
 if TYPE_CHECKING:
@@ -27,8 +33,6 @@ LOOK_S = 0.5
 """Longest wait without a look at whether the other process still lives."""
 STOP_TIMEOUT_S = 20.0
 """How long a trainer may take to finish and save before it is ended."""
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 60.0
-"""Waits before a trainer is replaced: the first, doubling up to the last."""
 START_LIMIT_S = 300.0
 """How long it may take to import, build and warm up."""
 LOG_FILE = "trainer.log"
@@ -47,7 +51,7 @@ class TrainerProcess:
         self._trained = self._context.Semaphore(0)
         self._job: TrainerJob | None = None
         self._stopping = False
-        self._delay = FIRST_DELAY_S
+        self._backoff = Backoff()
         self._start_at: float | None = None
         self._rounds_at_start = 0
         self.restarts = 0
@@ -102,12 +106,11 @@ class TrainerProcess:
 
     def _plan_restart(self, board: Board, now: float, what: str) -> str:
         if board.rounds > self._rounds_at_start:
-            self._delay = FIRST_DELAY_S
+            self._backoff.reset()
         self._rounds_at_start = board.rounds
-        self._start_at = now + self._delay
-        told = f"the trainer {what}; a new one starts in {self._delay:.3g} s; see {self._log_file}"
-        self._delay = min(2 * self._delay, LONGEST_DELAY_S)
-        return told
+        delay = self._backoff.next()
+        self._start_at = now + delay
+        return f"the trainer {what}; a new one starts in {delay:.3g} s; see {self._log_file}"
 
     def _start_again(self, board: Board, now: float) -> None:
         assert self._job is not None

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agent.recorder import TELL_EVERY_S, Recorder, RecorderWatch, record
+from agent.recorder import TELL_EVERY_S, Losses, Recorder, record
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import WindowsReader, WindowsWriter
-from pamiq_lightning.recording.layout import NOT_RECORDED, Plan
+from pamiq_lightning.recording.layout import NOT_RECORDED, Plan, write_plan
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
@@ -81,17 +84,63 @@ def test_what_is_lost_is_counted_and_the_recorder_goes_on(
 
 
 def test_a_person_is_told_once_a_minute(board: Board) -> None:
-    watch = RecorderWatch()
-    assert watch(True, board, 0.0) is None
+    losses = Losses()
+    assert losses(board, 0.0) is None
     board.set_recorder(0, 1, errno.ENOSPC)
-    told = watch(True, board, 1.0)
+    told = losses(board, 1.0)
     assert told == "the disk refuses the recording (No space left on device): 1 windows lost so far"
     board.set_recorder(2, 5, 0)
-    assert watch(True, board, TELL_EVERY_S) is None
-    told = watch(True, board, 1.0 + TELL_EVERY_S)
+    assert losses(board, TELL_EVERY_S) is None
+    told = losses(board, 1.0 + TELL_EVERY_S)
     assert told is not None and "5 windows lost" in told and "too slow: 2 windows" in told
-    assert watch(True, board, 1e6) is None
-    assert watch(False, board, 1e6) == (
-        "the recorder ended: what is lived from now on is not recorded"
+    assert losses(board, 1e6) is None
+
+
+def wait_until(told: Callable[[], bool]) -> None:
+    """Return when a process has come as far; there is nothing to wait on but to look."""
+    limit = time.monotonic() + 60
+    while not told():
+        assert time.monotonic() < limit
+        os.sched_yield()
+
+
+def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    recorder = Recorder(
+        writer.spec, board.spec, tmp_path / "recording", plan, RecordingSettings(lossless=True)
     )
-    assert watch(False, board, 2e6) is None
+    written = [fill(writer, number) for number in range(2)]
+    wait_until(lambda: board.recorder_cursor == 2)
+    recorder.kill()
+    # Lived while nobody records; the ring keeps it.
+    written.append(fill(writer, 2))
+    told = recorder.watch(board, 100.0)
+    assert told == "the recorder ended (exit code -9); a new one starts in 0.25 s"
+    assert recorder.watch(board, 100.2) is None and not recorder.alive
+    assert recorder.watch(board, 100.3) is None and recorder.alive
+    wait_until(lambda: board.recorder_cursor == 3)
+    # It was of use, so that the next wait is as short; the one after is longer.
+    for now, wait in ((200.0, "0.25"), (300.0, "0.5")):
+        recorder.kill()
+        assert (recorder.watch(board, now) or "").endswith(f"starts in {wait} s")
+        recorder.watch(board, now + 10)
+    board.ask_to_stop()
+    recorder.join()
+    lived = RecordingReader(tmp_path).column("index")
+    # The window that was being written when it died may be lost in part, and is never there twice.
+    assert len(np.unique(lived)) == len(lived)
+    assert set(lived) <= set(np.concatenate([steps["index"] for steps in written]))
+    assert set(lived) >= set(written[0]["index"])
+
+
+def test_a_recorder_that_cannot_is_not_replaced(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    write_plan(tmp_path, dataclasses.replace(plan, fps=plan.fps + 1))
+    recorder = Recorder(writer.spec, board.spec, tmp_path, plan, RecordingSettings(lossless=True))
+    fill(writer, 0)
+    wait_until(lambda: not recorder.alive)
+    told = recorder.watch(board, 1e6)
+    assert told == ("the recorder ended (exit code 2): what is lived from now on is not recorded")
+    assert recorder.watch(board, 2e6) is None and not recorder.alive

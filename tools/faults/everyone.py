@@ -1,7 +1,7 @@
 """F1-all: trainer, agent, recorder or all of them are killed while checkpoints are being written.
 
 Whatever dies, the run goes on in the same folder: by itself where the agent lives, else by
-`resume=`.
+`resume=`. What was recorded is read before anybody goes on with it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 
+from agent.ctl import ask
 from pamiq_lightning.file_lock import FileLock
+from pamiq_lightning.recording.layout import RecordingError
+from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.trainer.checkpoint_folder import (
     CheckpointError,
     find_checkpoints,
@@ -27,8 +31,11 @@ from tools.faults.trainer import debug_learners
 
 VICTIMS = ("trainer", "agent", "recorder", "all")
 # A save after every window, a window a second: many kills fall into a save.
-_SETTINGS = ("rate=30", "trainer.save_every=1", "trainer.idle=false")
+_WINDOW = 32
+_SETTINGS = (f"window={_WINDOW}", "rate=30", "trainer.save_every=1", "trainer.idle=false")
 _BACK_S, _ORPHAN_S = 60.0, 60.0
+_LOST_WINDOWS = 2.0
+"""Of a recording: the window being written, and the one that was full since the recorder looked."""
 
 
 def run(trials: int) -> list[Outcome]:
@@ -36,6 +43,8 @@ def run(trials: int) -> list[Outcome]:
     broken = Outcome("F1-all newest checkpoints", "0 that cannot be used", 0, "")
     anew = Outcome("F1-all starts from scratch", "0", 0, "")
     lost = Outcome("F1-all lost", "0 saves: what came after the last alone", 0, "saves")
+    film = Outcome("F1-all recordings", "0 that cannot be read, or have a step twice", 0, "")
+    tail = Outcome("F1-all not recorded", "the newest windows alone", _LOST_WINDOWS, "windows")
     back = Outcome("F1-all goes on", "in the same folder", _BACK_S, "s")
     chance = random.Random(0)
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
@@ -46,16 +55,23 @@ def run(trials: int) -> list[Outcome]:
                 victim = VICTIMS[trial % len(VICTIMS)]
                 time.sleep(chance.uniform(0.2, 4.0))
                 began, starts = time.monotonic(), life.starts()
-                _kill(life, victim, chance)
+                filled = int(ask(life.folder, "status")["windows_filled"])
+                others = _kill(life, victim, chance)
                 saved = _last_saved(life.folder)
                 newest = _newest(life.folder, broken)
                 if victim in ("agent", "all"):
                     _wait_for_orphans(life.folder)
+                    psutil.wait_procs(others, _ORPHAN_S)
                     newest = _newest(life.folder, broken)
+                if victim != "trainer":
+                    _read_recording(life.folder, filled, film, tail)
+                if victim in ("agent", "all"):
                     life = Life(Path(folder), f"resume={life.folder}", *_SETTINGS)
                     anew.values.append(float(newest is None or not _goes_on(life, newest)))
                 elif victim == "trainer":
                     _wait_for_trainer(life, starts)
+                else:
+                    _wait_for_recorder(life)
                 back.values.append(time.monotonic() - began)
                 if newest is not None:
                     lost.values.append(max(0.0, saved - int(newest.folder.name)))
@@ -63,25 +79,50 @@ def run(trials: int) -> list[Outcome]:
                 _wait_for_checkpoint(life)
         finally:
             life.kill()
-    return [broken, anew, lost, back]
+    return [broken, anew, lost, film, tail, back]
 
 
-def _kill(life: Life, victim: str, chance: random.Random) -> None:
+def _kill(life: Life, victim: str, chance: random.Random) -> list[psutil.Process]:
+    """Kill; return all processes that were below the agent.
+
+    An agent whose recorder was killed stands still, so that no new one touches what that left.
+    """
     agent = psutil.Process(life.process.pid)
     others = agent.children(recursive=True)
-    # How far each steps back for others tells who it is; see tools.faults.life.
-    nice = {"trainer": 19, "recorder": agent.nice() + 10}
     if victim == "agent":
         chosen = [agent]
     elif victim == "all":
         chosen = [agent, *others]
         chance.shuffle(chosen)
     else:
-        chosen = [p for p in others if p.nice() == nice[victim]]
+        chosen = [p for p in others if p.nice() == _nice_of(agent)[victim]]
+        if victim == "recorder":
+            agent.suspend()
     for process in chosen:
         process.kill()
     if agent in chosen:
         life.process.wait()
+    return others
+
+
+def _nice_of(agent: psutil.Process) -> dict[str, int]:
+    """Return how far each steps back for others, which tells who it is."""
+    return {"trainer": 19, "recorder": agent.nice() + 10}
+
+
+def _read_recording(folder: Path, filled: int, film: Outcome, tail: Outcome) -> None:
+    """Read all that is recorded, and the newest frames, and see how much is missing at its end."""
+    try:
+        reader = RecordingReader(folder)
+        index = reader.column("index")
+        reader.read(max(0, len(reader) - 64), len(reader))
+        reader.close()
+    except RecordingError as error:
+        print(error, flush=True)
+        film.values.append(1.0)
+        return
+    film.values.append(float(len(np.unique(index)) < len(index)))
+    tail.values.append(max(0.0, filled - (int(index[-1]) + 1) / _WINDOW))
 
 
 def _last_saved(folder: Path) -> int:
@@ -124,6 +165,17 @@ def _wait_for_orphans(folder: Path) -> None:
 def _wait_for_trainer(life: Life, starts: int) -> None:
     limit = time.monotonic() + _BACK_S
     while life.starts() == starts and time.monotonic() < limit:
+        time.sleep(0.02)
+
+
+def _wait_for_recorder(life: Life) -> None:
+    """Let an agent that stands still go on, and return when it has a recorder again."""
+    agent = psutil.Process(life.process.pid)
+    agent.resume()
+    limit = time.monotonic() + _BACK_S
+    while time.monotonic() < limit:
+        if any(p.nice() == _nice_of(agent)["recorder"] for p in agent.children(recursive=True)):
+            return
         time.sleep(0.02)
 
 
