@@ -155,7 +155,10 @@ def recover(files: EpisodeFiles, plan: Plan) -> Stats | None:
             path.unlink(missing_ok=True)
         return None
     with FilmReader(files.video, plan.fps) as film:
-        frames = [film.read(at, at + 1) for at in range(0, len(table), SAMPLE_EVERY)]
+        # As many as while it is written at most, and those that no other need be decoded for.
+        keys = np.array([key for key in film.key_frames() if key < len(table)])
+        chosen = keys[np.unique(keys // SAMPLE_EVERY, return_index=True)[1]].tolist()
+        frames = [film.read(at, at + 1) for at in chosen]
     with files.video.open("rb") as file:
         os.fsync(file.fileno())
     return close_episode(files, plan, table, np.concatenate(frames))

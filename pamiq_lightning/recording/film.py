@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -141,17 +142,38 @@ class FilmReader:
         """Yield frames with their numbers, up to the end or to where the file is torn."""
         try:
             for frame in self._container.decode(self._stream):
-                assert frame.pts is not None and frame.time_base is not None
-                yield round(float(frame.pts * frame.time_base) * self._fps), frame
+                yield self._number(frame), frame
         except av.FFmpegError:
             return
 
+    def key_frames(self) -> list[int]:
+        """Return the numbers of all frames that can be read without those before them."""
+        self._seek(0)
+        numbers = []
+        with suppress(av.FFmpegError):
+            for packet in self._container.demux(self._stream):
+                if packet.is_keyframe and packet.pts is not None and packet.size:
+                    numbers.append(self._number(packet))
+        self._seek(0)
+        return numbers
+
     def count(self) -> int:
-        """Return how many frames can be read, by decoding all of them."""
-        self._seek(0)
-        numbers = [number for number, _ in self._decoded]
-        self._seek(0)
-        return len(numbers)
+        """Return how many frames can be read, by decoding the last few.
+
+        A file is torn at its end alone, so that whatever comes before the last key frame is whole.
+        """
+        # Of the last key frame its packet may be there, but not whole.
+        for key in reversed(self.key_frames()):
+            self._seek(key)
+            decoded = sum(number >= key for number, _ in self._decoded)
+            self._seek(0)
+            if decoded:
+                return key + decoded
+        return 0
+
+    def _number(self, item: av.VideoFrame | av.Packet[VideoStream]) -> int:
+        assert item.pts is not None and item.time_base is not None
+        return round(float(item.pts * item.time_base) * self._fps)
 
     def _seek(self, number: int) -> None:
         assert self._stream.time_base is not None
