@@ -29,8 +29,18 @@ from tools.experiments.statistics import Estimate, estimate
 Figures = dict[str, float | str]
 RANDOM, REWARD, WORLD = "random", "reward", "world"
 """Names in experiments that comparisons are made by."""
-SHORT = ("coverage", "x_random", "of_clean", "reward_ratio", "reward_drop_std", "noisy_time_x_area",
-         "flicker_correlation", "entered_after_s", "reward_spike_std")  # fmt: skip
+SHORT = (
+    "coverage",
+    "x_random",
+    "of_clean",
+    "reward_ratio",
+    "reward_ratio_then",
+    "reward_drop_std",
+    "noisy_time_x_area",
+    "flicker_correlation",
+    "entered_after_s",
+    "reward_spike_std",
+)
 """Columns of the table for people."""
 
 

@@ -19,6 +19,8 @@ from tools.experiments.regions import Map, map_of
 
 OFTEN = 20
 """Visits after which a transition counts as well known."""
+PERIOD = 1000
+"""Ticks within which rewards are compared as those of one time of a life."""
 END_TICKS = 1000
 """The last ticks of a run, by which its behaviour is classed."""
 IN_USE = 0.1
@@ -129,6 +131,24 @@ def reward_by_visits(run: Run) -> tuple[list[int], list[float]]:
     return [2**p for p in known], [float(run.gained[sound][powers == p].mean()) for p in known]
 
 
+def ratio_of_one_time(reward: NDArray[np.float64], visits: NDArray[np.int64]) -> float:
+    """Return the mean reward of well-known transitions by that of first ones of the same period.
+
+    Over a whole life the ratio also tells how the model grew up: first visits come early in it.
+    Periods count by how many well-known transitions they have; NaN where none has both kinds.
+    """
+    known = later = first = 0.0
+    for start in range(0, len(reward), PERIOD):
+        gained, seen = reward[start : start + PERIOD], visits[start : start + PERIOD]
+        sound = ~np.isnan(gained)
+        often, new = gained[sound & (seen >= OFTEN)], gained[sound & (seen == 1)]
+        if len(often) and len(new):
+            known += len(often)
+            later += float(often.sum())
+            first += len(often) * float(new.mean())
+    return later / first if known and first > 0 else math.nan
+
+
 def behaviour(actions: NDArray[np.int64]) -> str:
     """Return the class of what was done (N, A)."""
     used = (actions != 0).mean(axis=0) >= IN_USE
@@ -193,6 +213,7 @@ def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:
         "reward_first_visit": at_first,
         "reward_20_visits": later,
         "reward_ratio": later / at_first if at_first > 0 else math.nan,
+        "reward_ratio_then": ratio_of_one_time(reward, run.visits),
         "reward_drop_std": (at_first - later) / float(reward[sound].std() or math.nan),
         "flicker_correlation": correlation(reward, flicker),
         **{f"time {name}": share for name, share in region_shares(run).items()},

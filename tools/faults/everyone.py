@@ -123,6 +123,7 @@ def _read_recording(folder: Path, filled: int, film: Outcome, tail: Outcome) -> 
         return
     film.values.append(float(len(np.unique(index)) < len(index)))
     tail.values.append(max(0.0, filled - (int(index[-1]) + 1) / _WINDOW))
+    print(f"F1-all recording: lacks the last {tail.values[-1]:.1f} windows", flush=True)
 
 
 def _last_saved(folder: Path) -> int:

@@ -25,6 +25,7 @@ from tools.experiments.measures import (
     coverage_curve,
     entropies,
     measure,
+    ratio_of_one_time,
     read_run,
     region_shares,
     reward_by_visits,
@@ -95,6 +96,19 @@ def test_a_reward_that_uses_itself_up_is_told_by_its_visits(run: Run) -> None:
     figures = measure(run, None)
     assert figures["reward_first_visit"] == 1.0
     assert figures["behaviour"] == "all three" and figures["entropy vertical"] == 0.0
+
+
+def test_rewards_are_compared_within_one_time_of_a_life() -> None:
+    # What is new always gains twice as much, and everything gains ten times as much later on.
+    visits = np.tile([1, 20, 1, 20], 1000)
+    reward = np.tile([2.0, 1.0, 2.0, 1.0], 1000)
+    reward[2000:] *= 10
+    visits[:1000] = 1
+    assert ratio_of_one_time(reward, visits) == pytest.approx(0.5)
+    reward[::7] = np.nan
+    assert ratio_of_one_time(reward, visits) == pytest.approx(0.5, abs=0.1)
+    assert math.isnan(ratio_of_one_time(reward, np.ones_like(visits)))
+    assert math.isnan(ratio_of_one_time(-reward, visits))
 
 
 @pytest.mark.parametrize(
