@@ -24,7 +24,7 @@ from pamiq_lightning.exchange.shared_file import exchange_folder
 from pamiq_lightning.exchange.weights import WeightsSpec, vector_bytes
 from pamiq_lightning.exchange.windows import WindowsSpec, WindowsWriter
 from pamiq_lightning.learners.base import Learner, check_dimensions
-from pamiq_lightning.recording.layout import Plan
+from pamiq_lightning.recording.layout import Plan, RecordingError, check_plan
 from pamiq_lightning.step import ACTING_ROLES, REWARD_BESIDE, StepShape
 from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
 from pamiq_lightning.trainer.checkpoint_folder import find_checkpoints
@@ -151,6 +151,18 @@ def recording_plan(settings: Settings, shape: StepShape) -> Plan:
         window=settings.window,
         lossless=settings.recording.lossless,
     )
+
+
+def check_recording(folder: Path, plan: Plan) -> None:
+    """See that a run's recording, if it has one, can be gone on with.
+
+    Raises:
+        UsageError: it was recorded otherwise.
+    """
+    try:
+        check_plan(folder, plan)
+    except RecordingError as error:
+        raise UsageError(f"{error} (record=false lives on without; or move it away)") from error
 
 
 def build_curiosity(settings: Settings) -> Curiosity:

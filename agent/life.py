@@ -130,6 +130,9 @@ class Life:
             for role, learner in learners.items()
             if (module := learner.acting) is not None
         }
+        recording, plan = self.folder / "recording", assembly.recording_plan(settings, shape)
+        if settings.record:
+            assembly.check_recording(recording, plan)
         self.hallway = self._open_hallway(shape, acting, tuple(learners), [curiosity, *beside])
         end.callback(self.hallway.remove)
         end.callback(self.hallway.board.ask_to_stop)
@@ -143,8 +146,8 @@ class Life:
             self.recorder = Recorder(
                 self.hallway.windows,
                 self.hallway.board_spec,
-                self.folder / "recording",
-                assembly.recording_plan(settings, shape),
+                recording,
+                plan,
                 settings.recording,
             )
             end.callback(self.recorder.kill)

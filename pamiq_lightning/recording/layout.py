@@ -229,6 +229,22 @@ def read_plan(folder: Path) -> Plan:
     raise RecordingError(f"{path} has format {version}; this version reads {FORMAT_VERSION}")
 
 
+def check_plan(folder: Path, plan: Plan) -> None:
+    """See that a recording, if one is there, can be gone on with.
+
+    Raises:
+        RecordingError: it was recorded otherwise; the message says in what.
+    """
+    if not (folder / PLAN).is_file():
+        return
+    had, wanted = asdict(read_plan(folder)), asdict(plan)
+    other = [f"{key} {had[key]} -> {wanted[key]}" for key in wanted if wanted[key] != had[key]]
+    if other:
+        raise RecordingError(
+            f"{folder} was recorded otherwise and cannot be gone on with: {'; '.join(other)}"
+        )
+
+
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write what `read_plan` reads."""
     write_json(folder / PLAN, {"format": FORMAT_VERSION, **asdict(plan)})

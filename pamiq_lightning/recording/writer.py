@@ -23,9 +23,8 @@ from pamiq_lightning.recording.layout import (
     VIDEO_PATH,
     EpisodeFiles,
     Plan,
-    RecordingError,
+    check_plan,
     numbers_of,
-    read_plan,
     write_json,
     write_plan,
 )
@@ -115,14 +114,8 @@ class RecordingWriter:
         """Take up what is there: close what was left open, and count."""
         if self._ready:
             return
-        if (self.folder / PLAN).is_file():
-            found = read_plan(self.folder)
-            if found != self.plan:
-                raise RecordingError(
-                    f"{self.folder} was recorded otherwise and cannot be gone on with: "
-                    f"it has {found}, now it would be {self.plan}"
-                )
-        else:
+        check_plan(self.folder, self.plan)
+        if not (self.folder / PLAN).is_file():
             write_plan(self.folder, self.plan)
         if not (self.folder / TASKS).is_file():
             tables.write_tasks(self.folder / TASKS)

@@ -74,7 +74,7 @@ def test_a_later_writer_goes_on(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reader.read(0, 32)["index"], np.arange(32))
     assert [episode.files.number for episode in reader.episodes] == [0, 1]
     other = dataclasses.replace(PLAN, fps=5.0)
-    with pytest.raises(RecordingError, match="was recorded otherwise"):
+    with pytest.raises(RecordingError, match=r"was recorded otherwise .*: fps 10\.0 -> 5\.0$"):
         RecordingWriter(tmp_path, other, crf=20).write(arrays(16, 32))
 
 
