@@ -1,4 +1,4 @@
-"""`validate`: test T4, whether the model learned, as a table and as metrics."""
+"""`validate`: whether the model learned, as a table and as metrics."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from pamiq_lightning.offline.probing import PIXELS, RANDOM, TRAINED, probe_rows,
 from pamiq_lightning.offline.recording import Recording
 
 ERROR_LIMIT, ACTION_LIMIT, PROBE_LIMIT, RANK_LIMIT = 0.7, 1.2, 0.8, 5.0
-"""Of T4: error / copying the last latent, shuffled / true action, mean R2, effective rank."""
+"""What a good model reaches: error / copying the last latent, shuffled / true action, mean R2,
+effective rank."""
 
 
 class Evaluation(L.Callback):
-    """After `validate`, prints what a learner makes of the held-out minutes beside T4's limits."""
+    """After `validate`, prints what a learner makes of the held-out minutes beside the limits."""
 
     def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Print the table, and log its figures."""
@@ -48,11 +49,19 @@ class Evaluation(L.Callback):
         if encoder is None:
             lines.append("place and heading: name the encoder with --data.encoder to probe it")
         else:
-            scores, rank = probe_table(encoder, probe_rows(data.experiences))
-            lines += probe_lines(scores, rank)
-            metrics = {f"probe_r2_{name}": mean(r2) for name, r2 in scores.items()}
-            metrics["rank_me"] = rank
+            try:
+                rows = probe_rows(data.experiences)
+            except ValueError as error:
+                # VRChat and films tell of no place; all else is judged all the same.
+                lines.append(f"place and heading: not probed, for {error}")
+            else:
+                scores, rank = probe_table(encoder, rows)
+                lines += probe_lines(scores, rank)
+                metrics = {f"probe_r2_{name}": mean(r2) for name, r2 in scores.items()}
+                metrics["rank_me"] = rank
         pictures = draw(module, data)
+        if data.decoder and not pictures:
+            lines.append("pictures: name the encoder with --data.encoder to have them drawn")
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         for name, picture in pictures.items():
             keep_picture(picture, name, folder, trainer.loggers)

@@ -46,6 +46,20 @@ def test_validate_prints_the_table(
         assert line in said
 
 
+def test_what_tells_of_no_place_is_judged_all_the_same(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = arrays(660)
+    plan = dataclasses.replace(PLAN, fps=1.0, info_names=(), window=110)
+    record(here / "seen", [{**steps, "info": np.zeros((660, 0), np.float32)}], plan)
+    encoder, own = str(checkpoint(here, "encoder")), str(checkpoint(here, "dynamics"))
+    given = ["--data.recording", "seen", "--data.encoder", encoder, "--ckpt_path", own]
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
+    assert main(["validate", "--config", "dynamics.yaml", *given, *quiet]) == 0
+    said = capsys.readouterr().out
+    assert "copy-last" in said and "not probed, for the recording's info lacks" in said
+
+
 def test_verdicts_follow_the_limits() -> None:
     errors = {}
     for steps, true in zip((1, 2, 4, 8), (0.5, 0.7, 0.9, 1.0), strict=True):
