@@ -62,9 +62,10 @@ def main() -> None:
     shares = []
     for seed in range(options.seeds):
         entered = random_walk(Simulation(place, _TINY, seed), options.ticks, options.rate, seed)
-        shares.append(len(entered & reachable) / len(reachable))
+        count = len(entered & reachable)
+        shares.append(count / len(reachable))
         if not options.json:
-            print(f"seed {seed}: {len(entered):5d} of {len(reachable)} cells, {shares[-1]:.1%}")
+            print(f"seed {seed}: {count:5d} of {len(reachable)} cells, {shares[-1]:.1%}")
     if options.json:
         print(json.dumps({"place": options.place, "cells": len(reachable), "coverage": shares}))
     else:

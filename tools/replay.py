@@ -206,6 +206,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{count} steps are in {options.mp4}")
         else:
             in_window(show, start, stop)
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; pip install -e '.[window]', or --mp4 FILE", file=sys.stderr)
+        return 1
     except (RecordingError, CheckpointError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -16,7 +16,5 @@ def import_opencv() -> Any:
     try:
         import cv2
     except ImportError as missing:
-        raise SensesError(
-            "Cameras and videos need OpenCV: pip install 'pamiq-lightning[camera]'"
-        ) from missing
+        raise SensesError("Cameras and videos need OpenCV: pip install -e '.[camera]'") from missing
     return cv2

@@ -146,8 +146,7 @@ def _zeroconf() -> Any:
         import zeroconf
     except ImportError as missing:
         raise OscQueryError(
-            "OSCQuery needs zeroconf: pip install 'pamiq-lightning[oscquery]', or listen on a "
-            "fixed port."
+            "OSCQuery needs zeroconf: pip install -e '.[oscquery]', or listen on a fixed port."
         ) from missing
     return zeroconf
 

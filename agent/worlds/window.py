@@ -30,7 +30,7 @@ def _pygame() -> Any:
         import pygame
     except ImportError as missing:
         raise WindowError(
-            "a window needs pygame-ce: pip install 'pamiq-lightning[window]', or use --window=false"
+            "a window needs pygame-ce: pip install -e '.[window]', or use --window=false"
         ) from missing
     return pygame
 
