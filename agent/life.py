@@ -40,6 +40,7 @@ from agent.worlds.lockstep import LockstepWorld
 from pamiq_lightning.cores import stay_on
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.recording.layout import RECORDING
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.keeper import Checkpoint
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
@@ -130,7 +131,7 @@ class Life:
             for role, learner in learners.items()
             if (module := learner.acting) is not None
         }
-        recording, plan = self.folder / "recording", assembly.recording_plan(settings, shape)
+        recording, plan = self.folder / RECORDING, assembly.recording_plan(settings, shape)
         if settings.record:
             assembly.check_recording(recording, plan)
         self.hallway = self._open_hallway(shape, acting, tuple(learners), [curiosity, *beside])
@@ -366,12 +367,12 @@ class Life:
 
     def _join_others(self) -> str | None:
         """Wait until trainer and recorder have written what they have; say what was lost, if so."""
-        saved = self.trainer.join()
-        if self.recorder:
-            self.recorder.join()
-        return (
-            None if saved else f"what was learned last is not saved: {self.trainer.describe_end()}"
-        )
+        lost = []
+        if not self.trainer.join():
+            lost.append(f"what was learned last is not saved: {self.trainer.describe_end()}")
+        if self.recorder and not self.recorder.join():
+            lost.append("what was lived last is not recorded: the recorder did not end well")
+        return "; ".join(lost) or None
 
     def _watch(self) -> None:
         """Look after the other processes, and tell what a person should read.

@@ -11,10 +11,12 @@ import errno
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import WindowsReader, WindowsSpec
+from pamiq_lightning.file_lock import FileLock, HeldError
 from pamiq_lightning.processes import (
     Backoff,
     Starting,
@@ -22,7 +24,7 @@ from pamiq_lightning.processes import (
     ignore_stop_signals,
     parent_lives,
 )
-from pamiq_lightning.recording.layout import Plan, RecordingError
+from pamiq_lightning.recording.layout import Plan, RecordingError, recorder_lock
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 
@@ -30,6 +32,8 @@ LOOK_S = 0.5
 STOP_TIMEOUT_S = 20.0
 TELL_EVERY_S = 60.0
 """How often a person is told, at most, that steps are not being recorded."""
+LOCK_LIMIT_S = 30.0
+"""How long a recorder before this one may still write."""
 CANNOT = 2
 """Exit code of a recorder that no successor would do better than."""
 
@@ -55,7 +59,7 @@ class Recorder:
     ) -> None:
         self._arguments = (windows, board, folder, plan, settings)
         self._backoff = Backoff()
-        self._cursor_at_start: int | None = None
+        self._finished_at_start = 0
         self._start_at: float | None = None
         self._tell_losses = Losses()
         self._given_up = False
@@ -87,27 +91,41 @@ class Recorder:
         """
         if self._start_at is not None:
             if now >= self._start_at:
-                self._start_at, self._cursor_at_start = None, board.recorder_cursor
-                self._start()
+                self._finished_at_start = board.recorder_finished
+                try:
+                    self._start()
+                except OSError as error:
+                    return self._plan_restart(now, f"could not be started ({error.strerror})")
+                self._start_at = None
         elif not self._given_up and not self.alive:
-            return self._plan_restart(board, now)
+            if self._process.exitcode == CANNOT:
+                self._given_up = True
+                return "the recorder cannot go on: what is lived from now on is not recorded"
+            if board.recorder_finished != self._finished_at_start:
+                self._backoff.reset()
+            return self._plan_restart(now, f"ended (exit code {self._process.exitcode})")
         return self._tell_losses(board, now)
 
-    def _plan_restart(self, board: Board, now: float) -> str:
-        what = f"the recorder ended (exit code {self._process.exitcode})"
-        if self._process.exitcode == CANNOT:
-            self._given_up = True
-            return f"{what}: what is lived from now on is not recorded"
-        if board.recorder_cursor != self._cursor_at_start:
-            self._backoff.reset()
+    def _plan_restart(self, now: float, what: str) -> str:
         delay = self._backoff.next()
         self._start_at = now + delay
-        return f"{what}; a new one starts in {delay:.3g} s"
+        return f"the recorder {what}; a new one starts in {delay:.3g} s"
 
-    def join(self) -> None:
-        """Wait until all is written; the board must have said stop."""
-        self._process.join(STOP_TIMEOUT_S)
+    def join(self) -> bool:
+        """Wait until all is written; the board must have said stop. Return whether all is.
+
+        One that has died meanwhile is replaced for what is still in the ring.
+        """
+        if self._process.exitcode == CANNOT:
+            # Told when it happened.
+            return True
+        if not self.alive and self._process.exitcode != 0:
+            with suppress(OSError):
+                self._start()
+        if self.alive:
+            self._process.join(STOP_TIMEOUT_S)
         self.kill()
+        return self._process.exitcode == 0
 
     def kill(self) -> None:
         """End it at once, if it still runs."""
@@ -138,7 +156,7 @@ class Losses:
             why = os.strerror(board.recorder_errno)
             news.append(f"the disk refuses the recording ({why}): {refused} windows lost so far")
         if dropped > self._told[0]:
-            news.append(f"the recorder was too slow: {dropped} windows lost so far")
+            news.append(f"the recorder was too slow, or died: {dropped} windows lost so far")
         self._told, self._told_at = lost, now
         return "; ".join(news)
 
@@ -151,9 +169,16 @@ def _record(
     if hasattr(os, "nice"):
         os.nice(10)
     board = Board(board_spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    # One that lost its agent, or whose end was not seen, may still be closing an episode.
+    lock = FileLock(recorder_lock(folder))
     writer = RecordingWriter(folder, plan, how.crf, how.max_gb * 1e9)
     try:
+        lock.wait(LOCK_LIMIT_S, lambda: not parent_lives())
         record(WindowsReader(windows, board.recorder_cursor), board, writer)
+    except HeldError as holder:
+        print(f"recorder: process {holder} still writes to {folder}", file=sys.stderr, flush=True)
+        sys.exit(1)
     except RecordingError as error:
         print(f"recorder: {error}", file=sys.stderr, flush=True)
         sys.exit(CANNOT)
@@ -165,8 +190,12 @@ def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None
     Raises:
         RecordingError: the recording that is there is of another kind.
     """
-    # One that died had lost some already.
+    # One that died had lost some already, and the window that it died of.
     dropped, refused = board.recorder_dropped, board.recorder_refused
+    if board.recorder_cursor is None:
+        board.set_recorder_finished(reader.cursor)
+    else:
+        dropped += board.recorder_cursor - board.recorder_finished
     while True:
         # Asked before reading: what was filled before the word to stop is still written.
         stopping = board.stop or not parent_lives()
@@ -179,7 +208,9 @@ def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None
             except OSError as error:
                 refused, code = refused + 1, error.errno or errno.EIO
             board.set_recorder(dropped + reader.dropped, refused, code)
+            board.set_recorder_finished(reader.cursor)
         board.set_recorder(dropped + reader.dropped, refused, code)
+        board.set_recorder_finished(reader.cursor)
         if stopping:
             break
         time.sleep(LOOK_S)

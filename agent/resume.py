@@ -13,6 +13,7 @@ from agent.errors import RunFailure, UsageError
 from agent.run_lock import RunLock
 from agent.settings import Settings, plain_settings
 from pamiq_lightning.file_lock import FileLock, HeldError
+from pamiq_lightning.recording.layout import RECORDING, recorder_lock
 from pamiq_lightning.trainer.checkpoint_folder import (
     CheckpointError,
     find_checkpoints,
@@ -21,7 +22,7 @@ from pamiq_lightning.trainer.checkpoint_folder import (
 )
 
 AUTO = "auto"
-TRAINER_END_LIMIT_S = 60.0
+END_LIMIT_S = 60.0
 Tell = Callable[[str], None]
 _OF_THIS_START = ("steps", "seconds", "runs", "api_port")
 """Keys that say nothing of the life that goes on."""
@@ -37,29 +38,32 @@ def find_start(resume: str, runs: Path, experiment: str, tell: Tell) -> Path:
     lock = RunLock(run)
     lock.take()
     lock.release()
-    _wait_for_last_trainer(run, tell)
+    _wait_for_last(run, "trainer", trainer_lock(run), tell)
+    recorder = recorder_lock(run / RECORDING)
+    if recorder.is_file():
+        _wait_for_last(run, "recorder", recorder, tell)
     start = choose_checkpoint(run, tell)
     tell(f"Goes on from {start}.")
     return start
 
 
-def _wait_for_last_trainer(run: Path, tell: Tell) -> None:
-    """Return when a trainer whose agent is gone has saved and ended.
+def _wait_for_last(run: Path, who: str, path: Path, tell: Tell) -> None:
+    """Return when a process whose agent is gone has let go of its lock: it has saved and ended.
 
     Raises:
         RunFailure: it does not end.
     """
-    lock = FileLock(trainer_lock(run))
+    lock = FileLock(path)
     try:
         lock.take()
     except HeldError:
-        tell("Waiting for the last trainer of this run to save and end.")
+        tell(f"Waiting for the last {who} of this run to save and end.")
         try:
-            lock.wait(TRAINER_END_LIMIT_S)
+            lock.wait(END_LIMIT_S)
         except HeldError as holder:
             raise RunFailure(
-                f"{run}: its last trainer (process {holder}) has not ended after "
-                f"{TRAINER_END_LIMIT_S:.0f} s; end it first"
+                f"{run}: its last {who} (process {holder}) has not ended after "
+                f"{END_LIMIT_S:.0f} s; end it first"
             ) from holder
     lock.release()
 

@@ -50,7 +50,7 @@ class BoardSpec:
                 ("windows_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
                 ("sign_of_life", (1,), np.float64),
-                ("recorder", (4,), np.int64),
+                ("recorder", (5,), np.int64),
                 ("learners", (len(self.roles), len(LEARNER_FIGURES)), np.float64),
             ]
         )
@@ -147,7 +147,7 @@ class Board:
 
     @property
     def recorder_dropped(self) -> int:
-        """Windows the recorder was too slow for."""
+        """Windows the recorder was too slow for, or died of."""
         return int(self._file["recorder"][0])
 
     @property
@@ -170,9 +170,18 @@ class Board:
         self._file["recorder"][2] = code or self.recorder_errno
         self._file["recorder"][:2] = dropped, refused
 
+    @property
+    def recorder_finished(self) -> int:
+        """Number of the window after the last that the recorder was done with, in whatever way."""
+        return int(self._file["recorder"][4])
+
     def set_recorder_cursor(self, cursor: int) -> None:
-        """Recorder: tell which window it takes next."""
+        """Recorder: tell which window it takes next, before it writes the one that it has taken."""
         self._file["recorder"][3] = cursor
+
+    def set_recorder_finished(self, cursor: int) -> None:
+        """Recorder: tell that it is done with all before that window."""
+        self._file["recorder"][4] = cursor
 
     @property
     def rounds(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pamiq_lightning.durable import sync_folder
 from pamiq_lightning.recording import stats, tables
 from pamiq_lightning.recording.film import FilmReader, FilmWriter
 from pamiq_lightning.recording.journal import JournalWriter, read_journal
@@ -98,6 +99,9 @@ def close_episode(
         OSError: the disk refuses.
     """
     tables.write_table(files.data, table)
+    # Before the line that says they are there.
+    sync_folder(files.data.parent)
+    sync_folder(files.video.parent)
     found = stats.of_episode(table, frames)
     chunk, file = divmod(files.number, CHUNKS_SIZE)
     first_index = table.column("index")[0].as_py()
@@ -120,6 +124,7 @@ def close_episode(
         for what, value in of_one.items():
             line[f"stats/{name}/{what}"] = value.tolist()
     tables.write_table(files.meta, pa.Table.from_pylist([line]))
+    sync_folder(files.meta.parent)
     files.journal.unlink(missing_ok=True)
     return found
 
@@ -149,16 +154,15 @@ def recover(files: EpisodeFiles, plan: Plan) -> Stats | None:
     Raises:
         OSError: the disk refuses.
     """
-    table = left_open(files, plan)
-    if not len(table):
+    table = read_journal(files.journal, tables.schema(plan))
+    frames = np.empty((0, 3, 0, 0), np.uint8)
+    with suppress(RecordingError), FilmReader(files.video, plan.fps) as film:
+        count, frames = film.check(len(table), SAMPLE_EVERY)
+        table = table.slice(0, count)
+    if not len(frames):
         for path in (files.video, files.journal):
             path.unlink(missing_ok=True)
         return None
-    with FilmReader(files.video, plan.fps) as film:
-        # As many as while it is written at most, and those that no other need be decoded for.
-        keys = np.array([key for key in film.key_frames() if key < len(table)])
-        chosen = keys[np.unique(keys // SAMPLE_EVERY, return_index=True)[1]].tolist()
-        frames = [film.read(at, at + 1) for at in chosen]
     with files.video.open("rb") as file:
         os.fsync(file.fileno())
-    return close_episode(files, plan, table, np.concatenate(frames))
+    return close_episode(files, plan, table, frames)

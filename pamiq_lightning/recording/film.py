@@ -20,6 +20,7 @@ from av.video import VideoStream
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from pamiq_lightning.durable import WholeFile
 from pamiq_lightning.recording.layout import RecordingError
 
 KEY_EVERY = 50
@@ -49,7 +50,7 @@ class FilmWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.count, self._lossless = path, 0, lossless
         # Our own file, unbuffered: what the disk refuses is told at once, and by its errno.
-        self._file = path.open("xb", buffering=0)
+        self._file = WholeFile(path)
         self._container = av.open(self._file, "w", format="mp4", options=_FRAGMENTED)
         self._rate = rate = Fraction(fps).limit_denominator(1000)
         options = _LOSSLESS if lossless else {**_LOSSY, "crf": str(crf)}
@@ -117,9 +118,10 @@ class FilmReader:
         try:
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
-        except (OSError, IndexError, av.FFmpegError) as error:
+            # It has none where the file's head is damaged.
+            self._stream.codec_context.thread_count = 1
+        except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
             raise RecordingError(f"{path} is damaged: {error}") from error
-        self._stream.codec_context.thread_count = 1
         self._decoded = self._decode()
         self._next = 0
 
@@ -146,7 +148,7 @@ class FilmReader:
         except av.FFmpegError:
             return
 
-    def key_frames(self) -> list[int]:
+    def _key_frames(self) -> list[int]:
         """Return the numbers of all frames that can be read without those before them."""
         self._seek(0)
         numbers = []
@@ -163,13 +165,32 @@ class FilmReader:
         A file is torn at its end alone, so that whatever comes before the last key frame is whole.
         """
         # Of the last key frame its packet may be there, but not whole.
-        for key in reversed(self.key_frames()):
+        for key in reversed(self._key_frames()):
             self._seek(key)
             decoded = sum(number >= key for number, _ in self._decoded)
             self._seek(0)
             if decoded:
                 return key + decoded
         return 0
+
+    def check(self, limit: int, every: int) -> tuple[int, Frames]:
+        """Decode all; return how many frames there are before the first that is missing.
+
+        Args:
+            limit: frames wanted at most.
+            every: of how many one is returned too, (n, 3, H, W), from the first on.
+        """
+        self._seek(0)
+        count, samples = 0, []
+        for number, frame in self._decoded:
+            if number != count or count == limit:
+                break
+            if count % every == 0:
+                samples.append(np.empty((3, frame.height, frame.width), np.uint8))
+                _copy(frame, samples[-1])
+            count += 1
+        self._seek(0)
+        return count, np.stack(samples) if samples else np.empty((0, 3, 0, 0), np.uint8)
 
     def _number(self, item: av.VideoFrame | av.Packet[VideoStream]) -> int:
         assert item.pts is not None and item.time_base is not None

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pamiq_lightning.durable import WholeFile
+
 
 class JournalWriter:
     """Appends rows to a file, each batch on its way to the disk before the call returns.
@@ -20,7 +22,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("xb", buffering=0)
+        self._file = WholeFile(path)
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema)
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -18,6 +18,8 @@ import numpy as np
 
 from pamiq_lightning.step import Field, StepShape
 
+RECORDING = "recording"
+"""Folder of a run that its recording lies in."""
 CODEBASE_VERSION = "v3.0"
 CHUNKS_SIZE = 1000
 """Files in one folder."""
@@ -203,12 +205,17 @@ def find_recording(path: Path) -> Path:
     Raises:
         RecordingError: there is no recording.
     """
-    for folder in (path, path / "recording"):
+    for folder in (path, path / RECORDING):
         if (folder / PLAN).is_file():
             return folder
     raise RecordingError(
         f"{path} is not a recording: neither it nor its folder `recording` has a {PLAN}"
     )
+
+
+def recorder_lock(folder: Path) -> Path:
+    """Return the file that whoever writes a recording of a life holds."""
+    return folder / "recorder.lock"
 
 
 def read_plan(folder: Path) -> Plan:

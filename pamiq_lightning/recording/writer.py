@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,16 @@ from pamiq_lightning.recording.layout import (
     VIDEO_PATH,
     EpisodeFiles,
     Plan,
+    RecordingError,
     check_plan,
     numbers_of,
     write_json,
     write_plan,
 )
 from pamiq_lightning.recording.stats import Stats
+
+DAMAGED = ".damaged"
+"""Behind the names of files that cannot be gone on with."""
 
 
 class RecordingWriter:
@@ -60,10 +65,16 @@ class RecordingWriter:
 
         Raises:
             OSError: the disk refuses; these steps are lost, in part or all, but nothing before.
-            RecordingError: the recording that is there is of another kind.
+            RecordingError: the recording that is there is of another kind, or damaged.
         """
         try:
-            self._prepare()
+            try:
+                self._prepare()
+            except RecordingError as error:
+                # Not damaged, perhaps: what cannot be read now may be readable later.
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno:
+                    raise error.__cause__ from error
+                raise
             for piece, fresh in self._pieces(steps):
                 if self._open and (fresh or self._open.rows == EPISODE_STEPS):
                     self._close_episode()
@@ -124,10 +135,21 @@ class RecordingWriter:
             if files.meta.is_file():
                 files.journal.unlink()
             else:
-                recover(files, self.plan)
+                self._recover(files)
         self._count()
+        self._keep_size()
         self._write_totals()
         self._ready = True
+
+    def _recover(self, files: EpisodeFiles) -> None:
+        """Close what was left open; what cannot be is put aside, so that others can follow."""
+        try:
+            recover(files, self.plan)
+        except (RecordingError, ValueError) as error:
+            print(f"recorder: {files.journal} is put aside: {error}", file=sys.stderr, flush=True)
+            for path in (files.journal, files.video):
+                if path.is_file():
+                    path.replace(path.with_name(path.name + DAMAGED))
 
     def _count(self) -> None:
         """Read what is closed, and remove videos that no row belongs to any more."""

@@ -14,7 +14,8 @@ import pytest
 from agent.recorder import TELL_EVERY_S, Losses, Recorder, record
 from pamiq_lightning.exchange.board import Board, BoardSpec
 from pamiq_lightning.exchange.windows import WindowsReader, WindowsWriter
-from pamiq_lightning.recording.layout import NOT_RECORDED, Plan, write_plan
+from pamiq_lightning.file_lock import FileLock
+from pamiq_lightning.recording.layout import NOT_RECORDED, Plan, recorder_lock, write_plan
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
@@ -92,7 +93,7 @@ def test_a_person_is_told_once_a_minute(board: Board) -> None:
     board.set_recorder(2, 5, 0)
     assert losses(board, TELL_EVERY_S) is None
     told = losses(board, 1.0 + TELL_EVERY_S)
-    assert told is not None and "5 windows lost" in told and "too slow: 2 windows" in told
+    assert told is not None and "5 windows lost" in told and "too slow, or died: 2 windows" in told
     assert losses(board, 1e6) is None
 
 
@@ -111,7 +112,7 @@ def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
         writer.spec, board.spec, tmp_path / "recording", plan, RecordingSettings(lossless=True)
     )
     written = [fill(writer, number) for number in range(2)]
-    wait_until(lambda: board.recorder_cursor == 2)
+    wait_until(lambda: board.recorder_finished == 2)
     recorder.kill()
     # Lived while nobody records; the ring keeps it.
     written.append(fill(writer, 2))
@@ -119,7 +120,7 @@ def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
     assert told == "the recorder ended (exit code -9); a new one starts in 0.25 s"
     assert recorder.watch(board, 100.2) is None and not recorder.alive
     assert recorder.watch(board, 100.3) is None and recorder.alive
-    wait_until(lambda: board.recorder_cursor == 3)
+    wait_until(lambda: board.recorder_finished == 3)
     # It was of use, so that the next wait is as short; the one after is longer.
     for now, wait in ((200.0, "0.25"), (300.0, "0.5")):
         recorder.kill()
@@ -134,6 +135,58 @@ def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
     assert set(lived) >= set(written[0]["index"])
 
 
+def test_what_is_lived_while_a_recorder_is_dead_is_recorded_at_the_end(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    recorder = Recorder(
+        writer.spec, board.spec, tmp_path / "recording", plan, RecordingSettings(lossless=True)
+    )
+    recorder.kill()
+    lived = [fill(writer, number)["index"] for number in range(3)]
+    board.ask_to_stop()
+    assert recorder.join()
+    np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
+
+
+def test_the_window_a_recorder_died_of_is_counted_as_lost(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    class Dying(RecordingWriter):
+        def write(self, steps: Mapping[str, Any]) -> None:
+            raise MemoryError
+
+    fill(writer, 0)
+    fill(writer, 1)
+    board.ask_to_stop()
+    for _ in range(2):
+        reader = WindowsReader(writer.spec, board.recorder_cursor)
+        with pytest.raises(MemoryError):
+            record(reader, board, Dying(tmp_path / "recording", plan, crf=20))
+    record(
+        WindowsReader(writer.spec, board.recorder_cursor),
+        board,
+        RecordingWriter(tmp_path / "recording", plan, crf=20),
+    )
+    assert (board.recorder_dropped, board.recorder_finished) == (2, 2)
+
+
+def test_two_never_write_one_recording(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    lock = FileLock(recorder_lock(folder))
+    lock.take()
+    recorder = Recorder(writer.spec, board.spec, folder, plan, RecordingSettings(lossless=True))
+    fill(writer, 0)
+    board.ask_to_stop()
+    # It waits, with nothing taken from the ring.
+    assert recorder.alive and board.recorder_cursor is None
+    lock.release()
+    assert recorder.join()
+    assert board.recorder_cursor == 1
+
+
 def test_a_recorder_that_cannot_is_not_replaced(
     tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
 ) -> None:
@@ -142,5 +195,6 @@ def test_a_recorder_that_cannot_is_not_replaced(
     fill(writer, 0)
     wait_until(lambda: not recorder.alive)
     told = recorder.watch(board, 1e6)
-    assert told == ("the recorder ended (exit code 2): what is lived from now on is not recorded")
+    assert told == ("the recorder cannot go on: what is lived from now on is not recorded")
     assert recorder.watch(board, 2e6) is None and not recorder.alive
+    assert recorder.join()

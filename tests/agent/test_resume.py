@@ -93,7 +93,7 @@ def test_it_waits_for_a_trainer_that_still_saves(
     assert find_start(str(tmp_path), tmp_path, "debug", tell).name == "000002"
     assert "Waiting for the last trainer" in told[0]
     lock.take()
-    monkeypatch.setattr(resume, "TRAINER_END_LIMIT_S", -1.0)
+    monkeypatch.setattr(resume, "END_LIMIT_S", -1.0)
     with pytest.raises(RunFailure, match=f"process {os.getpid()}. has not ended"):
         find_start(str(tmp_path), tmp_path, "debug", silent)
     lock.release()

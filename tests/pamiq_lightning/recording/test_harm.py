@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import pickle
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 
 from pamiq_lightning.recording import writer
+from pamiq_lightning.recording.journal import read_journal
 from pamiq_lightning.recording.layout import EpisodeFiles, RecordingError
 from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.tables import schema
 from pamiq_lightning.recording.writer import RecordingWriter
 from tests.samples import PLAN, arrays, record
 
@@ -112,6 +115,90 @@ def test_a_video_that_has_its_head_alone_is_left_out(tmp_path: Path, beyond: int
     assert len(RecordingReader(folder)) == 320
     record(folder, [arrays(16, 320)])
     as_lived(RecordingReader(folder))
+
+
+def test_a_file_that_takes_a_part_at_a_time_gets_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    class Halving(io.FileIO):
+        """As a disk does that is about to be full."""
+
+        def write(self, data: Any) -> int:
+            return super().write(memoryview(data).cast("B")[: max(1, len(data) // 2)])
+
+    def halving_open(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        return Halving(path, "xb") if mode == "xb" else opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", halving_open)
+    record(tmp_path, [arrays(16, 16 * n) for n in range(8)])
+    as_lived(RecordingReader(tmp_path))
+    assert len(RecordingReader(tmp_path)) == 128
+    folder = tmp_path / "open"
+    writing = RecordingWriter(folder, PLAN, crf=20)
+    writing.write(arrays(16))
+    journal = read_journal(EpisodeFiles(folder, 0).journal, schema(PLAN))
+    assert len(journal) == 16
+    writing.close()
+
+
+@pytest.mark.parametrize("part", ["head", "middle"])
+def test_an_open_episode_that_was_damaged_does_not_stop_those_after_it(
+    tmp_path: Path, part: str
+) -> None:
+    folder = killed(tmp_path / "recording", 24, tmp_path)
+    files = EpisodeFiles(folder, 2)
+    video = bytearray(files.video.read_bytes())
+    # As a power cut leaves what was never synced.
+    start = 300 if part == "head" else video.index(b"mdat") + 100
+    video[start : start + 200] = bytes(200)
+    files.video.write_bytes(video)
+    record(folder, [arrays(16, 384)])
+    reader = RecordingReader(folder)
+    index = reader.read(0, len(reader))["index"]
+    assert set(range(320)) | set(range(384, 400)) <= set(index.tolist())
+    assert not list(folder.rglob("*.arrow"))
+
+
+def test_what_cannot_be_closed_is_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = killed(tmp_path / "recording", 24, tmp_path)
+
+    def fail(*arguments: Any) -> None:
+        raise RecordingError("it is beyond repair")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "recover", fail)
+        record(folder, [arrays(16, 384)])
+    assert "put aside: it is beyond repair" in capsys.readouterr().err
+    reader = RecordingReader(folder)
+    assert reader.read(0, len(reader))["index"].tolist() == [*range(320), *range(384, 400)]
+    names = sorted(path.name for path in folder.rglob("*.damaged"))
+    assert names == ["file-002.arrow.damaged", "file-002.mp4.damaged"]
+
+
+def test_a_disk_that_cannot_be_read_for_a_while_does_not_end_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, [arrays(16)])
+    writing = RecordingWriter(tmp_path, PLAN, crf=20)
+    read = Path.read_text
+
+    def fail(path: Path, *more: Any, **named: Any) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", fail)
+        with pytest.raises(OSError, match="Input/output error") as failure:
+            writing.write(arrays(16, 16))
+        assert failure.value.errno == errno.EIO
+    assert Path.read_text is read
+    writing.write(arrays(16, 32))
+    writing.close()
+    lived = [*range(16), *range(32, 48)]
+    assert RecordingReader(tmp_path).column("index").tolist() == lived
 
 
 def test_a_recording_without_a_step_says_so(tmp_path: Path) -> None:
