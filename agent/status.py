@@ -9,7 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ class StatusDisplay:
 
     Args:
         source: what is shown.
-        watch: called every second.
+        watch: called every second, whatever becomes of the terminal.
         hint: how to stop it, and what else a person can do.
     """
 
@@ -123,20 +123,38 @@ class StatusDisplay:
         self._console = Console()
         self._end, self._wake = threading.Event(), threading.Event()
         self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._show, name="status", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._show, name="status", daemon=True),
+            threading.Thread(target=self._look_after, name="watch", daemon=True),
+        ]
 
     def __enter__(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def __exit__(self, *exception: object) -> None:
         self._end.set()
         self._wake.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def say(self, text: str) -> None:
         """Print a line above the block, soon; any thread may."""
         self._said.put(text)
         self._wake.set()
+
+    def _look_after(self) -> None:
+        """Apart from what is shown, for a terminal can be gone, or a log's disk full."""
+        failure = ""
+        while not self._end.wait(REFRESH_S):
+            try:
+                self._watch()
+            # Whatever it is, the next look may go well; without looks nothing is ever replaced.
+            except Exception as error:
+                told = f"looking after the other processes fails ({type(error).__name__}: {error})"
+                if told != failure:
+                    self.say(told)
+                failure = told
 
     def _show(self) -> None:
         shown = block(self._source, self._hint)
@@ -145,12 +163,14 @@ class StatusDisplay:
             for count in itertools.count(1):
                 self._wake.wait(REFRESH_S)
                 self._wake.clear()
-                self._watch()
-                self._print_said()
-                if self._console.is_terminal:
-                    live.update(block(self._source, self._hint), refresh=True)
-                elif count % PLAIN_EVERY == 0:
-                    self._console.print(plain_line(self._source), soft_wrap=True, markup=False)
+                # What cannot be printed is lost, and the next line tried again. Rich ends this
+                # thread where a pipe has lost its reader.
+                with suppress(OSError, SystemExit):
+                    self._print_said()
+                    if self._console.is_terminal:
+                        live.update(block(self._source, self._hint), refresh=True)
+                    elif count % PLAIN_EVERY == 0:
+                        self._console.print(plain_line(self._source), soft_wrap=True, markup=False)
                 if self._end.is_set():
                     break
 

@@ -70,13 +70,17 @@ class Starting:
         except BaseException as error:
             self._error = error
 
+    def settle(self) -> None:
+        """Return when it runs, or could not be started."""
+        self._thread.join()
+
     def wait(self) -> None:
         """Return when it runs.
 
         Raises:
             OSError: the system could not start it.
         """
-        self._thread.join()
+        self.settle()
         if self._error is not None:
             raise self._error
 

@@ -92,8 +92,12 @@ class TrainerProcess:
         if self._job is None or self._stopping:
             return None
         if self._start_at is not None:
-            if now >= self._start_at:
+            if now < self._start_at:
+                return None
+            try:
                 self._start_again(board, now)
+            except OSError as error:
+                return self._plan_restart(board, now, f"could not be started ({error.strerror})")
             return None
         patience = self._job.trainer.hang_s if board.ready else START_LIMIT_S
         if self.alive and now - max(board.sign_of_life, self._started) > patience:
@@ -146,15 +150,16 @@ class TrainerProcess:
     def join(self) -> bool:
         """Wait for its end, and end it if it takes too long; return whether it ended well."""
         self._stopping = True
-        self._starting.wait()
+        self._starting.settle()
         self._job_pipe.close()
-        self._process.join(STOP_TIMEOUT_S)
+        if self.alive:
+            self._process.join(STOP_TIMEOUT_S)
         self.kill()
         return self._process.exitcode == 0
 
     def kill(self) -> None:
         """End it at once, if it still runs."""
-        self._starting.wait()
+        self._starting.settle()
         if self._process.is_alive():
             self._process.kill()
             self._process.join()

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import errno
 import io
+import itertools
 import json
+import threading
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from agent import status
 from agent.pause import PERSON, Pauses
 from agent.report import LoopFigures
-from agent.status import StatusSource, block, plain_line, write_summary
+from agent.status import StatusDisplay, StatusSource, block, plain_line, write_summary
 from pamiq_lightning.exchange.board import LEARNER_FIGURES, Board, BoardSpec
 
 
@@ -69,6 +73,44 @@ def test_a_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> Non
     write_summary(tmp_path / "summary.json", source.summary())
     assert json.loads((tmp_path / "summary.json").read_text()) == source.summary()
     assert not list(tmp_path.glob("*.part"))
+
+
+class Gone(io.StringIO):
+    """A log whose disk is full, or a pipe whose reader has gone."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__()
+        self._failure = failure
+
+    def write(self, text: str) -> int:
+        raise self._failure
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "full"), BrokenPipeError()])
+def test_others_are_looked_after_whatever_becomes_of_the_terminal(
+    source: StatusSource, monkeypatch: pytest.MonkeyPatch, failure: OSError
+) -> None:
+    monkeypatch.setattr(status, "REFRESH_S", 0.001)
+    monkeypatch.setattr(status, "PLAIN_EVERY", 1)
+    looks, enough = itertools.count(), threading.Event()
+
+    def watch() -> None:
+        look = next(looks)
+        if look == 20:
+            enough.set()
+        raise RuntimeError(f"look {min(look, 5)} failed")
+
+    display = StatusDisplay(source, watch, "q stops")
+    display._console = Console(file=Gone(failure))
+    said: list[str] = []
+    say = display.say
+    monkeypatch.setattr(display, "say", lambda text: (said.append(text), say(text)))
+    with display:
+        display.say("hello")
+        assert enough.wait(60)
+    # What fails in the same way is told once.
+    failures = [text for text in said if "looking after" in text]
+    assert len(failures) == 6 and "look 5 failed" in failures[-1]
 
 
 def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ class Started:
     """A start that is over."""
 
     def wait(self) -> None: ...
+
+    def settle(self) -> None: ...
 
 
 class FakeTrainer(TrainerProcess):
@@ -90,6 +93,23 @@ def test_a_dead_one_is_replaced_after_waits_that_double(trainer: FakeTrainer, bo
     assert trainer.restarts == 10
     assert trainer.resumed == [False] + 10 * [True]
     assert not board.ready
+
+
+def test_one_that_cannot_be_started_is_tried_again(
+    trainer: FakeTrainer, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer.kill()
+    assert trainer.watch(board, 10.0)
+
+    def fail() -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_start", fail)
+        told = trainer.watch(board, 11.0)
+    assert told is not None and "could not be started (Resource temporarily" in told
+    assert trainer.watch(board, 11.1) is None and not trainer.alive
+    assert trainer.watch(board, 11.6) is None and trainer.alive
 
 
 def test_after_a_window_was_trained_on_the_wait_is_short_again(
