@@ -35,7 +35,8 @@ def moment_bytes(loop: Mapping[str, Any], mind: Mind, world: LockstepWorld | Non
         mind: who lives.
         world: under lockstep, where; then the process's random generators are kept as well.
     """
-    tensors, told = mind.state(), {"loop": dict(loop), "versions": mind.modules.versions()}
+    tensors = mind.state()
+    told: dict[str, Any] = {"loop": dict(loop), "versions": mind.modules.versions()}
     if world is not None:
         chance = random_state()
         tensors |= {_CHANCE + "torch": chance.pop("torch")}
@@ -43,6 +44,8 @@ def moment_bytes(loop: Mapping[str, Any], mind: Mind, world: LockstepWorld | Non
         # A card draws nothing within a tick.
         chance.pop("cuda", None)
         told |= {"world": world.state(), "chance": chance}
+    else:
+        told["time"] = time.time()
     return tensor_bytes(tensors, {"moment": json.dumps(told)})
 
 
@@ -63,9 +66,9 @@ def first_window(checkpoint: Checkpoint, exact: bool, rate: float, rows: int) ->
 
 
 def _next_index(checkpoint: Checkpoint, rate: float) -> int:
-    saved, told = checkpoint.manifest["time"], _told(checkpoint)
-    # The ring may have held newer windows than the trainer had read, which the clock bounds too.
-    passed: float = max(0.0, time.time() - saved)
+    told = _told(checkpoint)
+    # Of the moment, not of the save, which may come windows later.
+    passed: float = max(0.0, time.time() - told.get("time", checkpoint.manifest["time"]))
     return int(told["loop"]["index"]) + math.ceil(passed * rate) + 1
 
 

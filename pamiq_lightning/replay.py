@@ -100,7 +100,8 @@ class RowReplay:
         """Append while there is room; then replace uniformly chosen rows."""
         sound = steps[steps["valid"]]
         numbers, sound = sound["index"], sound.exclude("valid", "index")
-        room = self._store.room(len(sound))
+        # Below 0 where the disk has no room even for what is there.
+        room = max(0, self._store.room(len(sound)))
         if room > 0:
             self._store.extend(sound[:room], numbers[:room])
         chosen = torch.rand(len(sound) - room) < self.keep_probability
@@ -277,12 +278,16 @@ def _break_traces(rows: Rows, places: Int[Tensor, " N"], unfit: Bool[Tensor, " N
     """Number the traces of rows, from old to new, anew, so that none holds an unfit row."""
     trace = rows.tensors["trace"][places]
     breaks = (trace[1:] != trace[:-1]) | unfit[1:] | unfit[:-1]
-    start = torch.zeros(1, dtype=torch.int64)
-    rows.tensors["trace"][places] = torch.cat([start, breaks.to(torch.int64).cumsum(0)])
-    rows.tensors["versions"][places[unfit]] = 0
+    traces = torch.cat([torch.zeros(1, dtype=torch.int64), breaks.to(torch.int64).cumsum(0)])
     numbers = torch.from_numpy(rows.numbers)[places]
     numbers[unfit] = -1
-    rows.seal(places, numbers)
+    # One after the other: whoever is killed in the middle of this leaves one row unsealed at most.
+    for n in range(len(places)):
+        place = places[n : n + 1]
+        rows.tensors["trace"][place] = traces[n : n + 1]
+        if unfit[n]:
+            rows.tensors["versions"][place] = 0
+        rows.seal(place, numbers[n : n + 1])
 
 
 def trace_ids(steps: TensorDict, first_id: int = 0) -> Int[Tensor, " N"]:

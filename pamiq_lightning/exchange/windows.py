@@ -179,6 +179,23 @@ class WindowsReader:
         self.moment = b""
         """The agent's own state, as the window read last had it."""
 
+    def catch_up_with_moment(self) -> None:
+        """Take the agent's own state from the newest full window, read or not.
+
+        Whoever goes on in the place of a dead reader has none of its own yet.
+        """
+        filled = int(self._file["filled"][0])
+        slot, expected = (filled - 1) % self.spec.slots, 2 * filled
+        if filled > int(self._file["first"][0]):
+            moment = self._moment_in(slot)
+            if int(self._file["generation"][slot]) == expected:
+                self.moment = moment
+
+    def _moment_in(self, slot: int) -> bytes:
+        size = int(self._file["moment_size"][slot])
+        moment: bytes = self._file["moment"][slot, :size].tobytes()
+        return moment
+
     @property
     def unread(self) -> int:
         """How many completed windows wait, those already overwritten included."""
@@ -196,8 +213,7 @@ class WindowsReader:
                 figures = dict(
                     zip(AGENT_FIGURES, self._file["figures"][slot].tolist(), strict=True)
                 )
-                size = int(self._file["moment_size"][slot])
-                moment = self._file["moment"][slot, :size].tobytes()
+                moment = self._moment_in(slot)
                 if int(self._file["generation"][slot]) == expected:
                     self.moment = moment
                     return Window(number, steps, figures)

@@ -93,7 +93,11 @@ def prune(run_folder: Path, keep_last: int, keep_every: int | None) -> None:
             # Hidden first, at once: whoever looks finds all of it or nothing, and the next that is
             # written clears away what a crash leaves.
             hidden = folder.with_name(f".{folder.name}.part")
-            folder.rename(hidden)
+            try:
+                folder.rename(hidden)
+            except OSError:
+                # Somebody has it open (on Windows that keeps it): the next save tries again.
+                continue
             shutil.rmtree(hidden, ignore_errors=True)
 
 

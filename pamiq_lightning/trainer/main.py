@@ -93,7 +93,11 @@ def train(job: TrainerJob, wait: Callable[[bool], bool], on_round: Callable[[], 
     say(f"ready at {time.strftime('%H:%M:%S')}")
     loop.run(on_round)
     keeper.save()
-    keeper.save_for_lightning()
+    try:
+        keeper.save_for_lightning()
+    except OSError as error:
+        # All that a life goes on from is saved; these can be had from it.
+        say(f"not written for Lightning: {error}")
     log.close()
     lock.release()
 
@@ -171,6 +175,8 @@ def _replace_dead_trainer(
         except CheckpointError as error:
             say(f"{error}; going back to the checkpoint before")
             restored = None
+    # What the checkpoint knows of the agent is older than what the agent has lived since.
+    reader.catch_up_with_moment()
     for trainee in trainees:
         acting = trainee.learner.acting
         if restored is None and acting is not None:

@@ -34,9 +34,9 @@ VICTIMS = ("trainer", "agent", "recorder", "all")
 _WINDOW = 32
 _SETTINGS = (f"window={_WINDOW}", "rate=30", "trainer.save_every=1", "trainer.idle=false")
 _BACK_S, _ORPHAN_S = 60.0, 60.0
-_LOST_WINDOWS = 5.0
-"""Of a recording: 90 steps of the video (docs/recordings.md), the window that was being written, and
-one that was full since the recorder looked."""
+_LOST_WINDOWS = 6.0
+"""Of a recording: 90 steps of the video (docs/recordings.md), the window being written, one that
+was full since the recorder looked, and the one that was not full yet."""
 
 
 def run(trials: int) -> list[Outcome]:
@@ -50,14 +50,14 @@ def run(trials: int) -> list[Outcome]:
     chance = random.Random(0)
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
         life = Life(Path(folder), *_SETTINGS)
-        born = _filled(life)
+        born = _newest_step(life)
         try:
             _wait_for_checkpoint(life)
             for trial in range(trials):
                 victim = VICTIMS[trial % len(VICTIMS)]
                 time.sleep(chance.uniform(0.2, 4.0))
                 began, starts = time.monotonic(), life.starts()
-                filled = _filled(life)
+                newest_step = _newest_step(life)
                 others = _kill(life, victim, chance)
                 saved = _last_saved(life.folder)
                 newest = _newest(life.folder, broken)
@@ -66,10 +66,10 @@ def run(trials: int) -> list[Outcome]:
                     psutil.wait_procs(others, _ORPHAN_S)
                     newest = _newest(life.folder, broken)
                 if victim != "trainer":
-                    _read_recording(life.folder, born, filled, film, tail)
+                    _read_recording(life.folder, born, newest_step, film, tail)
                 if victim in ("agent", "all"):
                     life = Life(Path(folder), f"resume={life.folder}", *_SETTINGS)
-                    born = _filled(life)
+                    born = _newest_step(life)
                     anew.values.append(float(newest is None or not _goes_on(life, newest)))
                 elif victim == "trainer":
                     _wait_for_trainer(life, starts)
@@ -113,18 +113,24 @@ def _nice_of(agent: psutil.Process) -> dict[str, int]:
     return {"trainer": 19, "recorder": agent.nice() + 10}
 
 
-def _filled(life: Life) -> int:
-    """Return the number of the window that is being filled."""
-    return int(ask(life.folder, "status")["windows_filled"])
+def _newest_step(life: Life) -> int:
+    """Return the number of the newest step, as soon as there is one."""
+    limit = time.monotonic() + _BACK_S
+    while time.monotonic() < limit:
+        row = ask(life.folder, "status")["row"]
+        if row is not None:
+            return int(row["index"])
+        time.sleep(0.02)
+    raise RuntimeError(f"no step within {_BACK_S:.0f} s: see {life.folder}")
 
 
-def _read_recording(folder: Path, born: int, filled: int, film: Outcome, tail: Outcome) -> None:
+def _read_recording(folder: Path, born: int, step: int, film: Outcome, tail: Outcome) -> None:
     """Read all that is recorded, and the newest frames, and see how much is missing at its end.
 
     Args:
         folder: of the run.
-        born: window that this life began with; between it and the life before nothing was lived.
-        filled: the one that was being filled.
+        born: an early step of this life; between the life before and this one nothing was lived.
+        step: the newest one before the kill.
         film: where it is told whether all can be read.
         tail: where it is told how much is missing.
     """
@@ -138,8 +144,7 @@ def _read_recording(folder: Path, born: int, filled: int, film: Outcome, tail: O
         film.values.append(1.0)
         return
     film.values.append(float(len(np.unique(index)) < len(index)))
-    recorded = max(float(born), (int(index[-1]) + 1) / _WINDOW)
-    tail.values.append(max(0.0, filled - recorded))
+    tail.values.append((step - max(born, int(index[-1]))) / _WINDOW)
     print(f"F1-all recording: lacks the last {tail.values[-1]:.1f} windows", flush=True)
 
 

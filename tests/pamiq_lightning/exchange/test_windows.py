@@ -118,6 +118,20 @@ def test_numbers_go_on_from_the_first_and_the_agents_state_travels_along(tmp_pat
     assert reader.dropped == 0
 
 
+def test_whoever_takes_a_readers_place_knows_the_agents_newest_state(tmp_path: Path) -> None:
+    writer = WindowsWriter(ring(tmp_path), first=41)
+    reader = WindowsReader(writer.spec, cursor=45)
+    reader.catch_up_with_moment()
+    assert reader.moment == b""
+    for number in range(41, 45):
+        for row in range(writer.spec.rows):
+            writer.write({key: values[row] for key, values in arrays(4, 4 * number).items()})
+        writer.hand_over(FIGURES, bytes([number]) * 10)
+    reader.catch_up_with_moment()
+    assert reader.moment == bytes([44]) * 10
+    assert reader.read() is None and reader.dropped == 0
+
+
 def test_more_state_than_there_is_room_for_is_refused(tmp_path: Path) -> None:
     writer = WindowsWriter(ring(tmp_path))
     for row in range(4):

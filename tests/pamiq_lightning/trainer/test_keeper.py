@@ -274,6 +274,27 @@ def test_old_ones_go_but_every_so_manieth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", range(8))
+def test_one_that_cannot_be_removed_is_left_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "checkpoints"
+    for number in range(1, 5):
+        (root / f"{number:06d}").mkdir(parents=True)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "000002":
+            raise PermissionError("somebody has it open")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        prune(tmp_path, 1, None)
+    assert sorted(path.name for path in root.iterdir()) == ["000002", "000004"]
+    prune(tmp_path, 1, None)
+    assert sorted(path.name for path in root.iterdir()) == ["000004"]
+
+
 def test_f8_a_disk_that_refuses_leaves_the_one_before_and_is_tried_again(
     lived: Path,
     tmp_path: Path,
