@@ -31,6 +31,7 @@ RANDOM, REWARD, WORLD = "random", "reward", "world"
 """Names in experiments that comparisons are made by."""
 SHORT = (
     "coverage",
+    "coverage_over_time",
     "x_random",
     "of_clean",
     "reward_ratio",

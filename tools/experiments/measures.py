@@ -203,13 +203,14 @@ def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:
     sound = ~np.isnan(reward)
     at_first = float(reward[sound & first].mean())
     later = float(reward[sound & often].mean()) if (sound & often).any() else math.nan
-    _, curve = coverage_curve(run)
+    ticks, curve = coverage_curve(run)
     end = run.rows["action"][-END_TICKS:]
     # What the body sees when the transition ends is what its reward is about.
     flicker = np.append(run.info["flicker_share"][1:], np.nan).astype(np.float64)
     figures: dict[str, float | str] = {
         "ticks": float(len(run.rows)),
         "coverage": float(curve[-1]),
+        "coverage_over_time": float(np.interp(np.arange(len(run.rows)), ticks - 1, curve).mean()),
         "reward_first_visit": at_first,
         "reward_20_visits": later,
         "reward_ratio": later / at_first if at_first > 0 else math.nan,

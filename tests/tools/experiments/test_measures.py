@@ -95,6 +95,7 @@ def test_a_reward_that_uses_itself_up_is_told_by_its_visits(run: Run) -> None:
     assert counts[:2] == [1, 2] and means[:2] == [1.0, 0.5]
     figures = measure(run, None)
     assert figures["reward_first_visit"] == 1.0
+    assert 0 < figures["coverage_over_time"] < figures["coverage"]
     assert figures["behaviour"] == "all three" and figures["entropy vertical"] == 0.0
 
 
