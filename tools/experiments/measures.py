@@ -167,9 +167,12 @@ def entropies(actions: NDArray[np.int64]) -> dict[str, float]:
 
 
 def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the correlation of two series where both are known; NaN where one never varies."""
+    """Return the correlation of two series where both are known; NaN where one never varies.
+
+    Rounding is no variation: where the whole view flickers, its share is 1 but for the last digits.
+    """
     known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < 2 or a[known].std() == 0 or b[known].std() == 0:
+    if known.sum() < 2 or any(x[known].std() <= 1e-5 * np.abs(x[known]).max() for x in (a, b)):
         return math.nan
     return float(np.corrcoef(a[known], b[known])[0, 1])
 

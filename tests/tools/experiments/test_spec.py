@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.assembly import build_curiosity
 from agent.compose import compose, read_command_line
+from agent.dwelling import settle_place
 from agent.errors import UsageError
 from agent.settings import parse
 from tools.experiments.spec import Job, read_spec
@@ -69,6 +71,10 @@ def test_the_experiments_that_come_along_can_be_run(path: Path) -> None:
         if job.seed == 0:
             composed = compose(read_command_line(job.arguments()), lambda: "tiny")
             settings = parse(composed, set(composed["learners"]))
+            # As a life does: once to say what all settings are, and again to enter.
+            settle_place(settings)
+            settle_place(settings)
+            build_curiosity(settings)
             assert settings.clock == "lockstep" and settings.trainer.track
             assert settings.steps == job.ticks
 
