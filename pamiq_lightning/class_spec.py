@@ -58,12 +58,12 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
     given = spec.get("init_args") or {}
     if not isinstance(given, Mapping):
         raise SpecError(f"{key}.init_args={given}: must hold the arguments of {cls.__qualname__}")
-    known = list(inspect.signature(cls).parameters)
+    parser = ArgumentParser(exit_on_error=False)
+    # Those that a class hands on to the one above it (`**kwargs`) are among them.
+    known = parser.add_class_arguments(cls, None)
     for name in given:
         if name not in known:
             raise SpecError(f"{key}.init_args.{name}: {unknown_name(name, known)}")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, None)
     try:
         resolved = parser.parse_object(dict(given))
     except ArgumentError as error:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.worlds.place import Place
 from pamiq_lightning.class_spec import SpecError, build, resolve
 from pamiq_lightning.learners.base import Learner
 from tests.samples import PPO
@@ -15,6 +16,25 @@ def test_defaults_are_filled_in() -> None:
     resolved = resolve(Learner, PPO, "k")
     assert resolved["init_args"]["gamma"] == 0.99
     assert resolved["init_args"]["dim"] == 32
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "street.Street",
+        "food_room.FoodRoom",
+        "one_screen.OneScreen",
+        "blackout.Blackout",
+        "white_noise.WhiteNoise",
+        "flicker.Flicker",
+        "block_noise.BlockNoise",
+    ],
+)
+def test_what_was_filled_in_is_itself_accepted(name: str) -> None:
+    # Of a class that hands arguments on (`**street`), too.
+    spec = resolve(Place, {"class_path": f"agent.worlds.{name}"}, "k")
+    assert resolve(Place, spec, "k") == spec
+    assert isinstance(build(Place, spec, "k"), Place)
 
 
 @pytest.mark.parametrize(
