@@ -54,13 +54,14 @@ def own_work() -> Iterator[Figure]:
     """The tick at size tiny, without its nets and its world."""
     composed = compose(CommandLine("japan_street", {"size": "tiny"}), lambda: "tiny")
     settings = parse(composed, set(composed["learners"]))
+    curiosity = assembly.build_curiosity(settings)
+    assembly.equip_dynamics(settings, [curiosity])
     learners = assembly.build_learners(settings)
     acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
     shape = assembly.step_shape(learners, ("x",))
     hallway = assembly.open_hallway(shape, settings.window, acting, tuple(learners))
     try:
-        curiosity, device = assembly.build_curiosity(settings), torch.device("cpu")
-        mind = assembly.build_mind(settings, acting, hallway, curiosity, device)
+        mind = assembly.build_mind(settings, acting, hallway, curiosity, torch.device("cpu"))
         world = StillWorld(shape.frame_size)
         loop = Loop(world, mind, hallway.writer, RealClock(), settings.rate, lambda: None)
         nets = Stopwatch()

@@ -126,6 +126,7 @@ def train_alone(arguments: list[str]) -> dict[str, Any]:
     settings = read_settings(arguments, frozen=False)
     settings.record = False
     trainer = TrainerProcess()
+    assembly.equip_dynamics(settings, [assembly.build_curiosity(settings)])
     learners = assembly.build_learners(settings)
     acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
     shape = assembly.step_shape(learners, ())

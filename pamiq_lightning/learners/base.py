@@ -47,12 +47,14 @@ class Learner(L.LightningModule):
 
     Attributes:
         needs: keys of `pamiq_lightning.step` that it remembers.
+        optional_parts: beginnings of names of weights that it can begin anew without its others.
         gradient_clip: largest norm of the gradient, or None.
         frame_size: side of the frames it takes, in pixels, where it decides that.
         latest_version: how often its weights were published; set by whoever publishes them.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    optional_parts: ClassVar[tuple[str, ...]] = ()
     gradient_clip: float | None = None
     frame_size: int | None = None
     latest_version: int = 0

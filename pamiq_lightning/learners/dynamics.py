@@ -91,6 +91,8 @@ class Dynamics(Learner):
         progress_rounds: training rounds between the versions whose error `progress` expects.
     """
 
+    # What rewards need: other runs may have had other rewards.
+    optional_parts = ("net.ensemble.", "net.error_model.", "net.novelty.", "past.")
     needs = ("index", "latent", "state", "action", "reward", "is_first", "valid", "versions")
 
     def __init__(

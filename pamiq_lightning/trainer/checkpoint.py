@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from pamiq_lightning.durable import replace_durably
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.plain import to_plain
+from pamiq_lightning.say import say
 from pamiq_lightning.trainer.checkpoint_folder import (
     CheckpointError,
     checkpoints_folder,
@@ -38,11 +39,22 @@ _SPEC = "learner"
 def load_weights(learner: Learner, path: Path) -> None:
     """Load a learner's weights from a checkpoint's safetensors or from a Lightning checkpoint.
 
+    Of its optional parts those that the file lacks begin anew, which is said, and those that the
+    learner does not have are left out.
+
     Raises:
         CheckpointError: the file is missing, damaged, unsafe, or of another model.
     """
-    _, weights = read_learner(path)
-    fit_weights(learner, weights, path)
+    _, given = read_learner(path)
+    own, parts = learner.state_dict(), learner.optional_parts
+    weights = {
+        key: value for key, value in given.items() if key in own or not key.startswith(parts)
+    }
+    lacking = {key: own[key] for key in own if key not in given and key.startswith(parts)}
+    fit_weights(learner, weights | lacking, path)
+    anew = [part.strip(".") for part in parts if any(key.startswith(part) for key in lacking)]
+    if anew:
+        say(f"{path} has no {', no '.join(anew)}: these begin anew")
 
 
 def newest_weights(run_folder: Path, role: str) -> Path | None:

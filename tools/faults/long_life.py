@@ -109,6 +109,8 @@ def settings_of() -> Settings:
 def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None) -> Growth:
     """Live so many ticks; return what was measured."""
     settings, growth = settings_of(), Growth()
+    curiosity = assembly.build_curiosity(settings)
+    assembly.equip_dynamics(settings, [curiosity])
     learners = assembly.build_learners(settings)
     acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
     shape = assembly.step_shape(learners, StillWorld.info_names)
@@ -137,9 +139,7 @@ def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None)
                 pass
 
         device = torch.device("cpu")
-        mind = assembly.build_mind(
-            settings, acting, hallway, assembly.build_curiosity(settings), device
-        )
+        mind = assembly.build_mind(settings, acting, hallway, curiosity, device)
         world, clock = StillWorld(shape.frame_size), LockstepClock(1 / settings.rate)
         loop = Loop(world, mind, hallway.writer, clock, settings.rate, on_window)
         every = max(ticks // SAMPLES, 1)

@@ -74,4 +74,6 @@ def _unreadable(run_folder: Path) -> float:
 def debug_learners() -> dict[str, Learner]:
     """Return the learners of conf=debug."""
     composed = compose(CommandLine("debug"), lambda: "tiny")
-    return assembly.build_learners(parse(composed, set(composed["learners"])))
+    settings = parse(composed, set(composed["learners"]))
+    assembly.equip_dynamics(settings, [assembly.build_curiosity(settings)])
+    return assembly.build_learners(settings)

@@ -41,6 +41,28 @@ def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
         load_weights(build(Learner, DYNAMICS), path)
 
 
+def test_what_other_rewards_needed_is_left_out_and_what_these_need_begins_anew(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def dynamics(*extras: str) -> Learner:
+        spec = {**DYNAMICS, "init_args": {**DYNAMICS["init_args"], "extras": list(extras)}}
+        return build(Learner, spec)
+
+    path = tmp_path / "dynamics.safetensors"
+    had, learner = dynamics("ensemble", "progress"), dynamics("ensemble", "novelty")
+    fresh = {key: value.clone() for key, value in learner.state_dict().items()}
+    path.write_bytes(weights_bytes(had))
+    load_weights(learner, path)
+    for name, value in learner.state_dict().items():
+        of = fresh if name.startswith("net.novelty.") else had.state_dict()
+        assert torch.equal(value, of[name]), name
+    assert f"{path} has no net.novelty: these begin anew" in capfd.readouterr().out
+    # Without any other part it is no dynamics.
+    path.write_bytes(weights_bytes(build(Learner, PPO)))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_weights(learner, path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no tensors", (1 << 60).to_bytes(8, "little")])
 def test_damaged_safetensors_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.safetensors"
