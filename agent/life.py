@@ -352,13 +352,7 @@ class Life:
                 code, failure = 1, RunFailure(lost)
         ended = str(failure) if failure else self.stop.reason or "as set"
         summary = self.controls.summary(ended, 1 if failure else code)
-        path = self.folder / "summary.json"
-        try:
-            write_summary(path, summary)
-        except OSError as error:
-            # The checkpoints are what a run is gone on from; these figures are printed anyway.
-            told = f"error: {path} cannot be written ({error.strerror}); all it would say follows"
-            print(told, file=sys.stderr, flush=True)
+        if not write_summary(self.folder / "summary.json", summary):
             code = code or 1
         remove_address(self.folder)
         run_folder.remove_pid(self.folder)

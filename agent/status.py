@@ -241,13 +241,20 @@ def block(source: StatusSource, hint: str) -> Group:
     return Group(*lines)
 
 
-def write_summary(path: Path, summary: dict[str, Any]) -> None:
+def write_summary(path: Path, summary: dict[str, Any]) -> bool:
     """Write summary.json so that a crash leaves all of it or nothing.
 
-    Raises:
-        OSError: the disk refuses.
+    Returns:
+        Whether it is written. The checkpoints are what a run is gone on from, and the figures are
+        printed anyway, so that a disk that refuses is an error to be told, and not more.
     """
-    replace_durably(path, (json.dumps(summary, indent=2) + "\n").encode())
+    try:
+        replace_durably(path, (json.dumps(summary, indent=2) + "\n").encode())
+    except OSError as error:
+        told = f"error: {path} cannot be written ({error.strerror}); all it would say follows"
+        print(told, file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -41,12 +41,14 @@ def plan(writer: WindowsWriter) -> Plan:
     )
 
 
+def begin(writer: WindowsWriter, board: Board, folder: Path, plan: Plan) -> Recorder:
+    return Recorder(writer.spec, board.spec, folder, plan, RecordingSettings(lossless=True))
+
+
 def test_all_windows_up_to_the_word_to_stop_are_on_disk(
     tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
 ) -> None:
-    recorder = Recorder(
-        writer.spec, board.spec, tmp_path / "recording", plan, RecordingSettings(lossless=True)
-    )
+    recorder = begin(writer, board, tmp_path / "recording", plan)
     written = [fill(writer, number) for number in range(3)]
     board.ask_to_stop()
     recorder.join()
@@ -108,9 +110,7 @@ def wait_until(told: Callable[[], bool]) -> None:
 def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
     tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
 ) -> None:
-    recorder = Recorder(
-        writer.spec, board.spec, tmp_path / "recording", plan, RecordingSettings(lossless=True)
-    )
+    recorder = begin(writer, board, tmp_path / "recording", plan)
     written = [fill(writer, number) for number in range(2)]
     wait_until(lambda: board.recorder_finished == 2)
     recorder.kill()
@@ -138,9 +138,7 @@ def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
 def test_what_is_lived_while_a_recorder_is_dead_is_recorded_at_the_end(
     tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
 ) -> None:
-    recorder = Recorder(
-        writer.spec, board.spec, tmp_path / "recording", plan, RecordingSettings(lossless=True)
-    )
+    recorder = begin(writer, board, tmp_path / "recording", plan)
     recorder.kill()
     lived = [fill(writer, number)["index"] for number in range(3)]
     board.ask_to_stop()
@@ -177,7 +175,7 @@ def test_two_never_write_one_recording(
     folder.mkdir()
     lock = FileLock(recorder_lock(folder))
     lock.take()
-    recorder = Recorder(writer.spec, board.spec, folder, plan, RecordingSettings(lossless=True))
+    recorder = begin(writer, board, folder, plan)
     fill(writer, 0)
     board.ask_to_stop()
     # It waits, with nothing taken from the ring.
@@ -191,7 +189,7 @@ def test_a_recorder_that_cannot_is_not_replaced(
     tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
 ) -> None:
     write_plan(tmp_path, dataclasses.replace(plan, fps=plan.fps + 1))
-    recorder = Recorder(writer.spec, board.spec, tmp_path, plan, RecordingSettings(lossless=True))
+    recorder = begin(writer, board, tmp_path, plan)
     fill(writer, 0)
     wait_until(lambda: not recorder.alive)
     told = recorder.watch(board, 1e6)

@@ -70,7 +70,7 @@ def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
 
 
 def test_a_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> None:
-    write_summary(tmp_path / "summary.json", source.summary())
+    assert write_summary(tmp_path / "summary.json", source.summary())
     assert json.loads((tmp_path / "summary.json").read_text()) == source.summary()
     assert not list(tmp_path.glob("*.part"))
 
