@@ -273,7 +273,6 @@ def test_old_ones_go_but_every_so_manieth(tmp_path: Path) -> None:
     verify(left)
 
 
-@pytest.mark.parametrize("file", range(8))
 def test_one_that_cannot_be_removed_is_left_for_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +294,7 @@ def test_one_that_cannot_be_removed_is_left_for_later(
     assert sorted(path.name for path in root.iterdir()) == ["000004"]
 
 
+@pytest.mark.parametrize("file", range(8))
 def test_f8_a_disk_that_refuses_leaves_the_one_before_and_is_tried_again(
     lived: Path,
     tmp_path: Path,
