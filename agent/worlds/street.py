@@ -53,6 +53,7 @@ class Street(Place):
         gate_toggles_at_s: seconds from the start at which that gate opens or shuts.
         moving: whether the cyclist rides, the lanterns swing and the petals fall.
         cyclist_speed: metres a second.
+        start: where the body begins: x (east) and y (north) in metres. It must be free.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class Street(Place):
         gate_toggles_at_s: Sequence[float] = (),
         moving: bool = True,
         cyclist_speed: float = 3.0,
+        start: Sequence[float] = (0.3, 26.0),
     ) -> None:
+        if len(start) != 2:
+            raise ValueError(f"start must be x and y in metres, got {list(start)}")
         self.layout = layout
         self.shutter_open = shutter_open
         self.shutter_toggles_at_s = list(shutter_toggles_at_s)
@@ -72,6 +76,7 @@ class Street(Place):
         self.gate_toggles_at_s = list(gate_toggles_at_s)
         self.moving = moving
         self.cyclist_speed = cyclist_speed
+        self.start = list(start)
 
     def build(self, seed: int) -> Scene:
         """Make the scene; chance plays no part in it, so the seed changes nothing."""
@@ -97,7 +102,7 @@ class Street(Place):
             sky=horizon(),
             images=street_pictures(),
             bounds=_BOUNDS,
-            start=Start(0.3, 26.0),
+            start=Start(*self.start),
             happenings=happenings,
         )
 

@@ -4,7 +4,8 @@ For example:
     conf: laboratory.yaml            settings that every run begins with, beside this file
     ticks: 20000                     length of every run
     seeds: 5                         seeds 0 to 4 of every point
-    fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis
+    fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis, or the point
+                                     (still-random)
     change_at_s: 600                 when the world changes, for the report; left out if it does not
     set: {place.init_args.pool: 50}  further settings of every run, keys with dots
     axes:
@@ -33,6 +34,11 @@ from pamiq_lightning.names import unknown_name
 SUMMARY, JOB = "summary.json", "job.json"
 
 
+def point_name(point: Mapping[str, str]) -> str:
+    """Return what people call a point: its choices."""
+    return "-".join(point.values())
+
+
 @dataclass(frozen=True)
 class Job:
     """One run.
@@ -56,7 +62,7 @@ class Job:
     @property
     def name(self) -> str:
         """What people call it."""
-        return f"{'-'.join(self.point.values())} seed {self.seed}"
+        return f"{point_name(self.point)} seed {self.seed}"
 
     def arguments(self) -> list[str]:
         """Return the arguments of `agent.run`."""
@@ -97,8 +103,7 @@ class Spec:
 
     def points(self) -> list[dict[str, str]]:
         """Return every choice of one value on each axis."""
-        named = itertools.product(*self.axes.values())
-        return [dict(zip(self.axes, choices, strict=True)) for choices in named]
+        return _crossed(self.axes)
 
     def jobs(self, out: Path) -> list[Job]:
         """Return all runs, first seeds first, so that what is there early can be compared.
@@ -108,13 +113,18 @@ class Spec:
         """
         jobs = []
         for seed, point in itertools.product(range(self.seeds), self.points()):
-            if seed < min(self.fewer_seeds.get(choice, self.seeds) for choice in point.values()):
+            named = (*point.values(), point_name(point))
+            if seed < min(self.fewer_seeds.get(name, self.seeds) for name in named):
                 overrides = dict(self.set)
                 for axis, choice in point.items():
                     overrides |= self.axes[axis][choice]
-                folder = out / self.name / "-".join(point.values()) / f"seed_{seed}"
+                folder = out / self.name / point_name(point) / f"seed_{seed}"
                 jobs.append(Job(point, seed, self.conf, overrides, folder, self.ticks))
         return jobs
+
+
+def _crossed(axes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [dict(zip(axes, choices, strict=True)) for choices in itertools.product(*axes.values())]
 
 
 def _choices(given: Mapping[str, Any], path: Path, axis: str) -> dict[str, dict[str, Any]]:
@@ -154,6 +164,7 @@ def read_spec(path: Path) -> Spec:
         raise UsageError(f"{path}: axes: must hold axes, and those settings by name")
     content["axes"] = {axis: _choices(choices, path, axis) for axis, choices in axes.items()}
     names = {name for choices in content["axes"].values() for name in choices}
+    names |= {point_name(point) for point in _crossed(content["axes"])}
     for name in content.get("fewer_seeds") or {}:
         if name not in names:
             raise UsageError(f"{path}: fewer_seeds.{name}: {unknown_name(name, names)}")

@@ -118,6 +118,15 @@ def test_flicker_share_is_unknown_until_the_step_is_drawn() -> None:
     assert value(simulation, "flicker_share") == pytest.approx(1.0)
 
 
+def test_the_street_is_entered_where_one_says() -> None:
+    body = Simulation(Street(start=[12.0, 21.6]), 16, seed=0).stage.body
+    assert (body.x, body.y) == pytest.approx((12.0, 21.6), abs=0.01)
+    with pytest.raises(ValueError, match="is inside something"):
+        Simulation(Street(start=[12.0, 30.0]), 16, seed=0)
+    with pytest.raises(ValueError, match="x and y in metres"):
+        Street(start=[12.0])
+
+
 def test_a_start_inside_a_solid_is_an_error() -> None:
     class Buried(FoodRoom):
         def build(self, seed: int) -> Scene:
