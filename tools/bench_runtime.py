@@ -71,7 +71,7 @@ class Lives:
 
     def tick(self, variant: str, what: str) -> float:
         """Return the median over the lives of one figure of the tick's length (ms)."""
-        return median(summary["tick_ms"][what] for summary in self.all[variant])
+        return median(float(summary["tick_ms"][what]) for summary in self.all[variant])
 
     def late(self, variant: str) -> float:
         """Return the largest p99 of the lateness (ms)."""
@@ -80,7 +80,8 @@ class Lives:
     def missed(self, variant: str) -> float:
         """Return the share of missed ticks (percent)."""
         missed = sum(summary["missed_ticks"] for summary in self.all[variant])
-        return 100.0 * missed / sum(summary["ticks"] for summary in self.all[variant])
+        ticks = sum(summary["ticks"] for summary in self.all[variant])
+        return 100.0 * float(missed / ticks)
 
     def work(self, variant: str) -> float:
         """Return updates a second, each learner's as a share of what it does alone, averaged.
@@ -93,7 +94,7 @@ class Lives:
         return fmean(self._updates(variant, r) / self._updates("trainer", r) for r in roles)
 
     def _updates(self, variant: str, role: str) -> float:
-        return median(life["learners"][role]["updates"] for life in self.all[variant])
+        return median(float(life["learners"][role]["updates"]) for life in self.all[variant])
 
     def figures(self) -> Iterator[Figure]:
         """Yield what came of them."""
@@ -129,7 +130,7 @@ def start_up() -> Iterator[Figure]:
             env={**os.environ, "DISPLAY": ""},
         )
         assert process.stdout is not None
-        at = {}
+        at = dict[str, float]()
         for line in process.stdout:
             at.setdefault(line.split(":")[0], time.monotonic() - began)
         if process.wait():

@@ -65,8 +65,8 @@ def own_work() -> Iterator[Figure]:
         world = StillWorld(shape.frame_size)
         loop = Loop(world, mind, hallway.writer, RealClock(), settings.rate, lambda: None)
         nets = Stopwatch()
-        for module, method in (("encoder", "forward"), ("policy", "forward"), ("dynamics", "step")):
-            net = getattr(mind.modules, module).active
+        for role, method in (("encoder", "forward"), ("policy", "forward"), ("dynamics", "step")):
+            net = getattr(mind.modules, role).active
             setattr(net, method, nets.around(getattr(net, method)))
         own, whole = [], []
         for _ in range(TICKS):
@@ -87,7 +87,7 @@ def hand_over(hallway: assembly.Hallway, mind: Any) -> Iterator[Figure]:
     writer, reader = hallway.writer, WindowsReader(hallway.windows)
     while not writer.full:
         writer.write(row)
-    writes, hands, reads = [], [], []
+    writes, hands, reads = list[float](), list[float](), list[float]()
     for _ in range(10):
         hands.append(took(lambda: writer.hand_over(dict.fromkeys(AGENT_FIGURES, 0.0))))
         reads.append(took(reader.read))

@@ -26,8 +26,8 @@ from pamiq_lightning.learners.base import Learner, Memory
 from pamiq_lightning.learners.ppo import PPO, Policy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
-from pamiq_lightning.replay import WindowReplay
 from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.window_replay import WindowReplay
 
 STREAM = 1 << 40
 CHOICES = (2,)

@@ -103,7 +103,8 @@ def steps_of(
                 while int(taken * fps / rate + 1e-6) == number:
                     taken += 1
                     action = neutral if actions is None else actions[number]
-                    yield from_bgr(frame.to_ndarray(format="bgr24"), size), action
+                    picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                    yield from_bgr(picture, size), action
     except (OSError, IndexError, av.FFmpegError) as error:
         raise ImportVideoError(f"{video}: {error}") from error
 

@@ -124,7 +124,8 @@ def into_film(pictures: Iterator[Image.Image], path: Path, fps: float) -> int:
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            frame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+            container.mux(stream.encode(frame))
             count += 1
         container.mux(stream.encode(None))
     return count

@@ -30,7 +30,7 @@ class StillWorld:
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Return the next frame."""
         self.looks += 1
-        return self._frames[self.looks % len(self._frames)], np.float32([self.looks])
+        return self._frames[self.looks % len(self._frames)], np.array([self.looks], np.float32)
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Do nothing."""

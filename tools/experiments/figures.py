@@ -10,6 +10,8 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tools.experiments.measures import (
     Run,
@@ -98,7 +100,7 @@ def reward_maps(runs: Runs, path: Path) -> None:
     _save(figure, path)
 
 
-def _panels(count: int, height: float = 3.0) -> tuple[plt.Figure, list[plt.Axes]]:
+def _panels(count: int, height: float = 3.0) -> tuple[Figure, list[Axes]]:
     columns = min(count, _COLUMNS)
     rows = -(-count // columns)
     figure, panels = plt.subplots(
@@ -109,6 +111,6 @@ def _panels(count: int, height: float = 3.0) -> tuple[plt.Figure, list[plt.Axes]
     return figure, list(panels.flat)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=120)
     plt.close(figure)

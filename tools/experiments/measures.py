@@ -197,7 +197,8 @@ def change_figures(run: Run, change_at_s: float, region: str = "teahouse") -> di
 
 def _means(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
     whole = values[: len(values) // span * span].reshape(-1, span)
-    return whole[~np.isnan(whole).any(axis=1)].mean(axis=1)
+    means: NDArray[np.float64] = whole[~np.isnan(whole).any(axis=1)].mean(axis=1)
+    return means
 
 
 def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:

@@ -121,6 +121,6 @@ def _of_moments(lived: Lived) -> dict[str, Any]:
     if maps.place_is_known(moments):
         parts["maps"] = maps.maps(moments)
     for which in ("highest", "lowest"):
-        places = strips.choose(moments, which, MOMENTS)  # type: ignore[arg-type]
+        places = strips.choose(moments, which, MOMENTS)
         parts[which] = strips.strips(reader, moments, places)
     return parts
