@@ -49,13 +49,13 @@ def _picked(key: NDArray[np.float64], count: int, apart: int) -> list[int]:
     return picked
 
 
-def replay(run: Run, seed: int, wanted: Sequence[int]) -> dict[int, Picture]:
-    """Live the run's actions again, and return the frames (3, SIZE, SIZE) of the rows wanted.
+def replay(run: Run, seed: int, wanted: Sequence[int], size: int = SIZE) -> dict[int, Picture]:
+    """Live the run's actions again, and return the frames (3, size, size) of the rows wanted.
 
     Raises:
         ReplayError: the body did not go where it went.
     """
-    world = LockstepWorld(run.map.place, SIZE, seed, run.rate)
+    world = LockstepWorld(run.map.place, size, seed, run.rate)
     simulation, frames, left = world.simulation, dict[int, Picture](), set(wanted)
     steps = round(30 / run.rate)
     for row in range(max(wanted) + 1):

@@ -68,8 +68,8 @@ def read_run(folder: Path) -> Run:
     Raises:
         TrackError: it has no track.
     """
-    settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
     rows, names = load_track(folder)
+    settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
     info = {name: rows["info"][:, place] for place, name in enumerate(names)}
     cells = info["cell"].astype(np.int64)
     return Run(
