@@ -23,7 +23,7 @@ from agent.errors import UsageError
 from pamiq_lightning.trainer.track import TrackError
 from tools.experiments.film import film
 from tools.experiments.measures import CLASSES, Run, measure, read_run
-from tools.experiments.spec import Job, Spec, read_spec
+from tools.experiments.spec import Spec, point_name, read_spec
 from tools.experiments.statistics import Estimate, estimate
 
 Figures = dict[str, float | str]
@@ -71,10 +71,10 @@ class Results:
             folder = job.run_folder()
             assert folder is not None
             run = read_run(folder)
-            name = point_name(job)
+            name = point_name(job.point)
             self.runs.setdefault(name, []).append(run)
             self.seeds.setdefault(name, []).append({"seed": job.seed, **self._measure(run)})
-        self.points = {point_name(job): job.point for job in self.jobs}
+        self.points = {point_name(job.point): job.point for job in self.jobs}
 
     def _measure(self, run: Run) -> Figures:
         figures = measure(run, self.spec.change_at_s)
@@ -108,14 +108,14 @@ class Results:
 
     def _random(self, name: str) -> str:
         """Return the point that differs in that it acts at random."""
-        return "-".join((self.points[name] | {REWARD: RANDOM}).values())
+        return point_name(self.points[name] | {REWARD: RANDOM})
 
     def _clean(self, name: str) -> str | None:
         """Return the point that differs in that it lives in the first of the worlds."""
         if WORLD not in self.spec.axes:
             return None
         first = next(iter(self.spec.axes[WORLD]))
-        return "-".join((self.points[name] | {WORLD: first}).values())
+        return point_name(self.points[name] | {WORLD: first})
 
     def behaviours(self) -> dict[str, Counter[str]]:
         """Return how many runs of each point ended in which class."""
@@ -123,11 +123,6 @@ class Results:
             name: Counter(str(seed["behaviour"]) for seed in seeds)
             for name, seeds in self.seeds.items()
         }
-
-
-def point_name(job: Job) -> str:
-    """Return the name of a job's point."""
-    return "-".join(job.point.values())
 
 
 def write(results: Results, folder: Path) -> None:
