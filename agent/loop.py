@@ -32,7 +32,7 @@ class MindLike(Protocol):
     """What the loop asks of a mind; see `agent.mind`."""
 
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]: ...  # noqa: D102
-    def reflect(self, truth: NDArray[np.float32]) -> Mapping[str, ArrayLike]: ...  # noqa: D102
+    def reflect(self, truth: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]: ...  # noqa: D102
     def take_weights(self, max_bytes: int | None) -> bool: ...  # noqa: D102
     def reset(self) -> None: ...  # noqa: D102
 
@@ -144,7 +144,7 @@ class Loop:
         self.world.act(action)
         acted = self.clock.now()
 
-        row = dict(self.mind.reflect(info), index=self._index, valid=sees, time=started)
+        row = dict(self.mind.reflect(info, sees), index=self._index, valid=sees, time=started)
         self._index += 1
         self.windows.write(row)
         if sees and not row["is_first"]:

@@ -114,7 +114,7 @@ class Mind:
             # As many as it takes until all imaginations are in flight, and one more.
             for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
                 self.act(frame)
-                self.reflect(np.zeros(len(self._truths), np.float32))
+                self.reflect(np.zeros(len(self._truths), np.float32), sees=True)
             for module in self.modules:
                 module.exchange()
         self._generator.set_state(random)
@@ -183,13 +183,15 @@ class Mind:
         return chosen
 
     @torch.inference_mode()
-    def reflect(self, truth: NDArray[np.float32]) -> Mapping[str, ArrayLike]:
+    def reflect(self, truth: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]:
         """Reward the transition that ended with this frame, predict the next; return their row.
 
         Args:
             truth: the world's ground truth (K,), which goes into the row and to controls.
+            sees: whether this frame is of the world; what is shown to the blind is no experience,
+                from which a reward could learn or remember something.
         """
-        reward, *beside = self._reward()
+        reward, *beside = self._reward() if sees else self._no_reward()
         row = {
             "frame": self._frame[0].cpu().numpy(),
             "latent": self._latent[0].cpu().numpy(),
@@ -229,13 +231,16 @@ class Mind:
             torch.cat([self._state, expected.states[:kept]]),
         )
 
+    def _no_reward(self) -> list[float]:
+        return [0.0, *(math.nan for _ in self._rewards[1:])]
+
     def _reward(self) -> list[float]:
         """Return the reward of the transition into this frame and those beside.
 
         Of a first frame the one is 0 and the others are unknown.
         """
         if self._expected is None:
-            return [0.0, *(math.nan for _ in self._rewards[1:])]
+            return self._no_reward()
         latent, encoder = self._latent, self.modules.encoder
         if encoder.just_swapped:
             # Seen with the eyes that made the prediction, so that a swap is no surprise.

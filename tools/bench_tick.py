@@ -83,7 +83,7 @@ def own_work() -> Iterator[Figure]:
 
 def hand_over(hallway: assembly.Hallway, mind: Any) -> Iterator[Figure]:
     """Writing one row, handing a window over, and reading it at the other end."""
-    row = dict(mind.reflect(np.zeros(1, np.float32)), index=0, valid=True, time=0.0)
+    row = dict(mind.reflect(np.zeros(1, np.float32), sees=True), index=0, valid=True, time=0.0)
     writer, reader = hallway.writer, WindowsReader(hallway.windows)
     while not writer.full:
         writer.write(row)

@@ -3,10 +3,11 @@
     python -m tools.novelty runs/experiments/T1/visit_count/seed_2/laboratory/*
 
 The run's actions are lived again for their frames; a trained encoder and an untrained one look at
-them; and every measure says of each frame in turn how new it is, knowing only those before. A state
-is a cell of 1 m and a heading in eight bins, n the times that it was met. Of each measure two
-figures within the same 1,000 ticks: the mean of states met 20 times or more by that of new ones,
-0.2 or less for one that is of use, and the rank correlation with 1 / sqrt(n).
+them; and every measure says of each frame in turn how new it is, remembering only those before.
+Unlike in a life the trained encoder is the last one from the first frame on. A state is a cell of
+1 m and a heading in eight bins, n the ticks spent in it so far. Of each measure two figures within
+the same 1,000 ticks: the mean of states met 20 times or more by that of new ones, and the rank
+correlation with 1 / sqrt(n).
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pamiq_lightning.curiosity.slow_novelty import Reservoir, SlowFeatures
+from pamiq_lightning.curiosity.base import Evidence
+from pamiq_lightning.curiosity.slow_features import Reservoir
+from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
 from pamiq_lightning.curiosity.visit_count import heading_bin
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.nets.curiosity_parts import Novelty
+from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.nets.vit import LatentEncoder
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.trainer.checkpoint import CheckpointError, newest_weights
 from pamiq_lightning.trainer.track import TrackError
 from tools.experiments.film import ReplayError, replay
-from tools.experiments.measures import PERIOD, Run, ratio_of_one_time, read_run
+from tools.experiments.measures import PERIOD, Run, correlation, ratio_of_one_time, read_run
 
 WINDOW = 128
 """Frames after which what learns is trained."""
@@ -49,8 +53,6 @@ GAP = 50
 """The newest frames, which are near to any: 5 s of them are no neighbours."""
 SMOOTHED = 10
 """Time constant of the running mean of latents, in ticks."""
-SLOW, FORGET, SOLVE_EVERY = 8, 5000, 256
-"""Slow features; ticks that their statistics remember; ticks between two solutions."""
 
 Latents = Float[Tensor, "N P D"]
 Features = Float[Tensor, "N F"]
@@ -72,8 +74,8 @@ def states_met(run: Run) -> NDArray[np.int64]:
 @torch.no_grad()
 def look(encoder: LatentEncoder, frames: NDArray[np.uint8]) -> Latents:
     """Return the latents of frames (N, 3, S, S)."""
-    parts = [encoder(torch.from_numpy(part)) for part in np.array_split(frames, len(frames) // 100)]
-    return torch.cat(parts)
+    parts = np.array_split(frames, len(frames) // 100 + 1)
+    return torch.cat([encoder(torch.from_numpy(part)) for part in parts])
 
 
 def normalised(latents: Latents) -> Latents:
@@ -118,26 +120,22 @@ def smoothed(features: Features) -> Features:
     return torch.stack(means)
 
 
-def far_from_neighbours(features: Features, slow: bool = False) -> Series:
-    """Return the mean squared distance to the nearest of what is remembered from before.
-
-    Args:
-        features: of every frame.
-        slow: whether to measure among their slow features.
-    """
+def far_from_neighbours(features: Features) -> Series:
+    """Return the mean squared distance to the nearest of what is remembered from before."""
     memory, reward = Reservoir(MEMORY, features.shape[1], seed=0), np.zeros(len(features))
-    analysis, view = SlowFeatures(features.shape[1], FORGET), torch.eye(features.shape[1])
     for row, feature in enumerate(features):
-        if slow:
-            analysis.see(feature)
-            if row and row % SOLVE_EVERY == 0:
-                view = analysis.solve(SLOW)
         if len(memory.rows) >= NEIGHBOURS:
-            distance = ((memory.rows - feature) @ view).square().sum(1)
+            distance = (memory.rows - feature).square().sum(1)
             reward[row] = float(distance.topk(NEIGHBOURS, largest=False).values.mean())
         if row >= GAP:
             memory.add(features[row - GAP])
     return reward
+
+
+def far_in_slow_features(latents: Latents) -> Series:
+    """Return what `SlowNovelty` says."""
+    novelty, nothing = SlowNovelty(), Prediction(*[torch.zeros(1)] * 4)
+    return np.array([novelty.reward(Evidence(z, z, nothing)) for z in latents])
 
 
 def measures(latents: Latents) -> Iterator[tuple[str, Series]]:
@@ -148,19 +146,24 @@ def measures(latents: Latents) -> Iterator[tuple[str, Series]]:
     yield "RND, normalised, whole life, 4 x lr", distilled(normalised(latents), whole, 4 * LR)
     features = projected(latents)
     yield "distance to neighbours", far_from_neighbours(features)
-    calm = smoothed(features)
-    yield "neighbours, latents smoothed 1 s", far_from_neighbours(calm)
-    both = torch.cat([features, calm], 1)
-    yield "neighbours in slow features of both", far_from_neighbours(both, slow=True)
+    yield "neighbours, latents smoothed 1 s", far_from_neighbours(smoothed(features))
+    yield "SlowNovelty", far_in_slow_features(latents)
 
 
 def rank_correlation(a: Series, b: Series) -> float:
-    """Return the mean over periods of the rank correlation of two series; those settled only."""
+    """Return the mean over whole periods of the rank correlation of two series; not the first."""
     found = []
-    for begin in range(PERIOD, len(a), PERIOD):
-        first, second = (x[begin : begin + PERIOD].argsort().argsort() for x in (a, b))
-        found.append(np.corrcoef(first, second)[0, 1])
-    return float(np.mean(found))
+    for begin in range(PERIOD, len(a) - PERIOD + 1, PERIOD):
+        first, second = (ranks(x[begin : begin + PERIOD]) for x in (a, b))
+        found.append(correlation(first, second))
+    return float(np.nanmean(found))
+
+
+def ranks(values: Series) -> Series:
+    """Return each value's rank; equal ones share theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle: Series = (counts.cumsum() - (counts - 1) / 2)[which]
+    return middle
 
 
 def table_of(folder: Path, encoder: Path | None) -> Table:

@@ -150,15 +150,19 @@ class PPO(Learner):
         """What raw rewards are divided by: the running std of their discounted return.
 
         The bound below, for a reward that never changes, is in terms of the return itself. Before
-        any reward was seen it is 1.
+        any reward but 0 was seen it is 1.
         """
-        weight = self.reward_norm.debiasing_term
-        if not weight > 0:
+        if not self.reward_norm.debiasing_term > 0:
             return torch.ones((), device=self.device)
-        size = (self.reward_norm.running_mean_sq / weight).sqrt()
-        scale = torch.maximum(self.reward_norm.scale(), SMALLEST_SPREAD * size)
-        bounded: Tensor = scale.clamp(min=SMALLEST_RETURN).squeeze().float()
-        return bounded
+        scale = torch.maximum(self.reward_norm.scale(), self._smallest_scale)
+        return scale.squeeze().float()
+
+    @property
+    def _smallest_scale(self) -> Tensor:
+        """What the scale is where the return does not vary."""
+        size = (self.reward_norm.running_mean_sq / self.reward_norm.debiasing_term).sqrt()
+        smallest: Tensor = (SMALLEST_SPREAD * size).clamp(min=SMALLEST_RETURN)
+        return smallest
 
     def dimensions(self) -> dict[str, tuple[int, ...]]:
         """Return what it takes."""
@@ -169,19 +173,23 @@ class PPO(Learner):
         """Update the reward's running scale, once per window.
 
         The discounted return goes on over gaps, as RND's does; it begins at its expected value, for
-        a ramp from 0 would be all that the scale sees for hours.
+        a ramp from 0 would be all that the scale sees for hours. A reward that says nothing at
+        first, 0 for every step, has no scale yet; and one that never varied has no outliers.
         """
         rewards = steps["reward"][is_transition_into(steps)].double()
         if not len(rewards):
             return
         begun = bool(self.reward_norm.debiasing_term > 0)
         clipped = 0
-        if begun:
+        if not begun and not rewards.any():
+            self.note({"reward_raw": 0.0, "reward_scale": 1.0, "reward_outliers": 0.0})
+            return
+        if begun and bool(self.reward_norm.scale() > self._smallest_scale):
             middle = float(self.running_return) * (1 - self.gamma)
             bound = OUTLIER_SCALES * float(self.reward_scale)
             kept = rewards.clamp(middle - bound, middle + bound)
             clipped, rewards = int((kept != rewards).sum()), kept
-        else:
+        if not begun:
             self.running_return.fill_(float(rewards.mean()) / (1 - self.gamma + 1e-8))
         returns, carry = [], float(self.running_return)
         for reward in rewards.tolist():

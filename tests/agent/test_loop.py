@@ -50,7 +50,7 @@ class FakeMind:
     def act(self, frame: np.ndarray) -> np.ndarray:
         return np.zeros(5, np.int64)
 
-    def reflect(self, truth: np.ndarray) -> dict[str, np.ndarray]:
+    def reflect(self, truth: np.ndarray, sees: bool) -> dict[str, np.ndarray]:
         row = {key: values[0] for key, values in arrays(1).items()}
         row["is_first"], self.fresh = np.bool_(self.fresh), False
         row["info"] = truth

@@ -71,7 +71,7 @@ def live(head: Head, ticks: int) -> list[dict[str, np.ndarray]]:
     rows = []
     for tick in range(ticks):
         head.mind.act(frame(tick))
-        rows.append(dict(head.mind.reflect(TRUTH)))
+        rows.append(dict(head.mind.reflect(TRUTH, sees=True)))
     return rows
 
 
@@ -133,12 +133,12 @@ def test_new_eyes_are_no_surprise(head: Head) -> None:
     """After an encoder swap the same frame is still what the old eyes expected."""
     live(head, 1)
     head.mind.act(frame(0))
-    same = dict(head.mind.reflect(TRUTH))["reward"]
+    same = dict(head.mind.reflect(TRUTH, sees=True))["reward"]
     head.change("encoder")
     head.mind.take_weights(None)
     assert head.modules.encoder.just_swapped
     head.mind.act(frame(0))
-    row = dict(head.mind.reflect(TRUTH))
+    row = dict(head.mind.reflect(TRUTH, sees=True))
     # An untrained net expects the latent it saw: only old eyes see that again.
     assert row["reward"] == pytest.approx(same, abs=1e-3)
     assert row["versions"] == [2, 1, 1]
@@ -154,10 +154,10 @@ def test_a_swap_does_not_reset_the_state_but_a_reset_does(head: Head) -> None:
     head.change("dynamics")
     head.mind.take_weights(None)
     head.mind.act(frame(9))
-    assert np.abs(dict(head.mind.reflect(TRUTH))["state"]).max() > 0
+    assert np.abs(dict(head.mind.reflect(TRUTH, sees=True))["state"]).max() > 0
     head.mind.reset()
     head.mind.act(frame(10))
-    row = dict(head.mind.reflect(TRUTH))
+    row = dict(head.mind.reflect(TRUTH, sees=True))
     assert row["is_first"] and np.abs(row["state"]).max() == 0
 
 

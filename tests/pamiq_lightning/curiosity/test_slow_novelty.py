@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import math
 from statistics import fmean
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pamiq_lightning.curiosity.base import Evidence
-from pamiq_lightning.curiosity.slow_novelty import Reservoir, SlowFeatures, SlowNovelty
+from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.trainer.checkpoint import value_bytes
 
@@ -17,6 +16,8 @@ NOTHING = Prediction(torch.zeros(1), torch.zeros(1), torch.zeros(1), torch.zeros
 P, D = 4, 8
 STAY = 200
 """Ticks in a room before the next."""
+FIRST = 200
+"""Ticks before it knows what is slow: four times as many as a row has numbers, and a round 100."""
 
 
 def life(rooms: str, noise: float = 0.5) -> list[Tensor]:
@@ -36,30 +37,8 @@ def rewards(curiosity: SlowNovelty, latents: list[Tensor]) -> list[float]:
     return [curiosity.reward(Evidence(latent, latent, NOTHING)) for latent in latents]
 
 
-def made(seed: int = 0) -> SlowNovelty:
-    return SlowNovelty(features=3, projections=16, memory=512, solve_every=100, seed=seed)
-
-
-def test_the_slowest_of_mixed_series_is_found() -> None:
-    chance = torch.Generator().manual_seed(0)
-    time = torch.arange(2000.0)
-    slow = (time / 100).sin()
-    sources = torch.stack([slow, *torch.randn(4, 2000, generator=chance)], 1)
-    mixed = sources @ torch.randn(5, 5, generator=chance)
-    analysis = SlowFeatures(5, forget=10_000)
-    for row in mixed:
-        analysis.see(row)
-    found = (mixed @ analysis.solve(1))[:, 0]
-    assert abs(torch.corrcoef(torch.stack([found, slow]))[0, 1]) > 0.98
-    assert found.std() == pytest.approx(1.0, abs=0.05)
-
-
-def test_what_never_varies_has_no_slowness() -> None:
-    chance = torch.Generator().manual_seed(0)
-    analysis = SlowFeatures(3, forget=100)
-    for value in torch.randn(300, generator=chance):
-        analysis.see(torch.stack([value, -value, torch.tensor(5.0)]))
-    assert analysis.solve(2).shape == (3, 1)
+def made(**changes: int) -> SlowNovelty:
+    return SlowNovelty(**{"projections": 16, "memory": 512, "solve_every": 100, **changes})
 
 
 def test_a_known_room_is_nothing_new_even_where_much_is_noise() -> None:
@@ -70,12 +49,17 @@ def test_a_known_room_is_nothing_new_even_where_much_is_noise() -> None:
     assert fmean(again[20:]) < 0.1 * fmean(new[5:45])
 
 
-def test_noise_alone_is_nothing_new() -> None:
-    steady = rewards(made(), life("ABABABAB", noise=0.5))
-    noisier = rewards(made(), life("ABABABAB", noise=1.0))
-    new = fmean(rewards(made(), life("ABABABC", noise=1.0))[-STAY + 5 : -STAY + 45])
-    assert fmean(steady[-STAY + 20 :]) < 0.1 * new
-    assert fmean(noisier[-STAY + 20 :]) < 0.2 * new
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_noise_alone_is_nothing_new(noise: float) -> None:
+    rooms = rewards(made(), life("ABABABAB", noise))
+    new = fmean(rewards(made(), life("ABABABC", noise))[-STAY + 5 : -STAY + 45])
+    assert fmean(rooms[-STAY + 20 :]) < 0.1 * new
+
+
+def test_of_noise_nothing_is_slow() -> None:
+    chance = torch.Generator().manual_seed(0)
+    gained = rewards(made(), list(torch.randn(2500, P, D, generator=chance)))
+    assert gained[-500:] == [0.0] * 500
 
 
 def test_the_unit_of_latents_does_not_matter() -> None:
@@ -86,35 +70,49 @@ def test_the_unit_of_latents_does_not_matter() -> None:
 
 
 def test_it_knows_nothing_at_first() -> None:
-    gained = rewards(made(), life("A"))
-    assert gained[:99] == [0.0] * 99
-    assert min(gained[99:]) > 0.0
+    gained = rewards(made(), life("ABC"))
+    assert gained[: FIRST - 1] == [0.0] * (FIRST - 1)
+    assert min(gained[FIRST:]) > 0.0
 
 
-def test_it_goes_on_where_it_was_saved() -> None:
+@pytest.mark.parametrize("at", [30, 150, 230, 730])
+def test_it_goes_on_where_it_was_saved(at: int) -> None:
+    """Before anything is remembered, before anything is slow, and with a memory not yet full."""
     latents = life("ABCAB")
     one, other = made(), made()
-    rewards(one, latents[:730])
-    content = value_bytes(one.state())
-    assert len(content) < one.state_bytes
+    rewards(one, latents[:at])
+    state = one.state()
+    content = value_bytes(state)
+    went_on = rewards(one, latents[at:])
+    # What was returned is of then, and loading it shares nothing.
+    assert value_bytes(state) == content
     other.load_state(torch.load(io.BytesIO(content), weights_only=True))
-    assert rewards(one, latents[730:]) == rewards(other, latents[730:])
+    assert rewards(other, latents[at:]) == went_on
+    third = made()
+    third.load_state(state)
+    rewards(third, latents[at:])
+    assert value_bytes(state) == content
 
 
-def test_every_row_has_the_same_chance_to_be_remembered() -> None:
-    times = torch.zeros(100)
-    for seed in range(300):
-        reservoir = Reservoir(10, 1, seed)
-        for row in range(100):
-            reservoir.add(torch.tensor([float(row)]))
-        assert len(reservoir.rows) == 10
-        times[reservoir.rows[:, 0].long()] += 1
-    # 30 times each; of ten rows in a row, some 300.
-    assert (times.reshape(10, 10).sum(1) - 300).abs().max() < 4.5 * math.sqrt(270)
+def test_what_it_remembers_fits_where_it_says() -> None:
+    novelty = SlowNovelty(memory=64, solve_every=50)
+    chance = torch.Generator().manual_seed(0)
+    walk = torch.randn(1200, P, D, generator=chance).cumsum(0)
+    assert max(rewards(novelty, list(walk))) > 0
+    size = len(value_bytes(novelty.state()))
+    assert 0.8 * novelty.state_bytes < size < novelty.state_bytes
+
+
+def test_the_memory_of_other_settings_is_refused() -> None:
+    state = made().state()
+    with pytest.raises(ValueError, match="'memory': 512"):
+        made(memory=256).load_state(state)
+    with pytest.raises(ValueError, match="'seed': 0"):
+        made(seed=1).load_state(state)
 
 
 @pytest.mark.parametrize(
-    "settings, words", [({"gap": 0}, "at least 1"), ({"memory": 3}, "neighbours 5")]
+    "settings, words", [({"gap": 0}, "gap must be at least 1"), ({"memory": 3}, "neighbours 5")]
 )
 def test_numbers_that_cannot_be_are_refused(settings: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -216,6 +216,29 @@ def test_a_reward_that_never_changes_stays_within_bounds() -> None:
     assert 0.3 / learner.reward_scale.item() < 2000
 
 
+@pytest.mark.parametrize("first", [0.0, 0.3])
+def test_a_reward_that_says_nothing_at_first_is_scaled_by_what_comes_then(first: float) -> None:
+    """Rewards that must learn or remember first are constant until then."""
+    noise = torch.randn(10, 200)
+
+    def rewards(number: int) -> torch.Tensor:
+        return torch.full((200,), first) if number < 3 else 2 + 0.5 * noise[number]
+
+    # The return of what comes then varies by 0.5 / (1 - 0.99^2)^0.5 = 3.5; in a window, by less.
+    assert 1 < scale_after(rewards, 4).reward_scale.item() < 100
+    assert 1 < scale_after(rewards, 8).reward_scale.item() < 100
+
+
+def test_values_are_in_terms_of_what_comes_after_a_silence() -> None:
+    learner, noise = ppo(), torch.randn(10, 200)
+    for number in range(8):
+        steps = window(200, 200 * number)
+        steps["reward"] = torch.zeros(200) if number < 2 else 2 + 0.5 * noise[number]
+        learner.on_new_steps(steps)
+        learner.prepare(steps)
+    assert learner.value_norm.scale().item() < 100
+
+
 @pytest.mark.parametrize("surprise", [1e4, 1e8])
 def test_one_absurd_reward_does_not_flatten_the_rest(surprise: float) -> None:
     noise = torch.randn(400, 200)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from pamiq_lightning.curiosity.slow_features import Reservoir, SlowFeatures
+
+
+def analysed(rows: torch.Tensor, forget: int = 10_000) -> SlowFeatures:
+    analysis = SlowFeatures(rows.shape[1], forget)
+    for row in rows:
+        analysis.see(row)
+    return analysis
+
+
+def test_the_slowest_of_mixed_series_is_found() -> None:
+    chance = torch.Generator().manual_seed(0)
+    slow = (torch.arange(2000.0) / 100).sin()
+    sources = torch.stack([slow, *torch.randn(4, 2000, generator=chance)], 1)
+    mixed = sources @ torch.randn(5, 5, generator=chance)
+    found = mixed @ analysed(mixed).solve(3, fastest=2.5)
+    assert abs(torch.corrcoef(torch.stack([found[:, 0], slow]))[0, 1]) > 0.98
+    assert found.std(dim=0).tolist() == pytest.approx([1.0, 1.0, 1.0], abs=0.05)
+    # Of the five only one is slow.
+    assert analysed(mixed).solve(3, fastest=0.1).shape == (5, 1)
+
+
+def test_statistics_forget() -> None:
+    """What was slow long ago is not, once it has become fast."""
+    chance = torch.Generator().manual_seed(0)
+    slow = 2**0.5 * (torch.arange(3000.0) / 100).sin()
+    fast = torch.randn(3000, generator=chance)
+    first, then = torch.stack([slow, fast], 1), torch.stack([fast, slow], 1)
+    view = analysed(torch.cat([first, then]), forget=300).solve(1, fastest=0.1)
+    assert abs(view[1, 0]) > 10 * abs(view[0, 0])
+
+
+def test_a_mean_far_from_zero_is_no_variance() -> None:
+    chance = torch.Generator().manual_seed(0)
+    rows = 1000 + torch.randn(3000, 2, generator=chance).cumsum(0) / 30
+    found = rows @ analysed(rows).solve(2, fastest=2.0)
+    assert found.std(dim=0).tolist() == pytest.approx([1.0, 1.0], abs=0.05)
+
+
+def test_what_never_varies_has_no_slowness() -> None:
+    chance = torch.Generator().manual_seed(0)
+    value = torch.randn(300, generator=chance)
+    rows = torch.stack([value, -value, torch.full_like(value, 5.0)], 1)
+    assert analysed(rows).solve(2, fastest=3.0).shape == (3, 1)
+    assert analysed(torch.ones(300, 3)).solve(2, fastest=3.0).shape == (3, 0)
+
+
+def test_a_long_stillness_leaves_nothing_to_look_at() -> None:
+    chance = torch.Generator().manual_seed(0)
+    moving = torch.randn(500, 3, generator=chance)
+    still = moving[-1:] + 1e-6 * torch.randn(5000, 3, generator=chance)
+    before = analysed(moving, forget=200)
+    before.solve(3, fastest=3.0)
+    for row in still:
+        before.see(row)
+    assert before.solve(3, fastest=3.0).shape == (3, 0)
+
+
+def test_every_row_has_the_same_chance_to_be_remembered() -> None:
+    kept = Counter[float]()
+    for seed in range(3000):
+        reservoir = Reservoir(1, 1, seed)
+        for row in range(3):
+            reservoir.add(torch.tensor([float(row)]))
+        kept[float(reservoir.rows[0, 0])] += 1
+    assert sorted(kept) == [0, 1, 2]
+    # A third of 3,000 each; five standard deviations are 129.
+    assert all(abs(times - 1000) < 129 for times in kept.values())
+
+
+def test_a_reservoir_says_where_a_row_went() -> None:
+    reservoir = Reservoir(4, 2, seed=0)
+    places = [reservoir.add(torch.full((2,), float(row))) for row in range(50)]
+    assert places[:4] == [0, 1, 2, 3] and None in places
+    newest = {place: row for row, place in enumerate(places) if place is not None}
+    assert reservoir.rows[:, 0].tolist() == [newest[place] for place in range(4)]
