@@ -161,6 +161,26 @@ def test_a_swap_does_not_reset_the_state_but_a_reset_does(head: Head) -> None:
     assert row["is_first"] and np.abs(row["state"]).max() == 0
 
 
+def test_what_is_shown_to_the_blind_is_not_rewarded(tmp_path: Path) -> None:
+    class Times(Curiosity):
+        """How often it was asked."""
+
+        count = 0
+
+        def reward(self, evidence: Evidence) -> float:
+            self.count += 1
+            return float(self.count)
+
+    times = Times()
+    head = Head(tmp_path, beside=[times])
+    live(head, 3)
+    head.mind.act(frame(3))
+    row = dict(head.mind.reflect(TRUTH, sees=False))
+    assert times.count == 2
+    assert row["reward"] == 0.0
+    assert np.isnan(row["info"]).tolist() == [False, True]
+
+
 def test_warming_up_leaves_no_trace(head: Head, tmp_path: Path) -> None:
     fresh = [row["action"] for row in live(head, 4)]
     (tmp_path / "other").mkdir()
