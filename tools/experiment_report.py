@@ -37,6 +37,8 @@ SHORT = (
     "reward_ratio",
     "reward_ratio_then",
     "reward_drop_std",
+    "reward_new_cell_std",
+    "reward_return_std",
     "noisy_time_x_area",
     "flicker_correlation",
     "entered_after_s",

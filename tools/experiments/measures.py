@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ OFTEN = 20
 """Visits after which a transition counts as well known."""
 PERIOD = 1000
 """Ticks within which rewards are compared as those of one time of a life."""
+LONG = 1000
+"""Ticks of absence after which coming back to a cell is a return."""
 END_TICKS = 1000
 """The last ticks of a run, by which its behaviour is classed."""
 IN_USE = 0.1
@@ -149,6 +152,36 @@ def ratio_of_one_time(reward: NDArray[np.float64], visits: NDArray[np.int64]) ->
     return later / first if known and first > 0 else math.nan
 
 
+def absences(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for how many ticks one had been away from the cell of every row when it was entered.
+
+    Infinite while one is in a cell for the first time.
+    """
+    away, left = np.zeros(len(cells)), dict[int, int]()
+    crossed = np.flatnonzero(np.diff(cells)) + 1
+    for begin, end in itertools.pairwise([0, *crossed.tolist(), len(cells)]):
+        cell = int(cells[begin])
+        away[begin:end] = begin - left[cell] if cell in left else math.inf
+        left[cell] = end
+    return away
+
+
+def reward_there(reward: NDArray[np.float64], there: NDArray[np.bool_]) -> float:
+    """Return how far the mean reward of some rows lies above that of all of the same 1,000 ticks.
+
+    In standard deviations of these; NaN where no period has ten of such rows.
+    """
+    above, count = 0.0, 0
+    for start in range(0, len(reward), PERIOD):
+        gained, some = reward[start : start + PERIOD], there[start : start + PERIOD]
+        sound = ~np.isnan(gained)
+        spread = gained[sound].std() if sound.any() else 0.0
+        if (some & sound).sum() >= 10 and spread > 0:
+            above += float((gained[some & sound] - gained[sound].mean()).sum() / spread)
+            count += int((some & sound).sum())
+    return above / count if count else math.nan
+
+
 def behaviour(actions: NDArray[np.int64]) -> str:
     """Return the class of what was done (N, A)."""
     used = (actions != 0).mean(axis=0) >= IN_USE
@@ -208,7 +241,7 @@ def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:
     at_first = float(reward[sound & first].mean())
     later = float(reward[sound & often].mean()) if (sound & often).any() else math.nan
     ticks, curve = coverage_curve(run)
-    end = run.rows["action"][-END_TICKS:]
+    end, away = run.rows["action"][-END_TICKS:], absences(run.cells)
     # What the body sees when the transition ends is what its reward is about.
     flicker = np.append(run.info["flicker_share"][1:], np.nan).astype(np.float64)
     figures: dict[str, float | str] = {
@@ -220,6 +253,9 @@ def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:
         "reward_ratio": later / at_first if at_first > 0 else math.nan,
         "reward_ratio_then": ratio_of_one_time(reward, run.visits),
         "reward_drop_std": (at_first - later) / float(reward[sound].std() or math.nan),
+        # What a transition is rewarded for is where it leads.
+        "reward_new_cell_std": reward_there(reward[:-1], np.isinf(away[1:])),
+        "reward_return_std": reward_there(reward[:-1], (away[1:] >= LONG) & (away[1:] < math.inf)),
         "flicker_correlation": correlation(reward, flicker),
         **{f"time {name}": share for name, share in region_shares(run).items()},
         **{f"entropy {name}": value for name, value in entropies(end).items()},

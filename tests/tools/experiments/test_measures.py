@@ -18,6 +18,7 @@ from tests.samples import SHAPE, arrays
 from tools.experiments.film import ReplayError, film, moments
 from tools.experiments.measures import (
     Run,
+    absences,
     behaviour,
     change_figures,
     correlation,
@@ -29,6 +30,7 @@ from tools.experiments.measures import (
     read_run,
     region_shares,
     reward_by_visits,
+    reward_there,
 )
 from tools.experiments.regions import map_of
 
@@ -110,6 +112,24 @@ def test_rewards_are_compared_within_one_time_of_a_life() -> None:
     assert ratio_of_one_time(reward, visits) == pytest.approx(0.5, abs=0.1)
     assert math.isnan(ratio_of_one_time(reward, np.ones_like(visits)))
     assert math.isnan(ratio_of_one_time(-reward, visits))
+
+
+def test_absences_by_hand() -> None:
+    away = absences(np.array([5, 5, 7, 5, 8, 8, 7]))
+    assert away.tolist() == [math.inf, math.inf, math.inf, 1, math.inf, math.inf, 3]
+
+
+def test_reward_there_is_in_standard_deviations_of_its_time() -> None:
+    reward = np.concatenate([np.tile([0.0, 2.0], 500), 100 + np.tile([0.0, 0.0, 0.0, 4.0], 250)])
+    there = np.zeros(2000, bool)
+    there[1:1000:2] = True
+    assert reward_there(reward, there) == pytest.approx(1.0)
+    # Of the second thousand, whose mean is 101 and whose deviation 3^0.5, a hundred at 100.
+    there[1000:1400:4] = True
+    assert reward_there(reward, there) == pytest.approx((500 - 100 / 3**0.5) / 600)
+    reward[1:500:2] = np.nan
+    assert 0 < reward_there(reward, there) < math.inf
+    assert math.isnan(reward_there(reward, np.arange(2000) % 200 == 0))
 
 
 @pytest.mark.parametrize(
