@@ -102,9 +102,7 @@ def test_the_dynamics_train_what_the_rewards_need_and_nothing_else() -> None:
     net = learners["dynamics"].acting
     assert net.ensemble is not None and net.novelty is not None and net.error_model is None
     shape = assembly.step_shape(learners, ("x",), tuple(settings.curiosity_beside))
-    # What the conf writes down beside comes first.
-    names = ("reward_prediction_error", "reward_novelty", "reward_error")
-    assert shape.info_names == ("x", *names)
+    assert shape.info_names == ("x", "reward_novelty", "reward_error")
     plain = debug(curiosity={"class_path": f"{PATH}.prediction_error.PredictionError"})
     assembly.equip_dynamics(plain, [assembly.build_curiosity(plain)])
     assert "extras" not in plain.learners["dynamics"].model["init_args"]
