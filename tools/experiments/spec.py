@@ -4,8 +4,7 @@ For example:
     conf: laboratory.yaml            settings that every run begins with, beside this file
     ticks: 20000                     length of every run
     seeds: 5                         seeds 0 to 4 of every point
-    fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis, or the point
-                                     (still-random)
+    fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis
     change_at_s: 600                 when the world changes, for the report; left out if it does not
     set: {place.init_args.pool: 50}  further settings of every run, keys with dots
     axes:
@@ -103,7 +102,10 @@ class Spec:
 
     def points(self) -> list[dict[str, str]]:
         """Return every choice of one value on each axis."""
-        return _crossed(self.axes)
+        return [
+            dict(zip(self.axes, choices, strict=True))
+            for choices in itertools.product(*self.axes.values())
+        ]
 
     def jobs(self, out: Path) -> list[Job]:
         """Return all runs, first seeds first, so that what is there early can be compared.
@@ -113,18 +115,13 @@ class Spec:
         """
         jobs = []
         for seed, point in itertools.product(range(self.seeds), self.points()):
-            named = (*point.values(), point_name(point))
-            if seed < min(self.fewer_seeds.get(name, self.seeds) for name in named):
+            if seed < min(self.fewer_seeds.get(name, self.seeds) for name in point.values()):
                 overrides = dict(self.set)
                 for axis, choice in point.items():
                     overrides |= self.axes[axis][choice]
                 folder = out / self.name / point_name(point) / f"seed_{seed}"
                 jobs.append(Job(point, seed, self.conf, overrides, folder, self.ticks))
         return jobs
-
-
-def _crossed(axes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    return [dict(zip(axes, choices, strict=True)) for choices in itertools.product(*axes.values())]
 
 
 def _choices(given: Mapping[str, Any], path: Path, axis: str) -> dict[str, dict[str, Any]]:
@@ -164,7 +161,6 @@ def read_spec(path: Path) -> Spec:
         raise UsageError(f"{path}: axes: must hold axes, and those settings by name")
     content["axes"] = {axis: _choices(choices, path, axis) for axis, choices in axes.items()}
     names = {name for choices in content["axes"].values() for name in choices}
-    names |= {point_name(point) for point in _crossed(content["axes"])}
     for name in content.get("fewer_seeds") or {}:
         if name not in names:
             raise UsageError(f"{path}: fewer_seeds.{name}: {unknown_name(name, names)}")

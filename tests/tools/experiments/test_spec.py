@@ -48,14 +48,6 @@ def test_a_grid_is_every_choice_with_every_seed(tmp_path: Path) -> None:
     assert len({job.folder for job in jobs}) == len(jobs)
 
 
-def test_a_single_point_can_have_fewer_seeds(tmp_path: Path) -> None:
-    text = GRID.replace("{c: 1}", "{c: 2, still-b: 1}")
-    jobs = read_spec(write(tmp_path, text)).jobs(tmp_path)
-    assert [job.name for job in jobs if job.seed > 0] == [
-        *("still-c seed 1", "moving-c seed 1", "moving-b seed 1", "moving-b seed 2"),
-    ]
-
-
 @pytest.mark.parametrize(
     "change, words",
     [
