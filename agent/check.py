@@ -22,13 +22,13 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from agent.body.health import DARK, FLAT
-from agent.body.listener import Listener
-from agent.body.osc import OscActuator
-from agent.body.oscquery import OscQueryError, find_vrchat
-from agent.body.screen import Screen
-from agent.body.senses import Eye, SensesError
-from agent.body.watchdog import Watchdog
+from agent.capture.base import Eye, SensesError
+from agent.capture.screen import Screen
+from agent.osc.parameters import Listener
+from agent.osc.query import OscQueryError, find_vrchat
+from agent.osc.sender import OscActuator
+from agent.osc.watchdog import Watchdog
+from agent.worlds.vrchat.frame_check import DARK, FLAT
 
 RATE_HZ = 10
 MOVE_S = 1.0

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from pamiq_lightning.compiled import compile_acting
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsSpec, tensors_of
+from pamiq_lightning.utils.torch_compile import compile_acting
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agent.clock import Clock
+from agent.metrics import LoopFigures
 from agent.pause import Pauses
-from agent.report import LoopFigures
 from agent.worlds.base import World
-from pamiq_lightning.exchange.windows import WindowsWriter
+from pamiq_lightning.exchange.rollouts import WindowsWriter
 
 WEIGHT_PIECE_BYTES = 2_000_000
 """New weights are copied in pieces of this size, each a fraction of a ms."""
@@ -29,7 +29,7 @@ REST_S = 0.5
 
 
 class MindLike(Protocol):
-    """What the loop asks of a mind; see `agent.mind`."""
+    """What the loop asks of a mind; see `agent.actor`."""
 
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]: ...  # noqa: D102
     def reflect(self, truth: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]: ...  # noqa: D102

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.body.ports import bind_tcp
-from agent.body.senses import SensesError
-from agent.compose import CommandLine, compose, read_command_line
-from agent.dwelling import settle_world
+from agent.capture.base import SensesError
 from agent.errors import RunFailure, StoppedEarly, UsageError
-from agent.resume import AUTO, find_start
-from agent.settings import Settings, parse
-from agent.stopping import SecondInterrupt, StopRequest
+from agent.lifecycle.resume import AUTO, find_start
+from agent.lifecycle.signals import SecondInterrupt, StopRequest
+from agent.osc.ports import bind_tcp
+from agent.settings.compose import CommandLine, compose, read_command_line
+from agent.settings.schema import Settings, parse
+from agent.worlds.factory import settle_world
 from pamiq_lightning.trainer.process import TrainerProcess
 
 
@@ -49,7 +49,7 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
     roles = set(compose(CommandLine(command.conf), lambda: "tiny").get("learners") or {})
     settings = parse(composed, roles)
     if command.help:
-        from agent.help import render
+        from agent.settings.help import render
 
         print(render(composed))
         return 0
@@ -84,7 +84,7 @@ def _live(settings: Settings, conf: str, resume: str | None, stop: StopRequest) 
     # Started before torch is imported here, so that both processes load it at the same time.
     trainer = TrainerProcess()
     try:
-        from agent.life import Life
+        from agent.lifecycle.runner import Life
 
         if stop():
             raise StoppedEarly

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.errors import RunFailure
-from pamiq_lightning.file_lock import FileLock, HeldError
+from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 LOCK_FILE = "agent.lock"
 

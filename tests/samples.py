@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.recording.layout import Plan
+from pamiq_lightning.recording.schema import Plan
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.step import StepShape
 

@@ -11,14 +11,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.offline.frozen import from_checkpoint
-from pamiq_lightning.trainer.checkpoint import (
+from pamiq_lightning.checkpoint.files import (
     CheckpointError,
     read_tensors,
     tensor_bytes,
     weights_bytes,
 )
+from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.offline.frozen import from_checkpoint
 
 
 def export(source: Path, target: Path) -> None:

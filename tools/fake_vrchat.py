@@ -24,9 +24,9 @@ from pythonosc.udp_client import SimpleUDPClient
 from Xlib import X
 from Xlib.display import Display
 
-from agent.worlds.osc_receiver import OscReceiver
-from agent.worlds.simulation import INFO_NAMES, Simulation
-from agent.worlds.street import Street
+from agent.osc.server import OscReceiver
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
 
 STEP = 1 / 30
 _ROWS_AT_ONCE = 65536  # Bytes; the X protocol takes no picture above 256 KiB at once.

@@ -23,15 +23,15 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.body.limbs import CHOICES, LIMBS
-from agent.body.picture import from_bgr
-from pamiq_lightning.recording.layout import Plan, RecordingError
+from agent.actions import CHOICES, LIMBS
+from agent.capture.resize import from_bgr
+from pamiq_lightning.recording.schema import Plan, RecordingError
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 ACTION_COLUMNS = ("MoveVertical", "MoveHorizontal", "LookHorizontal", "Jump", "Run")
-"""In the order of `agent.body.limbs`, with the same choices."""
+"""In the order of `agent.actions`, with the same choices."""
 WINDOW = 128
 
 

@@ -25,16 +25,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from pamiq_lightning.checkpoint.files import CheckpointError, newest_weights
 from pamiq_lightning.learners.decoder import Decoder
 from pamiq_lightning.learners.dynamics import Dynamics
-from pamiq_lightning.offline.experience import Experience
+from pamiq_lightning.offline.dataset import Experience
 from pamiq_lightning.offline.eyes import Eyes
 from pamiq_lightning.offline.frozen import from_checkpoint
-from pamiq_lightning.recording.layout import RecordingError
 from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
-from pamiq_lightning.trainer.checkpoint import CheckpointError, newest_weights
-from pamiq_lightning.trainer.pictures import colour
+from pamiq_lightning.trainer.previews import colour
 from tools.replay_sheet import HEIGHT, WIDTH, Sheet
 
 JUMP_S = 10.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pamiq_lightning.recording.layout import Plan
+from pamiq_lightning.recording.schema import Plan
 
 SIDE, MARGIN, LINE = 288, 12, 14
 CURVE_HEIGHT, CURVE_STEPS = 70, 200

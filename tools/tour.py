@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agent.worlds.blackout import Blackout
-from agent.worlds.block_noise import BlockNoise
-from agent.worlds.flicker import Flicker
-from agent.worlds.food_room import FoodRoom
-from agent.worlds.one_screen import OneScreen
-from agent.worlds.physics import STEP
-from agent.worlds.place import Place
-from agent.worlds.simulation import Simulation
-from agent.worlds.street import Street
-from agent.worlds.white_noise import WhiteNoise
+from agent.worlds.embedded.physics import STEP
+from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.blackout import Blackout
+from agent.worlds.embedded.scenes.block_noise import BlockNoise
+from agent.worlds.embedded.scenes.flicker import Flicker
+from agent.worlds.embedded.scenes.food_room import FoodRoom
+from agent.worlds.embedded.scenes.one_screen import OneScreen
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.scenes.white_noise import WhiteNoise
+from agent.worlds.embedded.simulation import Simulation
 
 Point = tuple[float, float]
 _NEAR = 0.6

@@ -1,6 +1,6 @@
 """A stand-in for VRChat: an embedded world in a window, with VRChat's OSC protocol.
 
-python -m agent.worlds --place agent.worlds.street.Street
+python -m agent.worlds --place agent.worlds.embedded.scenes.street.Street
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from types import FrameType
 
 from jsonargparse import ArgumentParser
 
-from agent.body.oscquery import Advertiser, OscQueryError
-from agent.body.ports import PortTakenError
-from agent.worlds.avatar import AvatarSender
-from agent.worlds.clockwork import Clockwork
-from agent.worlds.lockstep import ALLOWED_RATES, STEPS_PER_SECOND
-from agent.worlds.osc_receiver import HOST, OscReceiver, silence_python_osc
-from agent.worlds.place import Place
-from agent.worlds.simulation import Simulation
-from agent.worlds.street import Street
-from agent.worlds.window import Window, WindowError
+from agent.osc.ports import PortTakenError
+from agent.osc.query import Advertiser, OscQueryError
+from agent.osc.server import HOST, OscReceiver, silence_python_osc
+from agent.worlds.embedded.emulator.avatar import AvatarSender
+from agent.worlds.embedded.emulator.window import Window, WindowError
+from agent.worlds.embedded.fixed_timestep import Clockwork
+from agent.worlds.embedded.lockstep import ALLOWED_RATES, STEPS_PER_SECOND
+from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import Simulation
 
 QUERY_NAME = "VRChat-Client-Embedded"
 

@@ -34,7 +34,7 @@ class World(Protocol):
         ...
 
     def act(self, action: NDArray[np.int64]) -> None:
-        """Apply one action (A,), categories as in `agent.body.limbs`; it holds until the next."""
+        """Apply one action (A,), categories as in `agent.actions`; it holds until the next."""
         ...
 
     def rest(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from pamiq_lightning.class_spec import build
 from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.utils.instantiate import build
 
 
 class Shuffled(Curiosity):

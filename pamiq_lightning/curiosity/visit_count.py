@@ -13,7 +13,7 @@ from pamiq_lightning.curiosity.base import Curiosity, Evidence
 
 HEADINGS = 8
 VERTICAL, LOOK = 0, 2
-"""Places of the two categories in an action that count, see `agent.body.limbs`."""
+"""Places of the two categories in an action that count, see `agent.actions`."""
 
 Transition = tuple[int, int, int, int]
 """Cell of 1 m, heading in 8 bins, choice of Vertical, choice of LookHorizontal."""

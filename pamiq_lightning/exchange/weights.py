@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pamiq_lightning.exchange.shared_file import Layout, SharedFile, aligned, layout
+from pamiq_lightning.exchange.shared_memory import Layout, SharedFile, aligned, layout
 
 _SLOTS = 3
 

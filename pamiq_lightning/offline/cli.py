@@ -12,12 +12,12 @@ from typing import Any
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from lightning.pytorch.cli import LightningCLI
 
+from pamiq_lightning.checkpoint.files import CheckpointError
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.evaluation import Evaluation
-from pamiq_lightning.offline.predictions import Predictions
-from pamiq_lightning.offline.recording import Recording
-from pamiq_lightning.recording.layout import RecordingError
-from pamiq_lightning.trainer.checkpoint import CheckpointError
+from pamiq_lightning.offline.datamodule import Recording
+from pamiq_lightning.offline.evaluate import Evaluation
+from pamiq_lightning.offline.predict import Predictions
+from pamiq_lightning.recording.schema import RecordingError
 
 RUNS = "runs"
 """Also the Aim repository of the agent's runs."""

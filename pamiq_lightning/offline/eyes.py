@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pamiq_lightning.checkpoint.files import newest_weights
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import Dynamics
-from pamiq_lightning.recording.layout import RecordingError
-from pamiq_lightning.trainer.checkpoint import newest_weights
+from pamiq_lightning.recording.schema import RecordingError
 
 
 @dataclass(frozen=True)

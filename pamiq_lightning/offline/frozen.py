@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from pamiq_lightning.class_spec import build
+from pamiq_lightning.checkpoint.files import CheckpointError, load_weights, read_learner
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights, read_learner
+from pamiq_lightning.utils.instantiate import build
 
 T = TypeVar("T", bound=Learner)
 

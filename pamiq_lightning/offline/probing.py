@@ -15,11 +15,11 @@ from jaxtyping import Float
 from tensordict import TensorDict
 from torch import Tensor, nn
 
-from pamiq_lightning.class_spec import build
 from pamiq_lightning.learners.ijepa import IJEPA, rank_me
 from pamiq_lightning.nets.vit import standardise
-from pamiq_lightning.offline.experience import Experience
+from pamiq_lightning.offline.dataset import Experience
 from pamiq_lightning.offline.probe import PixelComponents, place_targets, ridge_r2
+from pamiq_lightning.utils.instantiate import build
 
 PROBE_ROWS = 8192
 """Training rows that a probe is fitted on, evenly spread; held-out rows are as dense."""

@@ -11,11 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pamiq_lightning.durable import sync_folder
 from pamiq_lightning.recording import stats, tables
-from pamiq_lightning.recording.film import FilmReader, FilmWriter
 from pamiq_lightning.recording.journal import JournalWriter, read_journal
-from pamiq_lightning.recording.layout import (
+from pamiq_lightning.recording.schema import (
     CHUNKS_SIZE,
     FRAME_KEY,
     TASK,
@@ -24,6 +22,8 @@ from pamiq_lightning.recording.layout import (
     RecordingError,
 )
 from pamiq_lightning.recording.stats import SAMPLE_EVERY, Stats
+from pamiq_lightning.recording.video import FilmReader, FilmWriter
+from pamiq_lightning.utils.atomic_io import sync_folder
 
 
 class OpenEpisode:

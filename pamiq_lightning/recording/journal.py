@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pamiq_lightning.durable import WholeFile
+from pamiq_lightning.utils.atomic_io import WholeFile
 
 
 class JournalWriter:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from pamiq_lightning.recording import tables
 from pamiq_lightning.recording.episode import left_open
-from pamiq_lightning.recording.film import FilmReader
-from pamiq_lightning.recording.layout import (
+from pamiq_lightning.recording.schema import (
     COLUMNS,
     DATA_PATH,
     EpisodeFiles,
@@ -24,6 +23,7 @@ from pamiq_lightning.recording.layout import (
     numbers_of,
     read_plan,
 )
+from pamiq_lightning.recording.video import FilmReader
 
 
 @dataclass(frozen=True)

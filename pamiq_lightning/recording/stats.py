@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pamiq_lightning.recording.layout import FRAME_KEY
+from pamiq_lightning.recording.schema import FRAME_KEY
 
 Stats = dict[str, dict[str, NDArray[Any]]]
 SAMPLE_EVERY = 30

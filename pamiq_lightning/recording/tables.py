@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pamiq_lightning.recording.layout import COLUMNS, COUNTERS, TASK, Plan, RecordingError
+from pamiq_lightning.recording.schema import COLUMNS, COUNTERS, TASK, Plan, RecordingError
 
 Steps = Mapping[str, NDArray[Any]]
 

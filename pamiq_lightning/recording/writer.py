@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pamiq_lightning.recording import stats, tables
 from pamiq_lightning.recording.episode import OpenEpisode, recover, stats_of
-from pamiq_lightning.recording.layout import (
+from pamiq_lightning.recording.schema import (
     DATA_PATH,
     EPISODE_STEPS,
     EPISODES_PATH,

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from pamiq_lightning.exchange.board import Board
-from pamiq_lightning.exchange.windows import Window, WindowsReader
+from pamiq_lightning.exchange.rollouts import Window, WindowsReader
+from pamiq_lightning.exchange.status_board import Board
 from pamiq_lightning.step import REWARD_BESIDE
-from pamiq_lightning.trainer.logs import RunLog
-from pamiq_lightning.trainer.trainee import Trainee
+from pamiq_lightning.trainer.run_log import RunLog
+from pamiq_lightning.trainer.worker import Trainee
 
 Observer = Callable[[Window], None]
 

@@ -8,32 +8,32 @@ from pathlib import Path
 
 import torch
 
-from pamiq_lightning.class_spec import build
-from pamiq_lightning.cores import keep_off, usable_cores
-from pamiq_lightning.exchange.board import Board
-from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
-from pamiq_lightning.exchange.windows import WindowsReader
-from pamiq_lightning.file_lock import FileLock
-from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay import make_replay
-from pamiq_lightning.say import say
-from pamiq_lightning.trainer.checkpoint import CheckpointError, load_weights
-from pamiq_lightning.trainer.checkpoint_folder import (
+from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
+from pamiq_lightning.checkpoint.store import (
     checkpoints_folder,
     find_checkpoints,
     rows_folder,
     trainer_lock,
 )
-from pamiq_lightning.trainer.driver import Driver
-from pamiq_lightning.trainer.job import TrainerJob
-from pamiq_lightning.trainer.keeper import Checkpoint, Keeper, read_checkpoint
-from pamiq_lightning.trainer.logs import AimThread, RunLog
+from pamiq_lightning.exchange.rollouts import WindowsReader
+from pamiq_lightning.exchange.status_board import Board
+from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.replay.sampling import make_replay
+from pamiq_lightning.trainer.checkpointer import Checkpoint, Keeper, read_checkpoint
+from pamiq_lightning.trainer.config import TrainerJob
 from pamiq_lightning.trainer.loop import TrainerLoop
-from pamiq_lightning.trainer.pictures import Artist
+from pamiq_lightning.trainer.previews import Artist
+from pamiq_lightning.trainer.run_log import AimThread, RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
-from pamiq_lightning.trainer.track import Track
-from pamiq_lightning.trainer.trainee import Trainee
+from pamiq_lightning.trainer.step_log import Track
+from pamiq_lightning.trainer.update import Driver
 from pamiq_lightning.trainer.warm_up import warm_up
+from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.utils.cpu import keep_off, usable_cores
+from pamiq_lightning.utils.file_lock import FileLock
+from pamiq_lightning.utils.instantiate import build
+from pamiq_lightning.utils.safe_print import say
 
 _LOCK_LIMIT_S = 30.0
 """How long a trainer before this one may still hold the run's memories."""

@@ -16,18 +16,18 @@ from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pamiq_lightning.processes import (
+from pamiq_lightning.utils.processes import (
     Backoff,
     Starting,
     context,
     ignore_stop_signals,
     parent_lives,
 )
-from pamiq_lightning.say import say
+from pamiq_lightning.utils.safe_print import say
 
 if TYPE_CHECKING:
-    from pamiq_lightning.exchange.board import Board
-    from pamiq_lightning.trainer.job import TrainerJob
+    from pamiq_lightning.exchange.status_board import Board
+    from pamiq_lightning.trainer.config import TrainerJob
 
 LOOK_S = 0.5
 """Longest wait without a look at whether the other process still lives."""

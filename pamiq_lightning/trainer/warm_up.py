@@ -11,9 +11,9 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay import make_replay, training_round
+from pamiq_lightning.replay.sampling import make_replay, training_round
 from pamiq_lightning.step import StepShape
-from pamiq_lightning.trainer.driver import Driver
+from pamiq_lightning.trainer.update import Driver
 
 
 def warm_up(

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent import check
-from agent.body.oscquery import Found, OscQueryError
-from agent.body.ports import bind_udp
-from agent.body.senses import SensesError
-from agent.body.window import Rectangle
+from agent.capture.base import SensesError
+from agent.capture.window import Rectangle
 from agent.check import MOVES, Body, Finding, blank, listen, main, move, query, see, speak
-from tests.agent.body.receiver import Receiver
+from agent.osc.ports import bind_udp
+from agent.osc.query import Found, OscQueryError
+from tests.agent.osc.receiver import Receiver
 
 
 class Eye:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from agent import ctl
-from agent.api import HOST, Api
 from agent.api_file import write_address
-from agent.api_views import Views
-from agent.body.ports import bind_tcp
-from pamiq_lightning.exchange.windows import WindowsWriter
-from tests.agent.people import FakeRun
+from agent.osc.ports import bind_tcp
+from agent.ui.server import HOST, Api
+from agent.ui.views import Views
+from pamiq_lightning.exchange.rollouts import WindowsWriter
+from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
-from tests.pamiq_lightning.exchange.test_windows import ring
+from tests.pamiq_lightning.exchange.test_rollouts import ring
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from agent.clock import LockstepClock
 from agent.loop import Loop
 from agent.pause import PERSON, Pauses
-from pamiq_lightning.exchange.windows import WindowsReader, WindowsSpec, WindowsWriter
+from pamiq_lightning.exchange.rollouts import WindowsReader, WindowsSpec, WindowsWriter
 from tests.conftest import VirtualClock
 from tests.samples import SHAPE, arrays
 

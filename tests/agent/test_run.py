@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from agent.body.ports import bind_tcp
+from agent.osc.ports import bind_tcp
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from agent.compose import CommandLine, compose
-from pamiq_lightning.class_spec import build
+from agent.settings.compose import CommandLine, compose
+from pamiq_lightning.checkpoint.files import load_weights
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA, content_std
 from pamiq_lightning.offline.frozen import from_checkpoint
-from pamiq_lightning.trainer.checkpoint import load_weights
-from tests.pamiq_lightning.offline.test_experience import checkpoint
+from pamiq_lightning.utils.instantiate import build
+from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.samples import LEARNERS, window
 from tools.export_encoder import export
 

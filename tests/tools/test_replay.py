@@ -9,7 +9,7 @@ import numpy as np
 import pygame
 import pytest
 
-from tests.pamiq_lightning.offline.test_experience import checkpoint
+from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.samples import PLAN, arrays, record
 from tools.replay import main
 from tools.replay_sheet import HEIGHT, WIDTH, Sheet

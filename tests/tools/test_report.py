@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.run_report.charts import action_entropies, binned
-from tools.run_report.lived import Lived, Moments, ReportError
-from tools.run_report.page import faults, outcome, render
-from tools.run_report.strips import APART, choose
+from tools.report.charts import action_entropies, binned
+from tools.report.page import faults, outcome, render
+from tools.report.run_data import Lived, Moments, ReportError
+from tools.report.strips import APART, choose
 
 
 @pytest.fixture(scope="module")

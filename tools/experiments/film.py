@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from agent.worlds.lockstep import LockstepWorld
-from agent.worlds.stage import Picture
-from tools.experiments.measures import Run
+from agent.worlds.embedded.lockstep import LockstepWorld
+from agent.worlds.embedded.scenes.state import Picture
+from tools.experiments.metrics import Run
 
 MOMENTS = 6
 APART_S = 5.0

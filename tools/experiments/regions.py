@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.floor_plan import FloorPlan
-from agent.worlds.food_room import FoodRoom
-from agent.worlds.place import Place
-from agent.worlds.simulation import Simulation
-from agent.worlds.stage import Cells
-from agent.worlds.street import Street
-from pamiq_lightning.class_spec import build
+from agent.worlds.embedded.reachability import FloorPlan
+from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.food_room import FoodRoom
+from agent.worlds.embedded.scenes.state import Cells
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import Simulation
+from pamiq_lightning.utils.instantiate import build
 
 TINY = 16
 """Nothing is drawn, so the frames may be small."""

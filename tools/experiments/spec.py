@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.compose import read_yaml
 from agent.errors import UsageError
-from pamiq_lightning.names import unknown_name
+from agent.settings.compose import read_yaml
+from pamiq_lightning.utils.suggest import unknown_name
 
 SUMMARY, JOB = "summary.json", "job.json"
 

@@ -10,32 +10,32 @@ import argparse
 import sys
 
 from tools.faults import (
+    capture_faults,
     disk,
-    ending,
-    everyone,
     instances,
+    kill_all,
     learning,
-    long_life,
+    long_run,
     net,
-    sight,
+    shutdown,
     time_faults,
-    torn,
     trainer,
+    weight_tearing,
 )
 from tools.faults.outcome import Outcome, render
 
 GROUPS = {
     "trainer": trainer.run,
-    "everyone": everyone.run,
+    "everyone": kill_all.run,
     "disk": disk.run,
-    "ending": ending.run,
+    "ending": shutdown.run,
     "learning": learning.run,
-    "sight": sight.run,
+    "sight": capture_faults.run,
     "net": net.run,
     "instances": instances.run,
     "time": time_faults.run,
-    "long": long_life.run,
-    "torn": torn.run,
+    "long": long_run.run,
+    "torn": weight_tearing.run,
 }
 FAULTS = {
     "F1": "trainer",

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.ctl import ask
-from pamiq_lightning.trainer.checkpoint_folder import CheckpointError, find_checkpoints
-from pamiq_lightning.trainer.keeper import read_checkpoint
-from tools.faults.life import PERIOD_MS, Life
+from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
+from pamiq_lightning.trainer.checkpointer import read_checkpoint
 from tools.faults.outcome import Outcome
+from tools.faults.run import PERIOD_MS, Life
 
 DISK_MB = 96
 FULL_S = 15.0

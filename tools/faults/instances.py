@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 
-from agent.body.ports import bind_tcp, bind_udp
-from pamiq_lightning.trainer.checkpoint_folder import find_checkpoints
-from tools.faults.life import Life
+from agent.osc.ports import bind_tcp, bind_udp
+from pamiq_lightning.checkpoint.store import find_checkpoints
 from tools.faults.outcome import Outcome
+from tools.faults.run import Life
 
 REFUSED_S = 2.0
 END_LIMIT_S = 60.0

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from tools.faults.learners import all_finite
-from tools.faults.life import PERIOD_MS, Life
 from tools.faults.outcome import Outcome
+from tools.faults.run import PERIOD_MS, Life
 
 SECONDS_A_TRIAL = 3.0
 SLOW_WRITE_S = 0.2
@@ -55,7 +55,7 @@ def run(trials: int) -> list[Outcome]:
 
 
 def _settings_of(role: str) -> dict[str, Any]:
-    from agent.compose import CommandLine, compose
+    from agent.settings.compose import CommandLine, compose
 
     found: dict[str, Any] = compose(CommandLine("debug"), lambda: "tiny")["learners"][role]["model"]
     return found

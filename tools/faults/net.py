@@ -9,9 +9,9 @@ import time
 
 import psutil
 
-from agent.body.listener import PREFIX, Listener
-from agent.body.osc_read import NotOscError, read_message
-from agent.body.ports import bind_udp
+from agent.osc.parameters import PREFIX, Listener
+from agent.osc.parse import NotOscError, read_message
+from agent.osc.ports import bind_udp
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
 from tools.faults.subject import Agent, Client, wait_until_alive

@@ -8,9 +8,9 @@ import threading
 import time
 from typing import NamedTuple
 
-from agent.body.limbs import NEUTRAL
-from agent.body.osc_read import NotOscError, read_message
-from agent.body.ports import bind_udp
+from agent.actions import NEUTRAL
+from agent.osc.parse import NotOscError, read_message
+from agent.osc.ports import bind_udp
 
 
 class Heard(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from agent.body.ports import bind_udp
+from agent.osc.ports import bind_udp
 from tools.faults.relay import Relay
 
 START_LIMIT_S = 120.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.faults.life import RATE_HZ, Life
 from tools.faults.outcome import Outcome
+from tools.faults.run import RATE_HZ, Life
 
 STOPPED_S = 60.0
 BEFORE_S, AFTER_S = 10.0, 15.0

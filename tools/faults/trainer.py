@@ -7,14 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent import assembly
-from agent.compose import CommandLine, compose
-from agent.settings import parse
+from agent.lifecycle import build
+from agent.settings.compose import CommandLine, compose
+from agent.settings.schema import parse
+from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.checkpoint_folder import CheckpointError, find_checkpoints
-from pamiq_lightning.trainer.keeper import check_fit, read_checkpoint
-from tools.faults.life import PERIOD_MS, Life
+from pamiq_lightning.trainer.checkpointer import check_fit, read_checkpoint
 from tools.faults.outcome import Outcome
+from tools.faults.run import PERIOD_MS, Life
 
 BACK_S = 5.0
 GIVE_UP_S = 60.0
@@ -75,5 +75,5 @@ def debug_learners() -> dict[str, Learner]:
     """Return the learners of conf=debug."""
     composed = compose(CommandLine("debug"), lambda: "tiny")
     settings = parse(composed, set(composed["learners"]))
-    assembly.equip_dynamics(settings, [assembly.build_curiosity(settings)])
-    return assembly.build_learners(settings)
+    build.equip_dynamics(settings, [build.build_curiosity(settings)])
+    return build.build_learners(settings)

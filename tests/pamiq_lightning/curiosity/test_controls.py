@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from pamiq_lightning.class_spec import SpecError
+from pamiq_lightning.checkpoint.files import value_bytes
 from pamiq_lightning.curiosity.base import Curiosity, Evidence
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.curiosity.shuffled import Shuffled
 from pamiq_lightning.curiosity.visit_count import VisitCount, heading_bin
 from pamiq_lightning.nets.forward_dynamics import Prediction
-from pamiq_lightning.trainer.checkpoint import value_bytes
+from pamiq_lightning.utils.instantiate import SpecError
 
 LATENT = torch.zeros(4, 8)
 PREDICTION = Prediction(

@@ -12,7 +12,14 @@ from pamiq_lightning.curiosity.learning_progress import LearningProgress
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.curiosity.rnd import RND
 from pamiq_lightning.learners.dynamics import Dynamics
-from tests.pamiq_lightning.curiosity.made_up import LEARNABLE, NOISE, batch, learner, rewards, train
+from tests.pamiq_lightning.curiosity.synthetic import (
+    LEARNABLE,
+    NOISE,
+    batch,
+    learner,
+    rewards,
+    train,
+)
 
 
 class SquaredError(Curiosity):

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from pamiq_lightning.checkpoint.files import value_bytes
 from pamiq_lightning.curiosity.base import Evidence
 from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
-from pamiq_lightning.trainer.checkpoint import value_bytes
 
 NOTHING = Prediction(torch.zeros(1), torch.zeros(1), torch.zeros(1), torch.zeros(1))
 P, D = 4, 8

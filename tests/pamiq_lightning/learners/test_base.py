@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pamiq_lightning.class_spec import build
 from pamiq_lightning.learners.base import Learner, check_dimensions
+from pamiq_lightning.utils.instantiate import build
 from tests.samples import LEARNERS, PPO
 
 

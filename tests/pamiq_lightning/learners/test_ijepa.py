@@ -6,9 +6,9 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.class_spec import SpecError, build
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA, rank_me
+from pamiq_lightning.utils.instantiate import SpecError, build
 from tests.samples import IJEPA as SPEC
 from tests.samples import window
 

@@ -8,8 +8,8 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.ppo import PPO
-from pamiq_lightning.replay import WindowReplay, training_round
-from pamiq_lightning.trainer.driver import Driver
+from pamiq_lightning.replay.sampling import WindowReplay, training_round
+from pamiq_lightning.trainer.update import Driver
 from tests.samples import window
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import yaml
 
-from pamiq_lightning.class_spec import build
+from pamiq_lightning.checkpoint.files import load_weights
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.cli import main
-from pamiq_lightning.trainer.checkpoint import load_weights
-from tests.pamiq_lightning.offline.test_experience import checkpoint
+from pamiq_lightning.utils.instantiate import build
+from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.samples import DYNAMICS, IJEPA, PPO, arrays, record
 
 

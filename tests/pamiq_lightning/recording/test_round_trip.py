@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pamiq_lightning.recording import writer
-from pamiq_lightning.recording.layout import NOT_RECORDED, RecordingError
 from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.schema import NOT_RECORDED, RecordingError
 from pamiq_lightning.recording.writer import RecordingWriter, size_of
 from tests.samples import PLAN, arrays, record
 

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pamiq_lightning.class_spec import build
-from pamiq_lightning.exchange.board import Board, BoardSpec
+from pamiq_lightning.exchange.rollouts import Window, WindowsReader, WindowsWriter
+from pamiq_lightning.exchange.status_board import Board, BoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
-from pamiq_lightning.exchange.windows import Window, WindowsReader, WindowsWriter
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.driver import Driver
-from pamiq_lightning.trainer.logs import RunLog
 from pamiq_lightning.trainer.loop import TrainerLoop, window_metrics
-from pamiq_lightning.trainer.pictures import Artist
+from pamiq_lightning.trainer.previews import Artist
+from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
-from pamiq_lightning.trainer.trainee import Trainee
+from pamiq_lightning.trainer.update import Driver
 from pamiq_lightning.trainer.warm_up import warm_up
-from tests.pamiq_lightning.exchange.test_windows import fill, ring
+from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.utils.instantiate import build
+from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
 from tests.samples import LEARNERS, SHAPE, arrays
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pamiq_lightning.exchange.board import Board, BoardSpec
+from pamiq_lightning.exchange.status_board import Board, BoardSpec
 from pamiq_lightning.trainer import process
 from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.trainer.settings import TrainerSettings

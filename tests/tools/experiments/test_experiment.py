@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from agent.errors import UsageError
-from tools.experiment import Laboratory, check_folders
+from tools.experiments.__main__ import Laboratory, check_folders
 from tools.experiments.spec import JOB, Job
 
 LIFE = """

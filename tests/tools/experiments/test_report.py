@@ -9,17 +9,17 @@ import pytest
 import yaml
 
 from agent.errors import UsageError
-from agent.worlds.embedded import INFO_NAMES
-from agent.worlds.food_room import FoodRoom
-from agent.worlds.lockstep import LockstepWorld
-from pamiq_lightning.exchange.windows import Window
-from pamiq_lightning.trainer.track import Track
+from agent.worlds.embedded.lockstep import LockstepWorld
+from agent.worlds.embedded.make import INFO_NAMES
+from agent.worlds.embedded.scenes.food_room import FoodRoom
+from pamiq_lightning.exchange.rollouts import Window
+from pamiq_lightning.trainer.step_log import Track
 from tests.samples import SHAPE, arrays
-from tools.experiment_report import Results, write
+from tools.experiments.report import Results, write
 from tools.experiments.spec import Job, Spec
 
 pytest.importorskip("matplotlib")
-ROOM = {"class_path": "agent.worlds.food_room.FoodRoom", "init_args": {}}
+ROOM = {"class_path": "agent.worlds.embedded.scenes.food_room.FoodRoom", "init_args": {}}
 
 
 def live(job: Job, ticks: int, forward: bool) -> None:

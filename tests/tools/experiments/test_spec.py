@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.assembly import build_curiosity
-from agent.compose import compose, read_command_line
-from agent.dwelling import settle_place
 from agent.errors import UsageError
-from agent.settings import parse
+from agent.lifecycle.build import build_curiosity
+from agent.settings.compose import compose, read_command_line
+from agent.settings.schema import parse
+from agent.worlds.factory import settle_place
 from tools.experiments.spec import Job, read_spec
 
 HERE = Path(__file__).resolve().parents[3] / "conf" / "experiments"

@@ -1,1 +1,0 @@
-"""The agent's senses and limbs."""

@@ -1,0 +1,1 @@
+"""Frame sources: screen, camera, video."""

@@ -1,0 +1,94 @@
+"""An eye that looks through a camera, such as OBS's virtual one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.capture.base import SensesError
+from agent.capture.opencv import import_opencv
+from agent.capture.resize import from_bgr
+
+_FIRST_PICTURE_S = 5.0
+_STALE_S = 1.0
+
+
+class Camera:
+    """Keeps the newest picture of a camera, cropped to its centre square.
+
+    A thread reads all the time: a camera that is asked only once a tick answers with pictures from
+    its queue, which are old.
+
+    Args:
+        size: pixels a side of the frames.
+        source: number of the camera (0 is the first), or a device path or URL OpenCV can open.
+        clock: monotonic seconds.
+        opener: opens the source; OpenCV's VideoCapture if left out.
+
+    Attributes:
+        captured: always None, for a camera keeps its size.
+
+    Raises:
+        SensesError: OpenCV is missing, or the camera cannot be opened or shows nothing.
+    """
+
+    captured: tuple[int, int] | None = None
+
+    def __init__(
+        self,
+        size: int,
+        source: int | str = 0,
+        clock: Callable[[], float] = time.monotonic,
+        opener: Callable[[int | str], Any] | None = None,
+    ) -> None:
+        self._size = size
+        self._source = source
+        self._clock = clock
+        self._camera = (opener or import_opencv().VideoCapture)(source)
+        if not self._camera.isOpened():
+            self._camera.release()
+            raise SensesError(
+                f"Camera {source!r} cannot be opened: is it plugged in (in OBS: Start Virtual "
+                "Camera), and does no other program use it?"
+            )
+        self._newest: tuple[NDArray[np.uint8], float] | None = None
+        self._seen = threading.Event()
+        self._closed = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="camera", daemon=True)
+        self._reader.start()
+        if not self._seen.wait(_FIRST_PICTURE_S):
+            self.close()
+            raise SensesError(f"Camera {source!r} is open and shows nothing: restart its program.")
+
+    def look(self) -> NDArray[np.uint8]:
+        """Return the newest picture's centre square, uint8 RGB (3, size, size).
+
+        Raises:
+            SensesError: no new picture for a second, or closed.
+        """
+        if self._closed.is_set() or self._newest is None:
+            raise SensesError(f"Camera {self._source!r} is closed.")
+        picture, taken = self._newest
+        if self._clock() - taken > _STALE_S:
+            raise SensesError(f"Camera {self._source!r} has shown nothing new for a second.")
+        return from_bgr(picture, self._size)
+
+    def close(self) -> None:
+        """Release the camera. May be called twice."""
+        self._closed.set()
+        self._reader.join(timeout=2.0)
+        self._camera.release()
+
+    def _read(self) -> None:
+        while not self._closed.is_set():
+            read, picture = self._camera.read()
+            if read:
+                self._newest = (picture, self._clock())
+                self._seen.set()
+            else:
+                self._closed.wait(0.05)  # Unplugged: it may come back, and must not cost a core.

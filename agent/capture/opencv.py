@@ -1,0 +1,20 @@
+"""OpenCV, which cameras and videos need and nothing else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.capture.base import SensesError
+
+
+def import_opencv() -> Any:
+    """Return the module cv2.
+
+    Raises:
+        SensesError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as missing:
+        raise SensesError("Cameras and videos need OpenCV: pip install -e '.[camera]'") from missing
+    return cv2

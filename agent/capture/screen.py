@@ -1,0 +1,155 @@
+"""An eye that looks at VRChat's window on the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.capture.base import SensesError
+from agent.capture.resize import from_bgrx
+from agent.capture.window import Rectangle, Window, attach_window
+
+if TYPE_CHECKING:
+    from mss import MSS
+
+_RETRY_S = 1.0  # Looking through all windows takes longer than a look: not in every tick.
+_SMALLEST = 16  # A client area below this many pixels a side shows nothing of a world.
+
+
+class Screen:
+    """Captures the centre square of a window's client area, wherever the window moves.
+
+    The window must be visible and uncovered, for what is captured is the screen. A window that
+    vanishes is looked for again once a second. Use it from one thread.
+
+    Args:
+        size: pixels a side of the frames.
+        title: the exact title of the window.
+        clock: monotonic seconds.
+
+    Attributes:
+        area: the client area of the last look, in screen pixels.
+
+    Raises:
+        SensesError: no window, no display, or a library is missing; it says what to do.
+    """
+
+    def __init__(
+        self, size: int, title: str = "VRChat", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._size = size
+        self._title = title
+        self._clock = clock
+        self._window: Window | None = None
+        self._grabber: MSS | None = None
+        self._lost = SensesError("the screen is closed")
+        self._retry_at = 0.0
+        try:
+            self._attach()
+            self.area = self._client_area()
+        except SensesError as lost:
+            self._lose(lost)
+            raise
+
+    @property
+    def captured(self) -> tuple[int, int]:
+        """Width and height of the client area at the last look."""
+        return self.area.width, self.area.height
+
+    def look(self) -> NDArray[np.uint8]:
+        """Return the window's centre square, uint8 RGB (3, size, size).
+
+        Raises:
+            SensesError: the window is closed, hidden, off the screen or too small.
+        """
+        self._find_again()
+        try:
+            self.area = self._client_area()
+            return self._grab(self.area)
+        except SensesError as lost:
+            self._lose(lost)
+            raise
+
+    def close(self) -> None:
+        """Release the display. May be called twice."""
+        self._lose(SensesError("the screen is closed"))
+        self._retry_at = float("inf")
+
+    def _find_again(self) -> None:
+        if self._window is not None:
+            return
+        if self._clock() < self._retry_at:
+            raise self._lost
+        try:
+            self._attach()
+        except SensesError as lost:
+            self._lose(lost)
+            raise
+
+    def _attach(self) -> None:
+        # Rectangles are read only after both: on Windows the grabber makes the process DPI-aware.
+        self._window = attach_window(self._title)
+        self._grabber = _open_grabber()
+
+    def _lose(self, reason: SensesError) -> None:
+        self._lost = reason
+        self._retry_at = self._clock() + _RETRY_S
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+        if self._grabber is not None:
+            self._grabber.close()
+            self._grabber = None
+
+    def _client_area(self) -> Rectangle:
+        assert self._window is not None and self._grabber is not None
+        everything = self._grabber.monitors[0]
+        screen = Rectangle(
+            everything["left"], everything["top"], everything["width"], everything["height"]
+        )
+        seen = self._window.rectangle().clamped(screen)
+        if min(seen.width, seen.height) < _SMALLEST:
+            raise SensesError(
+                f"Only {seen.width} x {seen.height} pixels of the window {self._title!r} are on "
+                "the screen: move it back or make it larger."
+            )
+        return seen
+
+    def _grab(self, area: Rectangle) -> NDArray[np.uint8]:
+        from mss.exception import ScreenShotError
+
+        assert self._grabber is not None
+        square = area.centre_square()
+        try:
+            shot = self._grabber.grab(
+                {
+                    "left": square.left,
+                    "top": square.top,
+                    "width": square.width,
+                    "height": square.height,
+                }
+            )
+        except ScreenShotError as failure:
+            raise SensesError(f"The screen cannot be captured: {failure}") from failure
+        return from_bgrx(shot.raw, shot.width, shot.height, self._size)
+
+
+def _open_grabber() -> MSS:
+    try:
+        from mss import MSS
+        from mss.exception import ScreenShotError
+    except ImportError as missing:
+        raise SensesError(
+            f"mss is needed to capture the screen: pip install mss ({missing})"
+        ) from (missing)
+    try:
+        return MSS()
+    except ScreenShotError as failure:
+        raise SensesError(
+            f"The screen cannot be captured ({failure}). On Linux this needs an X display and "
+            "libxcb1, libxcb-randr0, libxcb-render0, libxcb-shm0 and libxcb-xfixes0."
+        ) from failure

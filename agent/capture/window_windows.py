@@ -1,0 +1,96 @@
+"""Windows under Microsoft Windows, through ctypes; written by the documentation, not run there."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from ctypes import wintypes
+
+from agent.capture.base import SensesError
+from agent.capture.window import Rectangle
+
+assert sys.platform == "win32", "this module is for Windows only"
+
+_UNITY = "UnityWndClass"
+_user32 = ctypes.WinDLL("user32", use_last_error=True)
+_EnumProc = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)
+# Without these ctypes cuts 64-bit handles down to 32 bits.
+_user32.EnumWindows.argtypes = (_EnumProc, wintypes.LPARAM)
+_user32.EnumWindows.restype = wintypes.BOOL
+_user32.GetWindowTextW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
+_user32.GetClassNameW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
+_user32.GetClientRect.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.RECT))
+_user32.GetClientRect.restype = wintypes.BOOL
+_user32.ClientToScreen.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.POINT))
+_user32.ClientToScreen.restype = wintypes.BOOL
+for _question in (_user32.IsWindowVisible, _user32.IsIconic, _user32.IsWindow):
+    _question.argtypes = (wintypes.HWND,)
+    _question.restype = wintypes.BOOL
+
+
+class Win32Window:
+    """A top-level window of the desktop."""
+
+    def __init__(self, handle: int, title: str) -> None:
+        self._handle = handle
+        self._title = title
+
+    def rectangle(self) -> Rectangle:
+        """Return the client area in screen pixels (physical ones, once mss made us DPI-aware).
+
+        Raises:
+            SensesError: the window is closed, minimised or hidden.
+        """
+        if not _user32.IsWindow(self._handle):
+            raise SensesError(f"The window {self._title!r} is gone.")
+        if _user32.IsIconic(self._handle) or not _user32.IsWindowVisible(self._handle):
+            raise SensesError(f"The window {self._title!r} is minimised or hidden: show it again.")
+        found = _rectangle(self._handle)
+        if found is None:
+            raise SensesError(f"The window {self._title!r} is gone.")
+        return found
+
+    def close(self) -> None:
+        """Do nothing: a handle found by enumeration is not ours to close."""
+
+
+def attach(title: str) -> Win32Window:
+    """Return the visible window with this title; Unity's before others, then the largest.
+
+    A folder named VRChat opens a window of the same title, hence the preference.
+
+    Raises:
+        SensesError: there is no such window.
+    """
+    found: list[tuple[bool, int, int]] = []
+
+    def consider(handle: int, _: int) -> bool:
+        place = _rectangle(handle)
+        seen = _user32.IsWindowVisible(handle) and not _user32.IsIconic(handle)
+        if place and seen and _text(_user32.GetWindowTextW, handle) == title:
+            unity = _text(_user32.GetClassNameW, handle) == _UNITY
+            found.append((unity, place.width * place.height, handle))
+        return True
+
+    _user32.EnumWindows(_EnumProc(consider), 0)
+    if not found:
+        raise SensesError(
+            f"There is no visible window titled {title!r}: start VRChat in desktop mode and keep "
+            "its window visible, or run world=embedded."
+        )
+    return Win32Window(max(found)[2], title)
+
+
+def _text(function: ctypes._NamedFuncPointer, handle: int) -> str:
+    buffer = ctypes.create_unicode_buffer(256)
+    function(handle, buffer, len(buffer))
+    return buffer.value
+
+
+def _rectangle(handle: int) -> Rectangle | None:
+    area, origin = wintypes.RECT(), wintypes.POINT(0, 0)
+    if not _user32.GetClientRect(handle, ctypes.byref(area)):
+        return None
+    if not _user32.ClientToScreen(handle, ctypes.byref(origin)):
+        return None
+    return Rectangle(origin.x, origin.y, area.right, area.bottom)

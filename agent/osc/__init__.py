@@ -1,0 +1,1 @@
+"""VRChat's OSC protocol: sending inputs, parameters, and the watchdog."""

@@ -1,0 +1,155 @@
+"""The agent's motor nerve: actions out to VRChat as OSC messages over UDP."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from agent.actions import LIMBS, NEUTRAL
+from agent.osc.action_filter import Muscles
+from agent.osc.input_state import Held, Messages, Value
+
+_log = logging.getLogger(__name__)
+_RESTS = 3  # A lost neutral would leave the avatar walking, so it is said more than once.
+
+
+@lru_cache(maxsize=256)
+def encode(address: str, value: Value) -> bytes:
+    """Return the OSC datagram that sets one input: a float argument for axes, an int for buttons.
+
+    Axes are clamped to -1..1 and buttons to 0..1, whatever was asked for.
+    """
+    button = isinstance(NEUTRAL.get(address), int)
+    builder = OscMessageBuilder(address)
+    # VRChat ignores buttons that come as booleans, and numpy numbers have no OSC type.
+    builder.add_arg(int(min(max(value, 0), 1)) if button else float(min(max(value, -1.0), 1.0)))
+    return bytes(builder.build().dgram)
+
+
+class OscActuator:
+    """Sends actions to VRChat and never leaves an input stuck (`agent.osc.input_state`).
+
+    A small thread releases taps in time, so that a press lasts the same at every tick rate. It
+    rests when it is made, when it is closed and when the interpreter exits. All methods may be
+    called from any thread and from a signal handler; a handler that lets the interrupted action
+    go on must see to it that the actuator rests afterwards.
+
+    Args:
+        host: where VRChat runs; a name or an IPv4 address.
+        port: the UDP port it listens on.
+        clock: monotonic seconds.
+        muscles: how strongly the limbs are used; fully if left out.
+
+    Attributes:
+        send_errors: datagrams the system refused to send, most often because nobody listens.
+
+    Raises:
+        OSError: `host` is unknown.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        clock: Callable[[], float] = time.monotonic,
+        muscles: Muscles | None = None,
+    ) -> None:
+        self.send_errors = 0
+        self._clock = clock
+        self._muscles = muscles if muscles is not None else Muscles()
+        self._held = Held(NEUTRAL, [limb.address for limb in LIMBS if limb.tap])
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        try:
+            # Connected, so that the system tells when nobody listens.
+            self._socket.connect((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise OSError(f"OSC goes to {host}:{port}, which cannot be reached: {error}") from error
+        # Reentrant, because a signal handler may rest in the middle of an action.
+        self._changed = threading.Condition(threading.RLock())
+        self._closed = False
+        self._releaser = threading.Thread(target=self._release, name="osc-release", daemon=True)
+        self._releaser.start()
+        atexit.register(self.close)
+        self.rest()
+
+    def act(self, action: NDArray[np.int64]) -> None:
+        """Apply one action (A,); what differs from before is sent at once.
+
+        Raises:
+            ValueError: a category or choice that no limb has.
+            RuntimeError: the actuator is closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("this OscActuator is closed")
+            now = self._clock()
+            self._send(self._held.act(self._muscles.inputs(action, now), now))
+            if self._held.due() < inf:
+                self._changed.notify()
+
+    def held(self) -> dict[str, Value]:
+        """Return every address and the value it holds now."""
+        with self._changed:
+            return self._held.values()
+
+    def rest(self) -> None:
+        """Send neutral on every address, three times, and forget what was sent last."""
+        with self._changed:
+            if not self._closed:
+                self._muscles.rest()
+                self._send(self._held.rest(self._clock()) * _RESTS)
+
+    def close(self) -> None:
+        """Rest, then release the socket and the thread. May be called twice."""
+        with self._changed:
+            if self._closed:
+                return
+            self.rest()
+            self._closed = True
+            self._changed.notify()
+            self._socket.close()
+        atexit.unregister(self.close)
+        if threading.current_thread() is not self._releaser:
+            self._releaser.join(timeout=1.0)
+
+    def _release(self) -> None:
+        with self._changed:
+            while not self._closed:
+                due = self._held.due()
+                if due == inf:
+                    self._changed.wait()
+                elif (wait := due - self._clock()) > 0:
+                    self._changed.wait(wait)
+                else:
+                    self._send(self._held.update(self._clock()))
+
+    def _send(self, messages: Messages) -> None:
+        for address, value in messages:
+            datagram = encode(address, value)
+            # A refusal reports the datagram before, and swallows this one: send it again.
+            if not self._try_to_send(datagram):
+                self._try_to_send(datagram)
+
+    def _try_to_send(self, datagram: bytes) -> bool:
+        try:
+            self._socket.send(datagram)
+        except OSError as error:
+            if self.send_errors == 0:
+                _log.warning(
+                    "OSC message not delivered (%s): is VRChat running with OSC on?", error
+                )
+            self.send_errors += 1
+            return False
+        return True

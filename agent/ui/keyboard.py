@@ -1,0 +1,127 @@
+"""Single keys on the terminal that a run was started from: pause, resume, save, stop."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable
+
+from agent.ui.commands import Controls, NotDoneError
+
+KEYS = {"p": "pause", "r": "resume", "s": "save", "q": "stop"}
+HINT = "keys: p pause   r resume   s save   q stop"
+HINT_WITHOUT_KEYS = "Ctrl-C stops"
+LOOK_S = 0.1
+"""How long a key waits at most where the system cannot wake us for it."""
+
+
+def can_read_keys() -> bool:
+    """Tell whether somebody is there to press keys: a terminal, and we in its foreground."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    # A program in the background that touches its terminal is stopped by the system.
+    return os.name == "nt" or _in_foreground(sys.stdin.fileno())
+
+
+def press(key: str, controls: Controls) -> threading.Thread | None:
+    """Do what a key means, in a thread of its own, for a save takes a while; others mean nothing.
+
+    Returns:
+        That thread.
+    """
+    verb = KEYS.get(key.lower())
+    if verb is None:
+        return None
+    thread = threading.Thread(target=_do, args=(verb, key.lower(), controls), daemon=True)
+    thread.start()
+    return thread
+
+
+def _do(verb: str, key: str, controls: Controls) -> None:
+    try:
+        controls.do(verb, f"key {key}")
+    except NotDoneError as error:
+        controls.tell(f"{verb}: {error}")
+
+
+class Keys:
+    """Reads keys as they are pressed, while it is entered, and then leaves the terminal as it was.
+
+    Args:
+        on_key: called with each.
+    """
+
+    def __init__(self, on_key: Callable[[str], object]) -> None:
+        self._on_key = on_key
+        self._end = threading.Event()
+
+    def __enter__(self) -> None:
+        read = self._read_windows if os.name == "nt" else self._prepare_posix()
+        self._thread = threading.Thread(target=read, name="keys", daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        if os.name != "nt":
+            os.write(self._wake, b".")
+        self._thread.join()
+        if os.name != "nt":
+            self._restore()
+            atexit.unregister(self._restore)
+            os.close(self._woken)
+            os.close(self._wake)
+
+    def _prepare_posix(self) -> Callable[[], None]:
+        """Have the terminal give every key at once, and not show it."""
+        import termios
+        import tty
+
+        self._terminal = sys.stdin.fileno()
+        self._before = termios.tcgetattr(self._terminal)
+        self._woken, self._wake = os.pipe()
+        # Should the interpreter end without leaving this context.
+        atexit.register(self._restore)
+        tty.setcbreak(self._terminal)
+        return self._read_posix
+
+    def _read_posix(self) -> None:
+        while not self._end.is_set():
+            # In the background the keys are the shell's.
+            ours = [self._terminal] if _in_foreground(self._terminal) else []
+            ready, _, _ = select.select([self._woken, *ours], [], [], None if ours else 1.0)
+            if self._terminal in ready and _in_foreground(self._terminal):
+                try:
+                    key = os.read(self._terminal, 1)
+                except OSError:
+                    return  # The terminal was closed.
+                if not key:
+                    return
+                self._on_key(key.decode("ascii", "replace"))
+
+    def _restore(self) -> None:
+        import termios
+
+        # Of the background, that would stop us; and the shell has its own modes then.
+        if _in_foreground(self._terminal):
+            termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)
+
+    def _read_windows(self) -> None:
+        if sys.platform == "win32":
+            import msvcrt
+
+            while not self._end.wait(LOOK_S):
+                while msvcrt.kbhit():
+                    self._on_key(msvcrt.getwch())
+
+
+def _in_foreground(terminal: int) -> bool:
+    """Tell whether a terminal is there and its keys are for us."""
+    if sys.platform == "win32":
+        return True
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False

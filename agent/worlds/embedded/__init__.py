@@ -1,0 +1,1 @@
+"""The embedded 3-D world: simulation, rendering, scenes."""

@@ -1,0 +1,1 @@
+"""A VRChat emulator: the embedded world in a window, driven over OSC."""

@@ -1,0 +1,88 @@
+"""An embedded world that waits for the agent: time passes only when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.actions import LIMBS, inputs
+from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.simulation import Simulation, Size
+
+STEPS_PER_SECOND = 30
+ALLOWED_RATES = tuple(r for r in range(1, STEPS_PER_SECOND + 1) if STEPS_PER_SECOND % r == 0)
+
+
+class LockstepWorld:
+    """Implements `agent.worlds.base.World` in this process, deterministic and without a clock.
+
+    Args:
+        place: the world's recipe.
+        size: side of the square frames, or (height, width).
+        seed: of everything left to chance.
+        rate: ticks a second of world time; must divide 30.
+        supersample: pixels drawn for each pixel shown, along each side.
+
+    Raises:
+        ValueError: a rate that does not divide 30.
+    """
+
+    blind = None
+    """Its eyes never fail."""
+
+    def __init__(
+        self, place: Place, size: Size, seed: int, rate: float, supersample: int = 1
+    ) -> None:
+        if rate not in ALLOWED_RATES:
+            allowed = ", ".join(map(str, ALLOWED_RATES))
+            raise ValueError(f"rate must divide {STEPS_PER_SECOND}: one of {allowed}; got {rate}")
+        self.simulation = Simulation(place, size, seed, supersample=supersample)
+        self.info_names = self.simulation.info_names
+        self._steps = STEPS_PER_SECOND // int(rate)
+        self._started = False
+
+    def status(self) -> dict[str, str | int | None]:
+        """Return nothing: such a body has nothing to tell."""
+        return {}
+
+    def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Let one tick pass, except before the first look; return frame (3, H, W) and info (K,)."""
+        if self._started:
+            for _ in range(self._steps):
+                self.simulation.step()
+        self._started = True
+        frame = self.simulation.frame()
+        return frame, self.simulation.info()
+
+    def act(self, action: NDArray[np.int64]) -> None:
+        """Set the inputs of the coming tick from an action (A,)."""
+        for limb in LIMBS:
+            if limb.tap:
+                # Every action that chooses a tap is one press, as it is in real time.
+                self.simulation.set_input(limb.address, 0)
+        for address, value in inputs(action).items():
+            self.simulation.set_input(address, value)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values to be restored from."""
+        return {"started": self._started, **self.simulation.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as if nothing had been since `state`.
+
+        Raises:
+            ValueError: it is the state of another place.
+        """
+        self.simulation.restore(state)
+        self._started = state["started"]
+
+    def rest(self) -> None:
+        """Set every input to neutral."""
+        self.simulation.rest()
+
+    def close(self) -> None:
+        """Rest; there is nothing to release."""
+        self.rest()

@@ -1,0 +1,99 @@
+"""The process in which an embedded world lives in real time; started by `RealtimeWorld`."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.osc.ports import PortTakenError
+from agent.osc.server import OscReceiver, silence_python_osc
+from agent.worlds.embedded.fixed_timestep import Clockwork
+from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.shared_frame import FrameMemory
+from agent.worlds.embedded.simulation import INFO_NAMES, Simulation, Size
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the parent wants run."""
+
+    place: Place
+    size: Size
+    seed: int
+    supersample: int
+    osc_port: int | None
+    scale: float
+    memory: Path
+    height: int
+    width: int
+
+
+def _watch(pipe: int, orphaned: threading.Event) -> None:
+    """Wait for the end of the parent's pipe: it closed it, or it died."""
+    # Not through sys.stdin, whose lock would then be held when the interpreter ends.
+    while os.read(pipe, 1):
+        pass
+    orphaned.set()
+
+
+def live(order: Order, orphaned: threading.Event) -> None:
+    """Run the world until the parent is gone."""
+    memory = FrameMemory(order.memory, order.height, order.width, len(INFO_NAMES))
+    try:
+        simulation = Simulation(order.place, order.size, order.seed, supersample=order.supersample)
+        lock = threading.Lock()
+
+        def take(address: str, value: object) -> None:
+            with lock:
+                simulation.set_input(address, value)
+
+        # Draw once before the clock starts: that compiles everything.
+        simulation.frame()
+        receiver = OscReceiver(order.osc_port or 0, take)
+        memory.port = receiver.port
+
+        def step() -> None:
+            with lock:
+                simulation.step()
+
+        def show() -> None:
+            frame = simulation.frame()
+            memory.write(frame, simulation.info())
+
+        show()
+        gc.freeze()
+        clockwork = Clockwork(step, show, scale=order.scale)
+        parent = os.getppid()
+        while not orphaned.is_set() and os.getppid() == parent:
+            clockwork.tick()
+            memory.skipped, memory.ignored = clockwork.skipped, receiver.ignored
+        receiver.close()
+    except Exception as error:
+        memory.failure = f"{type(error).__name__}: {error}"
+        if not isinstance(error, PortTakenError):
+            raise
+        sys.exit(1)
+
+
+def main() -> None:
+    """Read the order from the parent's pipe and run it."""
+    silence_python_osc()
+    order: Order = pickle.load(sys.stdin.buffer)
+    orphaned = threading.Event()
+    watcher = threading.Thread(
+        target=_watch, args=(sys.stdin.fileno(), orphaned), name="watch-parent", daemon=True
+    )
+    watcher.start()
+    live(order, orphaned)
+
+
+if __name__ == "__main__":
+    # Under its importable name, so that what the parent pickled is known here.
+    from agent.worlds.embedded.realtime_process import main as run
+
+    run()

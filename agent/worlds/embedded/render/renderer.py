@@ -1,0 +1,128 @@
+"""The view out of a body's eyes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.worlds.embedded.physics import EYE_HEIGHT
+from agent.worlds.embedded.render.framebuffer import develop, develop_finer
+from agent.worlds.embedded.render.geometry import assemble
+from agent.worlds.embedded.render.mesh import NO_PANEL
+from agent.worlds.embedded.render.mipmaps import pack
+from agent.worlds.embedded.render.raster import render
+from agent.worlds.embedded.render.raster_data import (
+    FLICKERING,
+    OPAQUE,
+    Camera,
+    Floats,
+    Fog,
+    Geometry,
+)
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.state import Stage
+
+NEAR = np.float32(0.06)
+"""Metres; nothing nearer is drawn. Less than the body's radius, so walls are never cut open."""
+_SKY_CHUNK = 1000.0
+_UNMOVED = np.eye(3, 4, dtype=np.float32)[np.newaxis]
+
+
+class Renderer:
+    """Draws a scene into frames of one size.
+
+    Args:
+        scene: what to draw.
+        height: of the frames, pixels.
+        width: of the frames, pixels.
+        field_of_view: vertical, degrees.
+        supersample: pixels drawn for each pixel shown, along each side.
+    """
+
+    def __init__(
+        self, scene: Scene, height: int, width: int, field_of_view: float, supersample: int = 1
+    ) -> None:
+        self._check(height, width, field_of_view, supersample)
+        names = list(scene.images)
+        self.texture_index = {name: index for index, name in enumerate(names)}
+        self.atlas = pack([scene.images[name] for name in names])
+        self._geometry, self._panel_of = assemble(scene.mesh, self.texture_index)
+        self._switching = np.flatnonzero(self._panel_of != NO_PANEL)
+        self._panel_of_switching = self._panel_of[self._switching]
+        self._sky = assemble(scene.sky, self.texture_index, _SKY_CHUNK)[0] if scene.sky else None
+        self._height, self._width, self._supersample = height, width, supersample
+        self._colours = np.empty((height * supersample, width * supersample), np.uint32)
+        self._depths = np.empty(self._colours.shape, np.float32)
+        red, green, blue = scene.air.zenith
+        self._empty = np.uint32(red | green << 8 | blue << 16 | int(OPAQUE))
+        reach = scene.air.fog_end - scene.air.fog_start
+        self._fog = Fog(
+            np.array(scene.air.fog, np.float32),
+            np.float32(scene.air.fog_start),
+            np.float32(1.0 / reach),
+        )
+        half = math.tan(math.radians(field_of_view) / 2)
+        self._scales = np.array([height / (width * half), 1.0 / half, 1.0])
+
+    @staticmethod
+    def _check(height: int, width: int, field_of_view: float, supersample: int) -> None:
+        if height < 1 or width < 1:
+            raise ValueError(f"a frame needs at least one pixel a side, got {height} x {width}")
+        if not 1.0 <= field_of_view <= 150.0:
+            raise ValueError(f"field_of_view must be 1 to 150 degrees, got {field_of_view}")
+        if supersample not in (1, 2, 3, 4):
+            raise ValueError(f"supersample must be 1 to 4, got {supersample}")
+
+    def draw(self, stage: Stage) -> tuple[NDArray[np.uint8], float]:
+        """Return what the body sees, (3, H, W), and the share of it that flickers."""
+        body = stage.body
+        eye = np.array([body.x, body.y, body.z + EYE_HEIGHT])
+        self._show_panels(stage)
+        self._colours.fill(self._empty)
+        self._depths.fill(0.0)
+        self._render(self._geometry, eye, body.heading, stage.poses)
+        if self._sky is not None:
+            # Last, so that it costs only the pixels still empty; it moves with the eye.
+            self._render(self._sky, np.array([0.0, 0.0, eye[2]]), body.heading, _UNMOVED)
+        picture = np.empty((3, self._height, self._width), np.uint8)
+        if self._supersample == 1:
+            flickering = develop(self._colours, picture)
+        else:
+            flickering = develop_finer(self._colours, self._supersample, picture)
+        return picture, flickering / self._colours.size
+
+    def _show_panels(self, stage: Stage) -> None:
+        if len(self._switching):
+            panels = self._panel_of_switching
+            self._geometry.textures[self._switching] = stage.panels[panels]
+            self._geometry.tags[self._switching] = np.where(
+                stage.flickering[panels], FLICKERING, OPAQUE
+            )
+
+    def _render(
+        self, geometry: Geometry, eye: NDArray[np.float64], heading: float, poses: Floats
+    ) -> None:
+        """Look level from `eye`, heading from +y to the right."""
+        sine, cosine = math.sin(heading), math.cos(heading)
+        view = np.array([[cosine, -sine, 0.0], [0.0, 0.0, 1.0], [sine, cosine, 0.0]])
+        view *= self._scales[:, np.newaxis]
+        rotations, origins = poses[:, :, :3].astype(np.float64), poses[:, :, 3].astype(np.float64)
+        matrices = np.empty((len(poses), 3, 4), np.float32)
+        matrices[:, :, :3] = view @ rotations
+        matrices[:, :, 3] = (origins - eye) @ view.T
+        # Poses are rotations and moves, so the inverse is the transpose.
+        eyes = np.einsum("pij,pi->pj", rotations, eye - origins).astype(np.float32)
+        order = np.argsort(_distances(geometry, eyes), kind="stable").astype(np.int32)
+        camera = Camera(matrices, eyes, NEAR)
+        render(geometry, order, camera, self.atlas, self._fog, self._colours, self._depths)
+
+
+def _distances(geometry: Geometry, eyes: Floats) -> Floats:
+    """How far each chunk's box is from the eye (C,), 0 inside."""
+    eye = eyes[geometry.spans[:, 2]]
+    outside = np.maximum(geometry.boxes[:, 0] - eye, eye - geometry.boxes[:, 1])
+    np.maximum(outside, 0.0, out=outside)
+    distances: Floats = np.einsum("ci,ci->c", outside, outside)
+    return distances

@@ -1,0 +1,1 @@
+"""Scenes of the embedded world, one a file."""

@@ -1,0 +1,68 @@
+"""Worlds whose picture is disturbed: what they share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from agent.worlds.embedded.physics import Body
+from agent.worlds.embedded.scenes.base import Place, Scene
+from agent.worlds.embedded.scenes.state import Happening
+from agent.worlds.embedded.scenes.street import Street
+
+
+class Zone:
+    """Where a disturbance happens.
+
+    Args:
+        box: x0, y0, x1, y1 in metres; None: everywhere.
+
+    Raises:
+        ValueError: not a box.
+    """
+
+    def __init__(self, box: Sequence[float] | None) -> None:
+        if box is not None and (len(box) != 4 or box[0] >= box[2] or box[1] >= box[3]):
+            raise ValueError(f"zone must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, got {box}")
+        self._box = box
+
+    def holds(self, body: Body) -> bool:
+        """Whether the body stands in it."""
+        if self._box is None:
+            return True
+        x0, y0, x1, y1 = self._box
+        return x0 <= body.x < x1 and y0 <= body.y < y1
+
+
+class Veiled(Place):
+    """A place seen through a disturbance.
+
+    Args:
+        place: the world behind it; the street if left out.
+        zone: x0, y0, x1, y1 of the region where it happens, metres; null: everywhere.
+    """
+
+    def __init__(self, place: Place | None = None, zone: Sequence[float] | None = None) -> None:
+        self.place = place or Street()
+        self.zone = Zone(zone)
+
+    def build(self, seed: int) -> Scene:
+        """Make the scene of the place behind, and lay the disturbance over it."""
+        scene = self.place.build(seed)
+        scene.happenings.append(self.veil())
+        return scene
+
+    @abstractmethod
+    def veil(self) -> Happening:
+        """Return what disturbs the picture."""
+
+
+def share(name: str, value: float) -> float:
+    """Check a number between 0 and 1.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must be 0 to 1, got {value}")
+    return value

@@ -1,0 +1,108 @@
+"""Somebody who rides round and round the main street."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.worlds.embedded.physics import STEP, is_clear
+from agent.worlds.embedded.render.mesh import Mesh
+from agent.worlds.embedded.scenes.state import Happening, Stage, pose
+
+_LANE = 1.5
+"""Metres from the middle of the street; they keep to the left."""
+_HALF = 0.45
+"""Half the side of the square that stops the body."""
+
+
+def build_cyclist(mesh: Mesh) -> int:
+    """Build bicycle and rider, riding towards +y; returns the part."""
+    with mesh.part() as part:
+        for y in (-0.55, 0.55):
+            mesh.quad(
+                ((0.0, y + 0.34, 0.0), (0.0, y - 0.34, 0.0), (0.0, y - 0.34, 0.68),
+                 (0.0, y + 0.34, 0.68)),
+                "wheel", 1.0, two_sided=True,
+            )  # fmt: skip
+        mesh.box((0.0, 0.0, 0.5), (0.05, 0.95, 0.06), "blue")
+        mesh.box((0.0, 0.45, 0.75), (0.05, 0.06, 0.6), "blue")
+        mesh.box((0.0, -0.25, 0.68), (0.05, 0.05, 0.4), "metal")
+        mesh.box((0.0, 0.42, 1.04), (0.56, 0.05, 0.05), "metal")
+        mesh.box((0.0, 0.62, 0.86), (0.36, 0.3, 0.24), "boards")
+        mesh.box((0.0, -0.25, 0.9), (0.2, 0.28, 0.08), "black")
+        for x in (-0.11, 0.11):
+            mesh.box((x, -0.08, 0.72), (0.12, 0.42, 0.14), "dark")
+            mesh.box((x, 0.08, 0.46), (0.11, 0.14, 0.5), "dark")
+            mesh.box((x * 2.2, 0.16, 1.2), (0.09, 0.52, 0.1), "red")
+        mesh.box((0.0, -0.12, 1.2), (0.36, 0.26, 0.56), "red")
+        mesh.cylinder(0.0, -0.06, 1.48, 1.74, 0.11, 7, "skin")
+        mesh.cylinder(0.0, -0.06, 1.68, 1.8, 0.13, 7, "cream", top_radius=0.06)
+    return part
+
+
+class Cyclist(Happening):
+    """Rides a loop at a steady pace, and waits while the body is in the way.
+
+    Args:
+        part: what is moved.
+        solid: the number of the solid that moves along.
+        south: where the loop turns back, metres along y.
+        north: where it turns the other way.
+        speed: metres a second.
+    """
+
+    def __init__(self, part: int, solid: int, south: float, north: float, speed: float) -> None:
+        self._part, self._solid = part, solid
+        self._south, self._north = south, north
+        self._pace = speed * STEP
+        self._length = 2.0 * (north - south) + math.tau * _LANE
+        self.travelled = 0.0
+        """Metres along the loop."""
+
+    def where(self, travelled: float) -> tuple[float, float, float]:
+        """Return x, y and heading after so many metres."""
+        straight, bend = self._north - self._south, math.pi * _LANE
+        travelled %= self._length
+        if travelled < straight:
+            return -_LANE, self._south + travelled, 0.0
+        travelled -= straight
+        if travelled < bend:
+            angle = travelled / _LANE
+            return -_LANE * math.cos(angle), self._north + _LANE * math.sin(angle), angle
+        travelled -= bend
+        if travelled < straight:
+            return _LANE, self._north - travelled, math.pi
+        angle = (travelled - straight) / _LANE
+        return _LANE * math.cos(angle), self._south - _LANE * math.sin(angle), math.pi + angle
+
+    def begin(self, stage: Stage) -> None:
+        """Stand at the southern turn."""
+        stage.solids[self._solid] = self._box(0.0)
+
+    def _box(self, travelled: float) -> NDArray[np.float64]:
+        x, y, _ = self.where(travelled)
+        return np.array([x - _HALF, y - _HALF, x + _HALF, y + _HALF])
+
+    def advance(self, stage: Stage) -> None:
+        """Ride on if nobody would be touched."""
+        box = self._box(self.travelled + self._pace)
+        if is_clear(stage.body.x, stage.body.y, box[None], stage.bounds):
+            self.travelled = (self.travelled + self._pace) % self._length
+            stage.solids[self._solid] = box
+
+    def state(self) -> dict[str, float]:
+        """Return how far they have come on the loop."""
+        return {"travelled": self.travelled}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Be there."""
+        self.travelled = state["travelled"]
+        stage.solids[self._solid] = self._box(self.travelled)
+
+    def arrange(self, stage: Stage) -> None:
+        """Put the rider on the loop."""
+        x, y, heading = self.where(self.travelled)
+        stage.poses[self._part] = pose(x, y, 0.0, -heading)

@@ -1,0 +1,93 @@
+"""Doors and shutters that open and close at set times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from agent.worlds.embedded.physics import STEP, is_clear
+from agent.worlds.embedded.scenes.state import FAR_AWAY, Happening, Stage, pose
+
+
+class Door(Happening):
+    """A leaf that slides to an open place and back; shut, it stops the body.
+
+    It never shuts on somebody: while the body stands in the way it waits.
+
+    Args:
+        part: the leaf, built in the frame of the doorway.
+        solid: the number of the solid that fills the doorway.
+        frame: of the doorway: x, y, z, turn.
+        slide: how far the leaf moves when it opens, in the frame of the doorway.
+        is_open: at the start.
+        toggles_at_s: seconds from the start at which it opens or shuts.
+        takes_s: seconds that one movement takes.
+
+    Raises:
+        ValueError: times that do not rise.
+    """
+
+    def __init__(
+        self,
+        part: int,
+        solid: int,
+        frame: tuple[float, float, float, float],
+        slide: tuple[float, float, float],
+        is_open: bool,
+        toggles_at_s: Sequence[float],
+        takes_s: float = 1.0,
+    ) -> None:
+        if any(b <= a for a, b in pairwise(toggles_at_s)):
+            raise ValueError(f"the times at which a door moves must rise, got {toggles_at_s}")
+        self._part, self._solid = part, solid
+        x, y, z, turn = frame
+        self._shut_pose = pose(x, y, z, turn)
+        self._slide = np.array(slide, np.float32)
+        self._toggles = [round(time / STEP) for time in toggles_at_s]
+        self._initially_open = is_open
+        self._pace = STEP / takes_s
+        self.openness = float(is_open)
+        """0 shut, 1 open."""
+        self._box = np.empty((1, 4))
+
+    def wanted_open(self, step: int) -> bool:
+        """Whether the timetable has it open at a step."""
+        return self._initially_open ^ (sum(toggle <= step for toggle in self._toggles) % 2 == 1)
+
+    def begin(self, stage: Stage) -> None:
+        """Remember what the leaf fills, and clear the way if it starts open."""
+        self._box = stage.solids[self._solid : self._solid + 1].copy()
+        self._block(stage)
+
+    def _block(self, stage: Stage) -> None:
+        stage.solids[self._solid] = FAR_AWAY if self.openness == 1.0 else self._box[0]
+
+    def advance(self, stage: Stage) -> None:
+        """Move the leaf towards where the timetable wants it."""
+        if self.wanted_open(stage.step):
+            self.openness = min(1.0, self.openness + self._pace)
+        elif self._may_shut(stage):
+            self.openness = max(0.0, self.openness - self._pace)
+        self._block(stage)
+
+    def _may_shut(self, stage: Stage) -> bool:
+        if self.openness < 1.0:
+            return True
+        return bool(is_clear(stage.body.x, stage.body.y, self._box, stage.bounds))
+
+    def state(self) -> dict[str, float]:
+        """Return how far it is open."""
+        return {"openness": self.openness}
+
+    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+        """Be as far open."""
+        self.openness = state["openness"]
+        self._block(stage)
+
+    def arrange(self, stage: Stage) -> None:
+        """Put the leaf where it is now."""
+        leaf = self._shut_pose.copy()
+        leaf[:, 3] += leaf[:, :3] @ (self._slide * self.openness)
+        stage.poses[self._part] = leaf

@@ -1,0 +1,178 @@
+"""One embedded world, stepped by hand: inputs in, frames and ground truth out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.worlds.embedded.inputs import Controls
+from agent.worlds.embedded.physics import Body, advance, is_clear
+from agent.worlds.embedded.render.renderer import Renderer
+from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.state import Cells, Picture, Stage
+
+INFO_NAMES = (
+    "x",
+    "y",
+    "z",
+    "heading",
+    "velocity_x",
+    "velocity_y",
+    "velocity_z",
+    "angular_velocity",
+    "grounded",
+    "collided",
+    "cell",
+    "flicker_share",
+    "step",
+)
+"""Ground truth in metres, seconds and radians; axes as in `agent.worlds.embedded.render.mesh`."""
+Size = int | tuple[int, int]
+"""Side of square frames, or (height, width)."""
+
+
+class Simulation:
+    """A place with a body in it, the same for the same seed and inputs.
+
+    Args:
+        place: the world's recipe.
+        size: of the frames: the side of square ones, or (height, width).
+        seed: of everything left to chance.
+        field_of_view: vertical, degrees.
+        supersample: pixels drawn for each pixel shown, along each side.
+
+    Attributes:
+        info_names: what each number of `info` means.
+        stage: the state in full, for tools and tests.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        size: Size,
+        seed: int,
+        field_of_view: float = 60.0,
+        supersample: int = 1,
+    ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
+        self.info_names = INFO_NAMES
+        scene = place.build(seed)
+        height, width = (size, size) if isinstance(size, int) else size
+        self._renderer = Renderer(scene, height, width, field_of_view, supersample)
+        self._happenings = scene.happenings
+        self._controls = Controls()
+        index = self._renderer.texture_index
+        self.stage = Stage(
+            seed=seed,
+            step=0,
+            body=Body(scene.start.x, scene.start.y, scene.start.heading),
+            solids=np.array(scene.mesh.solids, np.float64).reshape(-1, 4),
+            bounds=np.array([scene.bounds], np.float64),
+            cells=Cells.within(*scene.bounds[:3]),
+            poses=np.repeat(np.eye(3, 4, dtype=np.float32)[None], scene.mesh.part_count, axis=0),
+            panels=np.array([index[name] for name in scene.panels], np.int32),
+            flickering=np.zeros(len(scene.panels), np.bool_),
+            atlas=self._renderer.atlas,
+            texture_index=index,
+        )
+        for happening in self._happenings:
+            happening.begin(self.stage)
+        if not is_clear(scene.start.x, scene.start.y, self.stage.solids, self.stage.bounds):
+            raise ValueError(f"the start of {type(place).__name__} is inside something")
+        # Stand still once: what is not compiled yet is compiled now, not in the middle of a run.
+        advance(self.stage.body, Controls().wish(), self.stage.solids, self.stage.bounds)
+        for happening in self._happenings:
+            happening.prepare(self.stage, self._look)
+        self._flicker_share = math.nan
+        self._drawn_step = -1
+
+    def set_input(self, address: str, value: object) -> None:
+        """Take one OSC message with VRChat's semantics (see `agent.worlds.embedded.inputs`).
+
+        Raises:
+            ValueError: an address that is no input, or a value that is no number.
+        """
+        self._controls.set(address, value)
+
+    def rest(self) -> None:
+        """Put every input back to neutral."""
+        self._controls.rest()
+
+    def step(self) -> None:
+        """Take exactly one physics step of 1/30 s."""
+        stage = self.stage
+        stage.step += 1
+        advance(stage.body, self._controls.wish(), stage.solids, stage.bounds)
+        for happening in self._happenings:
+            happening.advance(stage)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values that, with place, size and seed, say how the world stands."""
+        return {
+            "step": self.stage.step,
+            "body": asdict(self.stage.body),
+            "controls": self._controls.state(),
+            "happenings": [[type(h).__name__, h.state()] for h in self._happenings],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let the world stand as `state` says.
+
+        Raises:
+            ValueError: it is the state of another place.
+        """
+        names = [name for name, _ in state["happenings"]]
+        if names != [type(h).__name__ for h in self._happenings]:
+            raise ValueError(f"the state is that of a place with {', '.join(names) or 'nothing'}")
+        self.stage.step = state["step"]
+        self.stage.body = Body(**state["body"] | {"velocity": tuple(state["body"]["velocity"])})
+        self._controls.restore(state["controls"])
+        for happening, (_, told) in zip(self._happenings, state["happenings"], strict=True):
+            happening.restore(told, self.stage)
+
+    def frame(self) -> Picture:
+        """Draw what the body sees now, (3, H, W)."""
+        picture, share = self._draw()
+        for happening in self._happenings:
+            covered = happening.cover(picture, self.stage)
+            share = covered + (1.0 - covered) * share
+        self._flicker_share, self._drawn_step = share, self.stage.step
+        return picture
+
+    def _draw(self) -> tuple[Picture, float]:
+        for happening in self._happenings:
+            happening.arrange(self.stage)
+        return self._renderer.draw(self.stage)
+
+    def _look(self, x: float, y: float, heading: float) -> Picture:
+        body = self.stage.body
+        self.stage.body = Body(x, y, heading)
+        picture, _ = self._draw()
+        self.stage.body = body
+        return picture
+
+    def info(self) -> NDArray[np.float32]:
+        """Return the ground truth (K,); `flicker_share` is NaN until this step's frame is drawn."""
+        body, step = self.stage.body, self.stage.step
+        return np.array(
+            [
+                body.x,
+                body.y,
+                body.z,
+                body.heading,
+                *body.velocity,
+                body.angular_velocity,
+                body.grounded,
+                body.collided,
+                self.stage.cells.number(body.x, body.y),
+                self._flicker_share if self._drawn_step == step else math.nan,
+                step,
+            ],
+            np.float32,
+        )

@@ -1,0 +1,1 @@
+"""VRChat as a world."""

@@ -1,0 +1,179 @@
+"""VRChat itself as a world: seen on the screen, moved by OSC, and never left moving alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.capture.base import Eye, SensesError
+from agent.capture.screen import Screen
+from agent.osc.action_filter import Muscles
+from agent.osc.parameters import Listener
+from agent.osc.query import Advertiser
+from agent.osc.sender import OscActuator
+from agent.osc.watchdog import Watchdog
+from agent.worlds.vrchat.frame_check import Health
+from agent.worlds.vrchat.stuck_check import Motion
+
+_log = logging.getLogger(__name__)
+COUNTDOWN_S = 5.0
+"""How long a person is given to stop the agent before its first input."""
+_WALKING = ("/input/Vertical", "/input/Horizontal")
+_MOVING = (*_WALKING, "/input/LookHorizontal")
+
+
+class VRChat:
+    """The real client. While nothing sound can be seen, nothing is pressed.
+
+    Args:
+        size: pixels a side of the frames.
+        host: where VRChat runs.
+        port: the UDP port on which VRChat listens.
+        title: the exact title of VRChat's window.
+        eye: looks instead of the screen (a camera, a video).
+        listen: the UDP port to hear avatar parameters on, "oscquery" to let VRChat find a free
+            one, or None not to listen.
+        muscles: masked limbs, the speed of looking, smoothing.
+        rate_hz: ticks a second.
+        clock: monotonic seconds.
+
+    Attributes:
+        info_names: the avatar parameters that `info` holds.
+        blind: why the last frame must not be believed; None when it may. The rows of blind ticks
+            are not valid, and the first one after them begins anew.
+
+    Raises:
+        SensesError: VRChat cannot be seen; the message says what to do.
+        PortTakenError: another program listens on `listen`.
+        OscQueryError: listening by OSCQuery is not possible here.
+        OSError: `host` is unknown.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        title: str = "VRChat",
+        eye: Eye | None = None,
+        listen: int | Literal["oscquery"] | None = 9001,
+        muscles: Muscles | None = None,
+        rate_hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.blind: str | None = None
+        self._clock = clock
+        self._frame = np.zeros((3, size, size), np.uint8)
+        self._health = Health(self._frame.shape, rate_hz)
+        self._motion = Motion()
+        self._resting = True
+        with ExitStack() as parts:
+            self._eye = eye if eye is not None else Screen(size, title, clock)
+            parts.callback(self._eye.close)
+            self._listener = self._listen(listen, parts)
+            # Before the actuator, so that no input is ever sent unwatched.
+            self._watchdog = Watchdog(host, port)
+            parts.callback(self._watchdog.close)
+            self._actuator = OscActuator(host, port, clock, muscles)
+            parts.callback(self._actuator.close)
+            self._parts = parts.pop_all()
+        self.info_names = self._listener.names if self._listener is not None else ()
+
+    def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return the frame (3, size, size) and the avatar parameters (K,), NaN where unknown.
+
+        Where nothing can be seen it is the last frame again, and `blind` says why.
+        """
+        begun = self._clock()
+        try:
+            frame = self._eye.look()
+        except SensesError as lost:
+            self._report(str(self._health.lost(str(lost), begun)))
+        else:
+            now = self._clock()
+            doubt = self._health.judge(
+                frame, self._told(_MOVING), now, now - begun, self._eye.captured
+            )
+            if frame.shape == self._frame.shape:
+                self._frame = frame
+            self._report(None if doubt is None else str(doubt))
+        return self._frame, self._info()
+
+    def act(self, action: NDArray[np.int64]) -> None:
+        """Send an action (A,); at rest while what is seen cannot be believed."""
+        if self._health.may_act:
+            self._watchdog.beat()
+            self._actuator.act(action)
+            self._resting = False
+        elif not self._resting:
+            self._let_go()
+        self._compare()
+
+    def rest(self) -> None:
+        """Send neutral on every address and forget what was sent last; silence is then allowed."""
+        self._let_go()
+        self._motion.rest()
+
+    def close(self) -> None:
+        """Rest, then release sockets, display and watchdog. May be called twice."""
+        self._parts.close()
+
+    def status(self) -> dict[str, str | int | None]:
+        """Return what is worth showing: sight, motion, and the counters of the senses and OSC."""
+        listener = self._listener
+        return {
+            "blind": self.blind,
+            "motion": self._motion.strange,
+            "stuck": self._motion.stuck_count,
+            "moved_untold": self._motion.drift_count,
+            "osc_send_errors": self._actuator.send_errors,
+            "osc_heard": listener.heard if listener is not None else None,
+            "osc_malformed": listener.malformed if listener is not None else None,
+            "watchdog_releases": self._watchdog.releases,
+            **{f"blind_{kind}": count for kind, count in self._health.counts.items()},
+        }
+
+    def _listen(
+        self, listen: int | Literal["oscquery"] | None, parts: ExitStack
+    ) -> Listener | None:
+        if listen is None:
+            return None
+        listener = Listener(0 if listen == "oscquery" else listen)
+        parts.callback(listener.close)
+        if listen == "oscquery":
+            parts.callback(Advertiser(listener.port).close)
+        return listener
+
+    def _let_go(self) -> None:
+        self._actuator.rest()
+        self._watchdog.rest()
+        self._resting = True
+
+    def _told(self, addresses: tuple[str, ...]) -> bool:
+        held = self._actuator.held()
+        return any(held[address] != 0.0 for address in addresses)
+
+    def _info(self) -> NDArray[np.float32]:
+        return self._listener.values() if self._listener is not None else np.empty(0, np.float32)
+
+    def _report(self, blind: str | None) -> None:
+        if blind is not None and self.blind is None:
+            _log.warning("blind: %s; at rest until it can be believed again", blind)
+        elif blind is None and self.blind is not None:
+            _log.warning("sees again")
+        self.blind = blind
+
+    def _compare(self) -> None:
+        if self._listener is None:
+            return
+        speed = self._listener.value("VelocityMagnitude")
+        before = self._motion.strange
+        strange = self._motion.watch(self._told(_WALKING), speed, self._clock())
+        if strange is not None and strange != before:
+            _log.warning("the avatar is %s", strange)

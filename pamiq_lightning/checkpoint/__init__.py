@@ -1,0 +1,1 @@
+"""Checkpoints: file formats, storage, snapshots, RNG state."""

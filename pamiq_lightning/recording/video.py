@@ -1,0 +1,240 @@
+"""Frames as H.264 in fragmented MP4, by PyAV: written as they come, read from anywhere.
+
+Lossy film is 4:4:4: halving the resolution of colour, as 4:2:0 does, alone costs more than the
+whole of the compression may (29.4 dB are left of the street, whose colours end sharply). There are
+no B-frames, so that every frame's time is its number, from 0, as LeRobot expects.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.video import VideoStream
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+from pamiq_lightning.recording.schema import RecordingError
+from pamiq_lightning.utils.atomic_io import WholeFile
+
+KEY_EVERY = 50
+"""Frames from one key frame to the next; each begins a fragment, and is where a reader can jump."""
+_LOSSY = {"preset": "fast", "tune": "psnr", "bf": "0"}
+_LOSSLESS = {"preset": "veryfast", "qp": "0", "bf": "0"}
+_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+Frames = NDArray[np.uint8]
+
+
+class FilmWriter:
+    """Writes one video.
+
+    Args:
+        path: file; must not exist.
+        fps: frames a second.
+        size: height and width, pixels.
+        crf: constant rate factor.
+        lossless: keep every pixel as it was; `crf` then says nothing.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+
+    def __init__(self, path: Path, fps: float, size: int, crf: int, lossless: bool) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.count, self._lossless = path, 0, lossless
+        # Our own file, unbuffered: what the disk refuses is told at once, and by its errno.
+        self._file = WholeFile(path)
+        self._container = av.open(self._file, "w", format="mp4", options=_FRAGMENTED)
+        self._rate = rate = Fraction(fps).limit_denominator(1000)
+        options = _LOSSLESS if lossless else {**_LOSSY, "crf": str(crf)}
+        codec = "libx264rgb" if lossless else "libx264"
+        stream = self._container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        self._stream = stream
+        self._stream.width = self._stream.height = size
+        self._stream.pix_fmt = "rgb24" if lossless else "yuv444p"
+        self._stream.gop_size = KEY_EVERY
+        context = self._stream.codec_context
+        context.thread_count = 1
+        if not lossless:
+            context.color_range, context.colorspace = ColorRange.JPEG, Colorspace.ITU601
+
+    def write(self, frames: Frames) -> None:
+        """Append frames (N, 3, H, W).
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        for rgb in frames.transpose(0, 2, 3, 1):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+            if not self._lossless:
+                frame = frame.reformat(
+                    format="yuv444p",
+                    dst_colorspace=Colorspace.ITU601,
+                    dst_color_range=ColorRange.JPEG,
+                )
+            frame.pts, frame.time_base = self.count, 1 / self._rate
+            self.count += 1
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and see it on the disk.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        try:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Let go of the file as it is: readable up to its last whole fragment."""
+        self._file.close()
+
+
+class FilmReader:
+    """Reads one video, one piece after another or from anywhere.
+
+    Args:
+        path: file.
+        fps: frames a second.
+
+    Raises:
+        RecordingError: there is no video in it.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self._fps = path, fps
+        try:
+            self._container = av.open(str(path))
+            self._stream = self._container.streams.video[0]
+            # It has none where the file's head is damaged.
+            self._stream.codec_context.thread_count = 1
+        except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
+            raise RecordingError(f"{path} is damaged: {error}") from error
+        self._decoded = self._decode()
+        self._next = 0
+
+    def __enter__(self) -> FilmReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+
+    def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield frames with their numbers, up to the end or to where the file is torn."""
+        try:
+            for frame in self._container.decode(self._stream):
+                yield self._number(frame), frame
+        except av.FFmpegError:
+            return
+
+    def _key_frames(self) -> list[int]:
+        """Return the numbers of all frames that can be read without those before them."""
+        self._seek(0)
+        numbers = []
+        with suppress(av.FFmpegError):
+            for packet in self._container.demux(self._stream):
+                if packet.is_keyframe and packet.pts is not None and packet.size:
+                    numbers.append(self._number(packet))
+        self._seek(0)
+        return numbers
+
+    def count(self) -> int:
+        """Return how many frames can be read, by decoding the last few.
+
+        A file is torn at its end alone, so that whatever comes before the last key frame is whole.
+        """
+        # Of the last key frame its packet may be there, but not whole.
+        for key in reversed(self._key_frames()):
+            self._seek(key)
+            decoded = sum(number >= key for number, _ in self._decoded)
+            self._seek(0)
+            if decoded:
+                return key + decoded
+        return 0
+
+    def check(self, limit: int, every: int) -> tuple[int, Frames]:
+        """Decode all; return how many frames there are before the first that is missing.
+
+        Args:
+            limit: frames wanted at most.
+            every: of how many one is returned too, (n, 3, H, W), from the first on.
+        """
+        self._seek(0)
+        count, samples = 0, []
+        for number, frame in self._decoded:
+            if number != count or count == limit:
+                break
+            if count % every == 0:
+                samples.append(np.empty((3, frame.height, frame.width), np.uint8))
+                _copy(frame, samples[-1])
+            count += 1
+        self._seek(0)
+        return count, np.stack(samples) if samples else np.empty((0, 3, 0, 0), np.uint8)
+
+    def _number(self, item: av.VideoFrame | av.Packet[VideoStream]) -> int:
+        assert item.pts is not None and item.time_base is not None
+        return round(float(item.pts * item.time_base) * self._fps)
+
+    def _seek(self, number: int) -> None:
+        assert self._stream.time_base is not None
+        # To the key frame at or before it.
+        at = round(number / self._fps / self._stream.time_base)
+        try:
+            self._container.seek(at, stream=self._stream, backward=True, any_frame=False)
+        except av.FFmpegError:
+            # Torn before its first fragment was whole: there is nothing in it to go to.
+            self._decoded = iter(())
+        else:
+            self._decoded = self._decode()
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Return frames start to stop - 1 as (N, 3, H, W).
+
+        Raises:
+            RecordingError: the video ends before.
+        """
+        if start != self._next:
+            self._seek(start)
+        side = self._stream.codec_context.height
+        frames = np.empty((stop - start, 3, side, side), np.uint8)
+        self._next = -1
+        done = 0
+        while done < len(frames):
+            number, frame = next(self._decoded, (stop, None))
+            if number < start:
+                continue
+            if frame is None or number != start + done:
+                raise RecordingError(f"{self.path} is damaged: it lacks frame {start + done}")
+            _copy(frame, frames[done])
+            done += 1
+        self._next = stop
+        return frames
+
+
+def _copy(frame: av.VideoFrame, rgb: Frames) -> None:
+    """Copy a frame to where it belongs (3, H, W); plane by plane, nothing has to be turned."""
+    green, blue, red = frame.reformat(format="gbrp").planes
+    for channel, plane in zip(rgb, (red, green, blue), strict=True):
+        pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        channel[:] = pixels[:, : plane.width]

@@ -1,0 +1,1 @@
+from tests.agent.osc.conftest import clock, receiver  # noqa: F401

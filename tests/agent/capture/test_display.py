@@ -1,0 +1,121 @@
+"""The eye before a real X display; needs Xvfb, hence slow: `pytest -m slow`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from agent.capture.base import SensesError
+from agent.capture.screen import Screen
+from agent.capture.window import Rectangle, find_window
+from tests.agent.osc.conftest import Clock
+
+pytestmark = pytest.mark.slow
+
+SIZE = (200, 120)
+
+
+@pytest.fixture(autouse=True)
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-noreset", "-displayfd", str(write), "-screen", "0", "640x480x24"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as numbers:
+        display = f":{numbers.readline().strip()}"
+    monkeypatch.setenv("DISPLAY", display)
+    yield display
+    server.terminate()
+    server.wait()
+
+
+class Painted:
+    """A window titled VRChat inside a frame, as window managers make them: left red, right blue."""
+
+    def __init__(self, property_name: str = "_NET_WM_NAME", title: str = "VRChat") -> None:
+        from Xlib.display import Display
+
+        self._display = Display()
+        screen = self._display.screen()
+        self._frame = screen.root.create_window(30, 20, 220, 160, 0, screen.root_depth)
+        self._window = self._frame.create_window(10, 25, *SIZE, 0, screen.root_depth)
+        name = self._display.intern_atom(property_name)
+        kind = self._display.intern_atom("UTF8_STRING")
+        self._window.change_property(name, kind, 8, title.encode())
+        self._frame.map()
+        self._window.map()
+        self.paint()
+
+    def paint(self) -> None:
+        pen = self._window.create_gc()
+        for left, colour in ((0, 0xFF0000), (SIZE[0] // 2, 0x0000FF)):
+            pen.change(foreground=colour)
+            self._window.fill_rectangle(pen, left, 0, SIZE[0] // 2, SIZE[1])
+        self._display.sync()
+
+    def move(self, left: int, top: int) -> None:
+        self._frame.configure(x=left, y=top)
+        self._display.sync()
+        self.paint()
+
+    def close(self) -> None:
+        self._display.close()
+
+
+def expected(size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    frame = np.zeros((3, size, size), np.uint8)
+    frame[0, :, : size // 2] = 255
+    frame[2, :, size // 2 :] = 255
+    return frame
+
+
+@pytest.mark.parametrize("name", ["_NET_WM_NAME", "WM_NAME"])
+def test_a_framed_window_is_found_and_captured_exactly(name: str) -> None:
+    painted = Painted(name)
+    eye = Screen(12)
+    assert eye.area == Rectangle(40, 45, *SIZE)
+    assert (eye.look() == expected(12)).all()
+    painted.move(300, 200)
+    assert (eye.look() == expected(12)).all()
+    assert eye.area == Rectangle(310, 225, *SIZE)
+    eye.close()
+    painted.close()
+
+
+def test_a_window_partly_off_the_screen_is_still_seen() -> None:
+    painted = Painted()
+    painted.move(-100, -40)
+    eye = Screen(8)
+    assert eye.look().shape == (3, 8, 8)
+    assert eye.area == Rectangle(0, 0, 110, 105)
+    eye.close()
+    painted.close()
+
+
+def test_only_the_exact_title_counts() -> None:
+    painted = Painted(title="VRChat - File Manager")
+    assert find_window() is None
+    painted.close()
+
+
+def test_a_window_that_closes_and_comes_back_is_seen_again(clock: Clock) -> None:
+    painted = Painted()
+    eye = Screen(12, clock=clock)
+    painted.close()
+    with pytest.raises(SensesError, match="gone"):
+        eye.look()
+    clock.now += 1.0
+    with pytest.raises(SensesError, match="no visible window"):
+        eye.look()
+    painted = Painted()
+    clock.now += 1.0
+    assert (eye.look() == expected(12)).all()
+    eye.close()
+    painted.close()

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.capture import video
+from agent.capture.base import SensesError
+from agent.capture.video import Video
+from tests.agent.osc.conftest import Clock
+
+
+class File:
+    """Ten frames at ten a second; the red of each is its number."""
+
+    def __init__(self, path: str) -> None:
+        self._next = 0
+        self._frames = 10 if path.endswith(".avi") else 0
+
+    def get(self, name: str) -> float:
+        return 10.0 if self._frames else 0.0
+
+    def set(self, name: str, value: float) -> None:
+        assert name == "position"
+        self._next = int(value)
+
+    def grab(self) -> bool:
+        self._next += 1
+        return self._next <= self._frames
+
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8]]:
+        picture = np.zeros((6, 8, 3), np.uint8)
+        picture[..., 2] = self._next - 1
+        return True, picture
+
+    def release(self) -> None:
+        self._frames = 0
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    opencv = SimpleNamespace(VideoCapture=File, CAP_PROP_FPS="rate", CAP_PROP_POS_FRAMES="position")
+    monkeypatch.setattr(video, "import_opencv", lambda: opencv)
+    path = tmp_path / "walk.avi"
+    path.write_bytes(b"any")
+    return path
+
+
+def test_it_plays_in_real_time_from_the_first_look_on(path: Path, clock: Clock) -> None:
+    eye = Video(4, path, clock=clock)
+    seen = []
+    for _ in range(4):
+        frame = eye.look()
+        assert frame.shape == (3, 4, 4)
+        seen.append(int(frame[0, 0, 0]))
+        clock.now += 0.25
+    assert seen == [0, 2, 5, 7]
+
+
+def test_it_starts_again_at_the_end(path: Path, clock: Clock) -> None:
+    eye = Video(4, path, clock=clock)
+    eye.look()
+    clock.now += 1.05
+    assert eye.look()[0].max() == 0
+    clock.now += 0.31
+    assert eye.look()[0].max() == 3
+
+
+def test_without_a_loop_it_is_over(path: Path, clock: Clock) -> None:
+    eye = Video(4, path, loop=False, clock=clock)
+    eye.look()
+    clock.now += 1.05
+    with pytest.raises(SensesError, match="over"):
+        eye.look()
+
+
+def test_a_closed_video_shows_nothing(path: Path, clock: Clock) -> None:
+    eye = Video(4, path, clock=clock)
+    eye.look()
+    eye.close()
+    eye.close()
+    with pytest.raises(SensesError, match=r"over|closed"):
+        eye.look()
+
+
+def test_a_file_that_is_missing_or_no_video_is_named(path: Path) -> None:
+    with pytest.raises(SensesError, match="There is no video"):
+        Video(4, path.with_name("gone.avi"))
+    text = path.with_name("notes.txt")
+    text.write_text("no video")
+    with pytest.raises(SensesError, match="no video that OpenCV can read"):
+        Video(4, text)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from agent.errors import UsageError
+from agent.lifecycle import build
+from agent.settings.compose import CommandLine, compose
+from agent.settings.schema import Settings, parse
+from agent.worlds.factory import build_world
+
+ROLES = {"encoder", "dynamics", "policy", "decoder"}
+
+
+def debug(**overrides: Any) -> Settings:
+    line = CommandLine("debug", {key.replace("__", "."): v for key, v in overrides.items()})
+    return parse(compose(line, lambda: "tiny"), ROLES)
+
+
+def test_the_sizes_of_a_step_come_from_the_learners() -> None:
+    learners = build.build_learners(debug())
+    shape = build.step_shape(learners, ("x",))
+    assert (shape.frame_size, shape.latent, shape.state) == (48, (16, 16), (2, 32))
+
+
+def test_resolved_settings_hold_every_default() -> None:
+    settings = debug()
+    build.build_learners(settings)
+    assert settings.learners["policy"].model["init_args"]["value_coef"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ({"learners__policy__model__init_args__lrr": 1}, ["learners.policy.model", "lrr", "lr?"]),
+        ({"learners__policy__model__init_args__lr": "fast"}, ["learners.policy", "fast"]),
+        (
+            {"learners__policy__model__init_args__state": [2, 64]},
+            ["learners.policy.model.init_args.state", "learners.dynamics.model.init_args.state"],
+        ),
+        (
+            {"learners__policy__model__init_args__action_choices": [3, 2]},
+            ["action_choices", "must be equal"],
+        ),
+        ({"learners__encoder__start_from": "nowhere.ckpt"}, ["learners.encoder", "nowhere.ckpt"]),
+        (
+            {"learners__encoder__model__class_path": "a.B"},
+            ["learners.encoder.model.class_path=a.B"],
+        ),
+    ],
+)
+def test_mistakes_in_learners_are_named(override: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        build.build_learners(debug(**override))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_actions_the_body_does_not_have_are_refused() -> None:
+    changes = {
+        f"learners__{role}__model__init_args__action_choices": [3, 2]
+        for role in ("policy", "dynamics")
+    }
+    learners = build.build_learners(debug(**changes))
+    with pytest.raises(UsageError, match="the body has"):
+        build.step_shape(learners, ())
+
+
+def test_a_card_without_a_cuda_build_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(build.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    told: list[str] = []
+    assert build.choose_device("auto", told.append).type == "cpu"
+    assert len(told) == 1 and "no CUDA" in told[0]
+    with pytest.raises(UsageError, match="device=cuda"):
+        build.choose_device("cuda", told.append)
+
+
+def test_an_unknown_place_or_reward_is_named() -> None:
+    with pytest.raises(UsageError, match=r"curiosity\.class_path=x\.Y"):
+        build.build_curiosity(debug(curiosity={"class_path": "x.Y"}))
+    with pytest.raises(UsageError, match=r"place\.init_args\.speed"):
+        build_world(debug(place__init_args={"speed": 3}), 48)
+
+
+PATH = "pamiq_lightning.curiosity"
+
+
+def test_the_dynamics_train_what_the_rewards_need_and_nothing_else() -> None:
+    settings = debug(
+        curiosity={"class_path": f"{PATH}.disagreement.Disagreement"},
+        curiosity_beside={
+            "novelty": {"class_path": f"{PATH}.rnd.RND"},
+            "error": {"class_path": f"{PATH}.prediction_error.PredictionError"},
+        },
+    )
+    rewards = [build.build_curiosity(settings), *build.build_beside(settings)]
+    build.equip_dynamics(settings, rewards)
+    learners = build.build_learners(settings)
+    net = learners["dynamics"].acting
+    assert net.ensemble is not None and net.novelty is not None and net.error_model is None
+    shape = build.step_shape(learners, ("x",), tuple(settings.curiosity_beside))
+    assert shape.info_names == ("x", "reward_novelty", "reward_error")
+    plain = debug(curiosity={"class_path": f"{PATH}.prediction_error.PredictionError"})
+    build.equip_dynamics(plain, [build.build_curiosity(plain)])
+    assert "extras" not in plain.learners["dynamics"].model["init_args"]
+
+
+def test_a_reward_beside_that_cannot_be_is_named() -> None:
+    with pytest.raises(UsageError, match=r"curiosity_beside\.odd\.init_args\.etta"):
+        spec = {"class_path": f"{PATH}.ama.AMA", "init_args": {"etta": 1}}
+        build.build_beside(debug(curiosity_beside={"odd": spec}))
+    with pytest.raises(UsageError, match="curiosity_beside=ama"):
+        debug(curiosity_beside="ama")
+
+
+def test_an_oracle_is_refused_where_nobody_tells_the_truth() -> None:
+    settings = debug(curiosity={"class_path": f"{PATH}.visit_count.VisitCount"})
+    oracle = build.build_curiosity(settings)
+    build.check_truths([oracle], ("cell", "heading"))
+    with pytest.raises(UsageError, match="world=embedded"):
+        build.check_truths([oracle], ("Grounded",))

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.lifecycle.recorder import TELL_EVERY_S, Losses, Recorder, record
+from pamiq_lightning.exchange.rollouts import WindowsReader, WindowsWriter
+from pamiq_lightning.exchange.status_board import Board, BoardSpec
+from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.schema import NOT_RECORDED, Plan, recorder_lock, write_plan
+from pamiq_lightning.recording.settings import RecordingSettings
+from pamiq_lightning.recording.writer import RecordingWriter
+from pamiq_lightning.utils.file_lock import FileLock
+from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> WindowsWriter:
+    return WindowsWriter(ring(tmp_path, slots=8))
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    return Board(BoardSpec(tmp_path / "board", ()), create=True)
+
+
+@pytest.fixture
+def plan(writer: WindowsWriter) -> Plan:
+    shape = writer.spec.shape
+    names = tuple(f"a{number}" for number in range(len(shape.action_choices)))
+    return Plan(
+        10.0, shape.frame_size, shape.action_choices, names, shape.info_names, lossless=True
+    )
+
+
+def begin(writer: WindowsWriter, board: Board, folder: Path, plan: Plan) -> Recorder:
+    return Recorder(writer.spec, board.spec, folder, plan, RecordingSettings(lossless=True))
+
+
+def test_all_windows_up_to_the_word_to_stop_are_on_disk(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    recorder = begin(writer, board, tmp_path / "recording", plan)
+    written = [fill(writer, number) for number in range(3)]
+    board.ask_to_stop()
+    recorder.join()
+    reader = RecordingReader(tmp_path)
+    again = reader.read(0, len(reader))
+    for key, values in again.items():
+        np.testing.assert_array_equal(values, np.concatenate([steps[key] for steps in written]))
+    assert set(again) == set(written[0]) - set(NOT_RECORDED)
+    assert reader.plan.info_names == ("x",)
+    assert (board.recorder_dropped, board.recorder_refused) == (0, 0)
+
+
+class FullDisk(RecordingWriter):
+    """Refuses the second window."""
+
+    def write(self, steps: Mapping[str, Any]) -> None:
+        if steps["index"][0] == self.refused:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(steps)
+
+
+def test_what_is_lost_is_counted_and_the_recorder_goes_on(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    reader = WindowsReader(writer.spec)
+    written = [fill(writer, number) for number in range(10)]
+    full = FullDisk(tmp_path / "recording", plan, crf=20)
+    full.refused = written[5]["index"][0]
+    board.ask_to_stop()
+    record(reader, board, full)
+    # Ten windows through eight slots, of which one is being filled.
+    assert board.recorder_dropped == 3
+    assert (board.recorder_refused, board.recorder_errno) == (1, errno.ENOSPC)
+    lived = [written[number]["index"] for number in (3, 4, 6, 7, 8, 9)]
+    np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
+
+
+def test_a_person_is_told_once_a_minute(board: Board) -> None:
+    losses = Losses()
+    assert losses(board, 0.0) is None
+    board.set_recorder(0, 1, errno.ENOSPC)
+    told = losses(board, 1.0)
+    assert told == "the disk refuses the recording (No space left on device): 1 windows lost so far"
+    board.set_recorder(2, 5, 0)
+    assert losses(board, TELL_EVERY_S) is None
+    told = losses(board, 1.0 + TELL_EVERY_S)
+    assert told is not None and "5 windows lost" in told and "too slow, or died: 2 windows" in told
+    assert losses(board, 1e6) is None
+
+
+def wait_until(told: Callable[[], bool]) -> None:
+    """Return when a process has come as far; there is nothing to wait on but to look."""
+    limit = time.monotonic() + 60
+    while not told():
+        assert time.monotonic() < limit
+        os.sched_yield()
+
+
+def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    recorder = begin(writer, board, tmp_path / "recording", plan)
+    written = [fill(writer, number) for number in range(2)]
+    wait_until(lambda: board.recorder_finished == 2)
+    recorder.kill()
+    # Lived while nobody records; the ring keeps it.
+    written.append(fill(writer, 2))
+    told = recorder.watch(board, 100.0)
+    assert told == "the recorder ended (exit code -9); a new one starts in 0.25 s"
+    assert recorder.watch(board, 100.2) is None and not recorder.alive
+    assert recorder.watch(board, 100.3) is None and recorder.alive
+    wait_until(lambda: board.recorder_finished == 3)
+    # It was of use, so that the next wait is as short; the one after is longer.
+    for now, wait in ((200.0, "0.25"), (300.0, "0.5")):
+        recorder.kill()
+        assert (recorder.watch(board, now) or "").endswith(f"starts in {wait} s")
+        recorder.watch(board, now + 10)
+    board.ask_to_stop()
+    recorder.join()
+    lived = RecordingReader(tmp_path).column("index")
+    # The window that was being written when it died may be lost in part, and is never there twice.
+    assert len(np.unique(lived)) == len(lived)
+    assert set(lived) <= set(np.concatenate([steps["index"] for steps in written]))
+    assert set(lived) >= set(written[0]["index"])
+
+
+def test_what_is_lived_while_a_recorder_is_dead_is_recorded_at_the_end(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    recorder = begin(writer, board, tmp_path / "recording", plan)
+    recorder.kill()
+    lived = [fill(writer, number)["index"] for number in range(3)]
+    board.ask_to_stop()
+    assert recorder.join()
+    np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
+
+
+def test_the_window_a_recorder_died_of_is_counted_as_lost(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    class Dying(RecordingWriter):
+        def write(self, steps: Mapping[str, Any]) -> None:
+            raise MemoryError
+
+    fill(writer, 0)
+    fill(writer, 1)
+    board.ask_to_stop()
+    for _ in range(2):
+        reader = WindowsReader(writer.spec, board.recorder_cursor)
+        with pytest.raises(MemoryError):
+            record(reader, board, Dying(tmp_path / "recording", plan, crf=20))
+    record(
+        WindowsReader(writer.spec, board.recorder_cursor),
+        board,
+        RecordingWriter(tmp_path / "recording", plan, crf=20),
+    )
+    assert (board.recorder_dropped, board.recorder_finished) == (2, 2)
+
+
+def test_two_never_write_one_recording(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    lock = FileLock(recorder_lock(folder))
+    lock.take()
+    recorder = begin(writer, board, folder, plan)
+    fill(writer, 0)
+    board.ask_to_stop()
+    # It waits, with nothing taken from the ring.
+    assert recorder.alive and board.recorder_cursor is None
+    lock.release()
+    assert recorder.join()
+    assert board.recorder_cursor == 1
+
+
+def test_a_recorder_that_cannot_is_not_replaced(
+    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+) -> None:
+    write_plan(tmp_path, dataclasses.replace(plan, fps=plan.fps + 1))
+    recorder = begin(writer, board, tmp_path, plan)
+    fill(writer, 0)
+    wait_until(lambda: not recorder.alive)
+    told = recorder.watch(board, 1e6)
+    assert told == ("the recorder cannot go on: what is lived from now on is not recorded")
+    assert recorder.watch(board, 2e6) is None and not recorder.alive
+    assert recorder.join()

@@ -1,0 +1,275 @@
+"""Going on with a run: which one, from where, and that it is the same life."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agent.errors import RunFailure, UsageError
+from agent.lifecycle import resume
+from agent.lifecycle.resume import (
+    choose_checkpoint,
+    differences,
+    find_run,
+    find_start,
+    tell_differences,
+)
+from agent.settings.schema import Settings, plain_settings
+from pamiq_lightning.checkpoint.files import load_weights, read_learner
+from pamiq_lightning.checkpoint.store import (
+    find_checkpoints,
+    rows_folder,
+    trainer_lock,
+    verify,
+    write_checkpoint,
+)
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.trainer.checkpointer import read_checkpoint
+from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.utils.file_lock import FileLock
+from pamiq_lightning.utils.instantiate import build
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def silent(text: str) -> None: ...
+
+
+def checkpoint(run: Path) -> Path:
+    return write_checkpoint(run, [("a.pt", b"abc"), ("settings.json", b"{}")], {"roles": []})
+
+
+def test_auto_takes_the_newest_run_of_a_conf_that_has_a_checkpoint(tmp_path: Path) -> None:
+    for name in ("20260101-000000", "20260101-000000-1", "20260101-000000-10", "20251231-235959"):
+        checkpoint(tmp_path / "debug" / name)
+    (tmp_path / "debug" / "20260102-000000").mkdir()
+    checkpoint(tmp_path / "other" / "20260103-000000")
+    told: list[str] = []
+    found = find_run("auto", tmp_path, "debug", told.append)
+    assert found.name == "20260101-000000-10"
+    assert "20260102-000000 is passed over" in told[0]
+    assert find_run(str(found.parent / "20251231-235959"), tmp_path, "x", silent).name[:4] == "2025"
+
+
+def test_a_life_is_never_begun_anew_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(RunFailure, match="without resume= a new life begins"):
+        find_run("auto", tmp_path, "debug", silent)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunFailure, match="has no checkpoint to go on from"):
+        find_run(str(tmp_path / "run"), tmp_path, "debug", silent)
+
+
+def test_the_newest_sound_checkpoint_is_chosen_and_the_others_are_named(tmp_path: Path) -> None:
+    first, second, third = (checkpoint(tmp_path) for _ in range(3))
+    (third / "a.pt").write_bytes(b"abd")
+    (second / "manifest.json").write_bytes(b"")
+    told: list[str] = []
+    assert choose_checkpoint(tmp_path, told.append) == first
+    assert str(third / "a.pt") in told[0] and str(second / "manifest.json") in told[1]
+    (first / "a.pt").unlink()
+    with pytest.raises(RunFailure, match="no checkpoint that can be used") as failure:
+        choose_checkpoint(tmp_path, silent)
+    for folder in (first, second, third):
+        assert str(folder) in str(failure.value)
+
+
+def test_it_waits_for_a_trainer_that_still_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint(tmp_path)
+    lock = FileLock(trainer_lock(tmp_path))
+    lock.take()
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        # It saves once more, and ends.
+        checkpoint(tmp_path)
+        lock.release()
+
+    assert find_start(str(tmp_path), tmp_path, "debug", tell).name == "000002"
+    assert "Waiting for the last trainer" in told[0]
+    lock.take()
+    monkeypatch.setattr(resume, "END_LIMIT_S", -1.0)
+    with pytest.raises(RunFailure, match=f"process {os.getpid()}. has not ended"):
+        find_start(str(tmp_path), tmp_path, "debug", silent)
+    lock.release()
+
+
+def test_what_is_set_otherwise_is_told(tmp_path: Path) -> None:
+    assert differences({"a": 1, "b": {"c": 2, "d": 3}, "steps": 4}, {"b": {"c": 5, "d": 3}}) == {
+        "a": (1, None),
+        "b.c": (2, 5),
+    }
+    told: list[str] = []
+    settings = Settings(rate=20.0)
+    tell_differences(plain_settings(Settings()), settings, told.append)
+    assert told == ["Set otherwise than when the checkpoint was written:", "  rate: 10.0 -> 20.0"]
+    then = {"learners": {"encoder": {"start_from": None}}}
+    settings = Settings()
+    settings.learners = {"encoder": LearnerSettings(start_from="a.ckpt")}
+    with pytest.raises(UsageError, match=r"encoder\.start_from=a\.ckpt: a run that goes on"):
+        tell_differences(then, settings, silent)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent.run", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+
+
+def run_folder(runs: Path) -> Path:
+    (folder,) = runs.glob("*/*")
+    return folder
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return all records without the time on the wall."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "time"} for line in lines]
+
+
+def assert_the_same_life(tmp_path: Path, steps: int, *arguments: str) -> None:
+    """Live twice as many steps at once, and with a save and a new start between the halves."""
+    common = ("clock=lockstep", "seed=3", "device=cpu", "trainer.aim=false", "record=false")
+    for name, count in (("whole", 2 * steps), ("halves", steps)):
+        result = run(*arguments, *common, f"runs={tmp_path / name}", f"steps={count}")
+        assert result.returncode == 0, result.stderr
+    folder = run_folder(tmp_path / "halves")
+    half = metrics(folder)
+    result = run(f"resume={folder}", f"steps={steps}")
+    assert result.returncode == 0, result.stderr
+    assert "Set otherwise" not in result.stdout
+    whole, halves = metrics(run_folder(tmp_path / "whole")), metrics(folder)
+    assert len(half) < len(halves) and halves[: len(half)] == half
+    for one, other in zip(whole, halves, strict=True):
+        assert one == other
+    summaries = [
+        json.loads((run_folder(tmp_path / name) / "summary.json").read_text())
+        for name in ("whole", "halves")
+    ]
+    for summary in summaries:
+        for learner in summary["learners"].values():
+            del learner["seconds"]
+    assert summaries[0] == summaries[1]
+
+
+def test_512_steps_a_save_and_512_more_are_1024_steps(tmp_path: Path) -> None:
+    assert_the_same_life(tmp_path, 512, "conf=debug")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("conf", ["japan_street", "food_room"])
+def test_at_size_tiny_too(tmp_path: Path, conf: str) -> None:
+    assert_the_same_life(tmp_path, 512, f"conf={conf}", "world=embedded", "size=tiny")
+
+
+def steps_seen(folder: Path) -> dict[str, np.ndarray]:
+    """Return frame, latent and number of what reached the trainer, trained on or not yet."""
+    shapes = {"number": (np.int64,), "frame": (np.uint8, 3, 48, 48), "latent": (np.float32, 16, 16)}
+    newest = read_checkpoint(find_checkpoints(folder)[0])
+    length = newest.learners["decoder"]["replay"]["length"]
+    rows = {
+        name: np.fromfile(rows_folder(folder, "decoder") / f"{name}.rows", dtype).reshape(
+            -1, *shape
+        )[:length]
+        for name, (dtype, *shape) in shapes.items()
+    }
+    for number in newest.trainer["pending"]["decoder"]:
+        steps = newest.trainer["windows"][number]["steps"]
+        waiting = {**steps, "number": steps["index"]}
+        rows = {key: np.concatenate([rows[key], waiting[key].numpy()]) for key in rows}
+    return rows
+
+
+def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_path: Path) -> None:
+    common = ("conf=debug", "trainer.aim=false", f"runs={tmp_path}")
+    result = run(*common, "steps=100")
+    assert result.returncode == 0, result.stderr
+    folder = run_folder(tmp_path)
+    newest = find_checkpoints(folder)[0]
+    spec, _ = read_learner(newest / "encoder.safetensors")
+    assert spec is not None
+    encoder = build(Learner, spec)
+    load_weights(encoder, newest / "encoder.safetensors")
+    assert isinstance(encoder, IJEPA)
+    before, lived = metrics(folder), 3 * 32
+
+    result = run(*common, "resume=auto", "steps=40", "trainer.save_every=7")
+    assert result.returncode == 0, result.stderr
+    assert f"Goes on from {newest}." in result.stdout
+    assert "  trainer.save_every: 20 -> 7" in result.stdout
+    assert run_folder(tmp_path) == folder
+    assert metrics(folder)[: len(before)] == before
+    agent = [record for record in metrics(folder) if record["role"] == "agent"]
+    steps = [record["step"] for record in agent]
+    assert len(steps) == 4 and steps == sorted(set(steps))
+    told = json.loads((folder / "summary.json").read_text())
+    # What was lived after the last full window had not reached the trainer.
+    assert told["ticks"] == lived + 40
+
+    seen = steps_seen(folder)
+    assert len(seen["number"]) == lived + 32
+    (gap,) = np.flatnonzero(np.diff(seen["number"]) != 1) + 1
+    assert gap == lived
+    assert seen["number"][gap] > 100, "a number was given twice"
+    # Another rate would leave the rest of the life unrecorded.
+    result = run(*common, "resume=auto", "steps=40", "rate=20")
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "recorded otherwise" in line and "fps 30.0 -> 20.0" in line and "record=false" in line
+    with torch.no_grad():
+        latent = encoder.acting(torch.from_numpy(seen["frame"][gap : gap + 1]))
+    np.testing.assert_allclose(latent[0].numpy(), seen["latent"][gap], atol=1e-5)
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path) -> None:
+    common = ("conf=debug", "trainer.aim=false", f"runs={tmp_path}", "record=false")
+    assert run(*common, "clock=lockstep", "steps=64").returncode == 0
+    folder = run_folder(tmp_path)
+    newest, before = find_checkpoints(folder)
+    path = newest / "dynamics.pt"
+    path.write_bytes(path.read_bytes()[:-100])
+    logged = (folder / "metrics.jsonl").read_bytes()
+    result = run(f"resume={folder}", "steps=32")
+    assert result.returncode == 0, result.stderr
+    assert f"Not used: {path} has" in result.stdout
+    assert f"Goes on from {before}." in result.stdout
+    assert (folder / "metrics.jsonl").read_bytes().startswith(logged)
+
+    for found in find_checkpoints(folder):
+        (found / "encoder.safetensors").write_bytes(b"")
+    content = sorted(path for path in folder.rglob("*"))
+    result = run(f"resume={folder}", "steps=32")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "no checkpoint that can be used" in line and "encoder.safetensors" in line
+    assert sorted(path for path in folder.rglob("*")) == content
+
+
+def test_another_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    common = ("conf=debug", "trainer.aim=false", f"runs={tmp_path}", "record=false")
+    assert run(*common, "clock=lockstep", "steps=32").returncode == 0
+    folder = run_folder(tmp_path)
+    logged = (folder / "trainer.log").read_text()
+    result = run(f"resume={folder}", "learners.policy.model.init_args.dim=48")
+    assert result.returncode == 1
+    assert "policy.safetensors does not fit PPO as it is set" in result.stdout
+    assert "no checkpoint that can be used" in result.stderr.splitlines()[-1]
+    assert (folder / "trainer.log").read_text() == logged
+    verify(find_checkpoints(folder)[0])
+    result = run("resume=nowhere/at/all")
+    assert result.returncode == 2 and "is no folder" in result.stderr

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+from pythonosc.osc_bundle_builder import OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.udp_client import SimpleUDPClient
+
+from agent.osc.ports import PortTakenError
+from agent.osc.server import HOST, OscReceiver, silence_python_osc
+from agent.worlds.embedded.inputs import Controls
+
+Received = queue.Queue[tuple[str, object]]
+PATIENCE = 10.0
+"""Seconds before a test that waits for a datagram gives up."""
+
+
+@pytest.fixture
+def received() -> Received:
+    return queue.Queue()
+
+
+@pytest.fixture
+def receiver(received: Received) -> Iterator[OscReceiver]:
+    controls = Controls()
+
+    def take(address: str, value: object) -> None:
+        controls.set(address, value)
+        received.put((address, value))
+
+    receiver = OscReceiver(0, take)
+    yield receiver
+    receiver.close()
+
+
+def test_messages_arrive_in_order(receiver: OscReceiver, received: Received) -> None:
+    with SimpleUDPClient(HOST, receiver.port) as client:
+        for number in range(100):
+            client.send_message("/input/Vertical", number / 100)
+    values = [received.get(timeout=PATIENCE)[1] for _ in range(100)]
+    assert values == pytest.approx([number / 100 for number in range(100)])
+
+
+def test_bundles_are_unpacked_at_once_even_if_meant_for_later(
+    receiver: OscReceiver, received: Received
+) -> None:
+    bundle = OscBundleBuilder(2_000_000_000)
+    for address in ("/input/Run", "/input/Jump"):
+        message = OscMessageBuilder(address)
+        message.add_arg(1)
+        bundle.add_content(message.build())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(bundle.build().dgram, (HOST, receiver.port))
+    assert [received.get(timeout=PATIENCE)[0] for _ in range(2)] == ["/input/Run", "/input/Jump"]
+
+
+def test_nonsense_is_counted_and_survived(receiver: OscReceiver, received: Received) -> None:
+    chance = random.Random(0)
+    message = OscMessageBuilder("/input/Vertical")
+    message.add_arg(1.0)
+    good = message.build().dgram
+    nonsense = [good[:length] for length in range(len(good))]
+    nonsense += [b"#bundle\0" + bytes(8) + b"\x7f\xff\xff\xff" + good, b"/input/Vertical\0,zz\0"]
+    nonsense += [chance.randbytes(chance.randrange(1, 200)) for _ in range(200)]
+    nonsense += [b"/input/Vertical\0,s\0\0one\0", b"/chatbox\0\0\0\0,i\0\0\0\0\0\1", bytes(9000)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for datagram in nonsense:
+            sender.sendto(datagram, (HOST, receiver.port))
+            sender.sendto(good, (HOST, receiver.port))
+            assert received.get(timeout=PATIENCE) == ("/input/Vertical", 1.0)
+    assert receiver.ignored >= len(nonsense) * 0.9
+
+
+def test_a_taken_port_is_named(receiver: OscReceiver) -> None:
+    with pytest.raises(PortTakenError, match=f"UDP port {receiver.port} is taken"):
+        OscReceiver(receiver.port, lambda address, value: None)
+
+
+def nasty(chance: random.Random) -> bytes:
+    """Make one datagram that no honest sender would send."""
+    kind = chance.randrange(6)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(0, 300))
+    if kind == 1:
+        return b"/input/Vertical\0," + chance.randbytes(2) + b"\0" + chance.randbytes(8)
+    if kind == 2:
+        return b"#bundle\0" + chance.randbytes(8) + chance.randbytes(chance.randrange(0, 60))
+    if kind == 3:
+        depth = chance.randrange(2, 300)
+        inner = b"#bundle\0" + bytes(8)
+        for _ in range(depth):
+            inner = b"#bundle\0" + bytes(8) + len(inner).to_bytes(4, "big") + inner
+        return inner
+    if kind == 4:
+        return b"/" + bytes(chance.choice((b"a", b"\xff"))) * chance.randrange(1, 400)
+    return b"/input/Vertical\0,f\0\0" + chance.randbytes(chance.choice((0, 1, 3, 4, 5)))
+
+
+def storm(count: int) -> None:
+    """Send nonsense, some of it as large as UDP allows, and see that the receiver still hears."""
+    received: Received = queue.Queue()
+    receiver = OscReceiver(0, lambda address, value: received.put((address, value)))
+    chance = random.Random(0)
+    message = OscMessageBuilder("/end")
+    message.add_arg(1)
+    end = message.build().dgram
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(count):
+            datagram = bytes(65000) if number % 1000 == 0 else nasty(chance)
+            sender.sendto(datagram, (HOST, receiver.port))
+            if number % 20 == 19:  # Few at a time, or the system drops some.
+                sender.sendto(end, (HOST, receiver.port))
+                while received.get(timeout=PATIENCE)[0] != "/end":
+                    pass
+    assert receiver.ignored > count // 2
+    receiver.close()
+
+
+@pytest.fixture
+def silence() -> Iterator[None]:
+    root = logging.getLogger()
+    before = list(root.filters)
+    silence_python_osc()
+    yield
+    root.filters[:] = before
+
+
+@pytest.mark.usefixtures("silence")
+def test_it_survives_a_storm_of_nonsense(caplog: pytest.LogCaptureFixture) -> None:
+    storm(3000)
+    assert not caplog.records
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("silence")
+def test_memory_stays_flat_in_a_storm_of_a_hundred_thousand() -> None:
+    psutil = pytest.importorskip("psutil")
+    process = psutil.Process()
+    storm(5000)
+    before = process.memory_info().rss
+    storm(100_000)
+    assert process.memory_info().rss - before < 8 * 2**20

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from agent.osc import watchdog_process
+
+
+def test_the_body_does_without_heavy_libraries() -> None:
+    program = (
+        "import sys, agent.check, agent.worlds.vrchat.settings\n"
+        "print(sorted({'torch', 'cv2', 'zeroconf'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout.strip() == b"[]"
+
+
+def test_the_watchdog_needs_nothing_but_the_standard_library() -> None:
+    program = "import runpy, sys; runpy.run_path(sys.argv[1])"
+    command = [sys.executable, "-I", "-S", "-c", program, str(watchdog_process.__file__)]
+    subprocess.run(command, check=True)

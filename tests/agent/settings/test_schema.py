@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.errors import UsageError
+from agent.settings.compose import CommandLine, compose
+from agent.settings.help import render
+from agent.settings.schema import Settings, parse, plain_settings
+
+ROLES = {"encoder", "dynamics", "policy", "decoder"}
+
+
+def parsed(*layers: tuple[str, Any], conf: str = "japan_street") -> Settings:
+    return parse(compose(CommandLine(conf, dict(layers)), lambda: "tiny"), ROLES)
+
+
+@pytest.mark.parametrize("conf", ["base", "japan_street", "food_room", "debug"])
+@pytest.mark.parametrize("size", ["debug", "tiny", "small", "medium", "large"])
+def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
+    settings = parsed(("size", size), conf=conf)
+    assert settings.size == size
+    assert set(settings.learners) == ROLES
+    # What is saved with a run is plain YAML, and says the same when it is read again.
+    text = yaml.safe_dump(plain_settings(settings))
+    assert plain_settings(parse(yaml.safe_load(text), ROLES)) == plain_settings(settings)
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("rat", 3, ["rat:", "did you mean rate?"]),
+        ("rate", 0, ["rate=0", "must be a number above 0"]),
+        ("rate", -1, ["rate=-1", "above 0"]),
+        ("rate", "fast", ["rate=fast"]),
+        ("steps", 0, ["steps=0", "a whole number above 0 or null"]),
+        ("window", 1, ["window=1", "at least 2"]),
+        ("seconds", -5, ["seconds=-5"]),
+        ("size", "huge", ["size=huge", "tiny"]),
+        ("world", "mars", ["world=mars", "vrchat"]),
+        ("seed", 1.5, ["seed=1.5"]),
+        ("learners.polcy.freeze", True, ["learners.polcy", "did you mean policy?"]),
+        ("learners.policy.freez", True, ["learners.policy.freez", "did you mean freeze?"]),
+        ("trainer.nic", 3, ["trainer.nic", "did you mean nice?"]),
+        ("learners", 5, ["learners=5", "policy"]),
+        ("seed", 10**20, ["seed=", "must be below"]),
+        ("osc_port", 99999, ["osc_port=99999"]),
+        ("agent_core", 4096, ["agent_core=4096", "below the number of cores"]),
+        ("time_scale", 0, ["time_scale=0", "above 0"]),
+        ("curiosity", 3, ["curiosity=3", "class_path"]),
+        ("learners.policy.model", "x", ["learners.policy.model=x", "class_path"]),
+        ("trainer", 3, ["trainer=3", "nice"]),
+    ],
+)
+def test_mistakes_name_the_key_the_value_and_what_is_allowed(
+    key: str, value: object, words: list[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parsed((key, value))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_lockstep_needs_a_rate_that_fits_physics_and_no_vrchat() -> None:
+    assert parsed(("clock", "lockstep"), ("rate", 15)).rate == 15
+    with pytest.raises(UsageError, match="must divide 30"):
+        parsed(("clock", "lockstep"), ("rate", 7))
+    with pytest.raises(UsageError, match="VRChat keeps its own time"):
+        parsed(("clock", "lockstep"), ("world", "vrchat"))
+
+
+@pytest.mark.parametrize("other", [("clock", "lockstep"), ("world", "vrchat")])
+def test_only_the_embedded_world_in_real_time_can_be_hurried(other: tuple[str, str]) -> None:
+    assert parsed(("time_scale", 2)).time_scale == 2
+    with pytest.raises(UsageError, match="time_scale=2"):
+        parsed(("time_scale", 2), other)
+
+
+def test_help_has_a_sentence_for_every_key() -> None:
+    composed = compose(CommandLine(), lambda: "tiny")
+    text = render(composed)
+    for key in ("rate", "trainer.nice", "learners.policy.start_from", "curiosity.class_path"):
+        assert f"  {key} " in text or f"  {key}\n" in text
+    lines = text.splitlines()
+    keys = [i for i, line in enumerate(lines) if line.startswith("  ") and line[2] != " "]
+    described = [i for i in keys if lines[i + 1].startswith("      ") and lines[i + 1].strip()]
+    usage_examples = 5
+    assert len(keys) - len(described) == usage_examples
+    assert any("learners.encoder.model.init_args.ema" in lines[i] for i in described)

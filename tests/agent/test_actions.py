@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.actions import CHOICES, LIMBS, NEUTRAL, inputs
+
+
+def test_choice_zero_is_neutral() -> None:
+    assert inputs(np.zeros(len(LIMBS), np.int64)) == NEUTRAL
+    assert all(value == 0 for value in NEUTRAL.values())
+
+
+def test_the_originals_action_space() -> None:
+    assert CHOICES == (3, 3, 3, 2, 2)
+
+
+def test_choice_one_is_forward_right_turn_right_jump_run() -> None:
+    assert inputs(np.ones(5, np.int64)) == {
+        "/input/Vertical": 1.0,
+        "/input/Horizontal": 1.0,
+        "/input/LookHorizontal": 1.0,
+        "/input/Jump": 1,
+        "/input/Run": 1,
+    }
+
+
+def test_axes_are_floats_and_buttons_ints() -> None:
+    types = {limb.name: {type(value) for value in limb.values} for limb in LIMBS}
+    assert types == {
+        "vertical": {float},
+        "horizontal": {float},
+        "look": {float},
+        "jump": {int},
+        "run": {int},
+    }
+
+
+def test_only_jump_is_a_tap() -> None:
+    assert [limb.name for limb in LIMBS if limb.tap] == ["jump"]
+
+
+@pytest.mark.parametrize(
+    "action", [[0, 0, 0, 0], [3, 0, 0, 0, 0], [0, 0, 0, 2, 0], [0, -1, 0, 0, 0]]
+)
+def test_an_action_no_limb_has_is_refused(action: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"categories|choices"):
+        inputs(np.array(action, np.int64))

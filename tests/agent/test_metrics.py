@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from agent.metrics import Histogram, LoopFigures, RewardRecord
+
+
+def test_percentiles_are_right_to_about_one_percent() -> None:
+    values = np.random.default_rng(0).lognormal(1.0, 1.0, 20_000)
+    histogram = Histogram()
+    for value in values:
+        histogram.add(float(value))
+    for share in (0.5, 0.95, 0.99):
+        assert histogram.percentile(share) == pytest.approx(np.quantile(values, share), rel=0.02)
+    assert histogram.summary()["max"] == pytest.approx(values.max(), abs=1e-3)
+
+
+def test_an_empty_histogram_says_nothing() -> None:
+    assert math.isnan(Histogram().percentile(0.5))
+    assert Histogram().summary() == {"p50": None, "p95": None, "p99": None, "max": None}
+
+
+def test_extreme_durations_are_counted() -> None:
+    histogram = Histogram()
+    for value in (0.0, 1e-9, 1e9):
+        histogram.add(value)
+    assert histogram.count == 3
+    assert histogram.percentile(1.0) == pytest.approx(1e5, rel=0.02) or histogram.largest == 1e9
+
+
+def test_lateness_above_a_tenth_of_the_period_is_a_miss() -> None:
+    figures = LoopFigures(period=0.1)
+    figures.begin(deadline=1.0, now=1.009, skipped=0)
+    assert figures.missed == 0
+    figures.begin(deadline=1.1, now=1.111, skipped=0)
+    assert figures.missed == 1
+    figures.begin(deadline=1.5, now=1.5, skipped=3)
+    assert figures.missed == 4
+
+
+def test_the_rate_counts_from_the_first_deadline() -> None:
+    figures = LoopFigures(period=0.1)
+    for k in range(20):
+        figures.begin(k * 0.1, k * 0.1, 0)
+        figures.end(k * 0.1, k * 0.1 + 0.01, k * 0.1 + 0.02)
+    assert figures.rate_hz(2.0) == pytest.approx(10.0)
+
+
+def test_rewards_of_first_and_last_window() -> None:
+    record = RewardRecord()
+    for window in ([1.0, 3.0], [5.0], [10.0, 20.0]):
+        for reward in window:
+            record.add(reward)
+        record.end_window()
+    assert record.summary() == {"mean": 39 / 5, "first_window": 2.0, "last_window": 15.0}
+
+
+def test_figures_count_on_as_if_no_time_had_passed() -> None:
+    whole, half = LoopFigures(period=0.1), LoopFigures(period=0.1)
+
+    def tick(figures: LoopFigures, number: int, shift: float) -> None:
+        now = number * 0.1 + shift
+        figures.begin(now, now, 0)
+        figures.reward.add(float(number))
+        figures.end(now, now + 0.01, now + 0.02)
+
+    for number in range(20):
+        tick(whole, number, 0.0)
+    whole.reward.end_window()
+    whole.begin(2.0, 2.0, 0)
+    state = json.loads(json.dumps(whole.state(2.0, 2.01, 2.02)))
+    whole.end(2.0, 2.01, 2.02)
+    # Another boot, where the clock began elsewhere.
+    half.restore(state, 500.02)
+    assert half.ticks == 21
+    for number in range(21, 30):
+        tick(whole, number, 0.0)
+        tick(half, number, 498.0)
+    assert half.rate_hz(501.0) == pytest.approx(whole.rate_hz(3.0))
+    assert half.reward == whole.reward
+    for name in ("tick_ms", "lateness_ms", "latency_ms"):
+        ours, theirs = getattr(half, name).summary(), getattr(whole, name).summary()
+        assert ours == pytest.approx(theirs, abs=1e-3)

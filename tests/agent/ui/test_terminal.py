@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import errno
+import io
+import itertools
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agent.metrics import LoopFigures
+from agent.pause import PERSON, Pauses
+from agent.ui import terminal
+from agent.ui.terminal import StatusDisplay, StatusSource, block, plain_line, write_summary
+from pamiq_lightning.exchange.status_board import LEARNER_FIGURES, Board, BoardSpec
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> StatusSource:
+    board = Board(BoardSpec(tmp_path / "board", ("encoder", "decoder")), create=True)
+    figures = dict.fromkeys(LEARNER_FIGURES, 0.0)
+    figures |= {"windows": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
+    board.set_learner("encoder", figures)
+    board.set_learner("decoder", {**figures, "loss": float("nan")})
+    board.set_progress(3, 1)
+    loop = LoopFigures(0.1)
+    for k in range(100):
+        loop.begin(k * 0.1, k * 0.1, 0)
+        loop.end(k * 0.1, k * 0.1 + 0.004, k * 0.1 + 0.008)
+        loop.reward.add(2.0)
+    loop.reward.end_window()
+    roles, body = ("encoder", "decoder"), {"blind": "dark", "stuck": 2}
+    return StatusSource(
+        loop, board, roles, lambda: {"encoder": 4}, lambda: 3, Pauses(), lambda: body
+    )
+
+
+def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
+    summary = json.loads(json.dumps(source.summary(), allow_nan=False))
+    assert summary["ticks"] == 100
+    assert summary["rate_hz"] == pytest.approx(10.09, abs=0.02)
+    assert summary["missed_ticks"] == 0
+    assert summary["tick_ms"]["p50"] == pytest.approx(8.0, rel=0.02)
+    assert summary["latency_ms"]["max"] == pytest.approx(4.0, rel=0.02)
+    assert (summary["windows_filled"], summary["windows_dropped"]) == (3, 1)
+    assert summary["learners"]["encoder"] == {
+        "windows": 3,
+        "updates": 24,
+        "idle_updates": 0,
+        "skipped": 0,
+        "rollbacks": 0,
+        "seconds": 4.5,
+        "loss": 0.125,
+        "version_in_use": 4,
+    }
+    assert summary["learners"]["decoder"]["version_in_use"] is None
+    assert summary["learners"]["decoder"]["loss"] is None
+    assert summary["reward"] == {"mean": 2.0, "first_window": 2.0, "last_window": 2.0}
+
+
+def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(block(source, "q stops"))
+    for text in (console.export_text(), plain_line(source)):
+        assert "0:00:09" in text and "missed 0" in text
+        assert "blind: dark" in text
+        assert "encoder" in text and "24" in text and "0.125" in text
+
+
+def test_a_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> None:
+    assert write_summary(tmp_path / "summary.json", source.summary())
+    assert json.loads((tmp_path / "summary.json").read_text()) == source.summary()
+    assert not list(tmp_path.glob("*.part"))
+
+
+class Gone(io.StringIO):
+    """A log whose disk is full, or a pipe whose reader has gone."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__()
+        self._failure = failure
+
+    def write(self, text: str) -> int:
+        raise self._failure
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "full"), BrokenPipeError()])
+def test_others_are_looked_after_whatever_becomes_of_the_terminal(
+    source: StatusSource, monkeypatch: pytest.MonkeyPatch, failure: OSError
+) -> None:
+    monkeypatch.setattr(terminal, "REFRESH_S", 0.001)
+    monkeypatch.setattr(terminal, "PLAIN_EVERY", 1)
+    looks, enough = itertools.count(), threading.Event()
+
+    def watch() -> None:
+        look = next(looks)
+        if look == 20:
+            enough.set()
+        raise RuntimeError(f"look {min(look, 5)} failed")
+
+    display = StatusDisplay(source, watch, "q stops")
+    display._console = Console(file=Gone(failure))
+    said: list[str] = []
+    say = display.say
+    monkeypatch.setattr(display, "say", lambda text: (said.append(text), say(text)))
+    with display:
+        display.say("hello")
+        assert enough.wait(60)
+    # What fails in the same way is told once.
+    failures = [text for text in said if "looking after" in text]
+    assert len(failures) == 6 and "look 5 failed" in failures[-1]
+
+
+def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(
+    source: StatusSource,
+) -> None:
+    source.pauses.add(PERSON)
+    assert "PAUSED" not in plain_line(source)
+    source.pauses.confirm(True)
+    assert plain_line(source).startswith("PAUSED (person)")
+    source.figures.stand_still(100.0)
+    source.pauses.confirm(False)
+    told = source.summary()
+    assert (told["pauses"], told["paused_s"]) == (1, 100.0)
+    assert told["alive_s"] == pytest.approx(9.908)
+    assert told["rate_hz"] == pytest.approx(10.09, abs=0.02)

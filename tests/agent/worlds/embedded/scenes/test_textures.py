@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from agent.worlds.embedded.render.mipmaps import level_sizes, pack
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.scenes.textures import food, street_pictures
+from agent.worlds.embedded.scenes.textures.canvas import SIZE
+from agent.worlds.embedded.scenes.textures.strokes import GLYPHS
+
+PICTURES = street_pictures()
+
+
+def test_every_picture_is_square_opaque_somewhere_and_not_flat() -> None:
+    for name, picture in PICTURES.items():
+        assert picture.shape == (SIZE, SIZE, 4) and picture.dtype == np.uint8, name
+        shown = picture[picture[..., 3] > 127][:, :3]
+        assert len(shown) > SIZE, name
+        assert picture.std(axis=(0, 1)).max() > 1.0, name
+
+
+def test_no_two_pictures_are_the_same() -> None:
+    assert len({picture.tobytes() for picture in PICTURES.values()}) == len(PICTURES)
+
+
+def test_the_street_uses_only_pictures_that_exist() -> None:
+    scene = Street().build(0)
+    assert scene.sky is not None
+    used = set(scene.mesh.texture_names) | set(scene.sky.texture_names)
+    assert used <= set(PICTURES)
+
+
+def test_strokes_stay_in_their_box() -> None:
+    points = [p for strokes in GLYPHS.values() for stroke in strokes for p in stroke]
+    assert min(map(min, points)) >= 0.0 and max(map(max, points)) <= 1.0
+
+
+def test_there_are_at_least_twelve_kinds_of_food() -> None:
+    assert len(food.KINDS) >= 12
+
+
+@pytest.mark.parametrize("kind", sorted(food.KINDS))
+def test_each_kind_of_food_varies(kind: str) -> None:
+    drawn = [food.picture(random.Random(seed), kind) for seed in range(4)]
+    assert len({picture.tobytes() for picture in drawn}) == 4
+    assert all((picture[..., 3] == 255).all() for picture in drawn)
+    assert drawn[0].tobytes() == food.picture(random.Random(0), kind).tobytes()
+
+
+def test_mip_levels_halve_and_keep_the_mean() -> None:
+    assert level_sizes(16) == [16, 8, 4, 2]
+    chance = np.random.default_rng(0)
+    image = chance.integers(0, 256, (16, 16, 4), np.uint8)
+    image[..., 3] = 255
+    atlas = pack([image])
+    mean = image[..., :3].mean()
+    for offset, size in zip(atlas.offsets, atlas.sizes, strict=True):
+        texels = atlas.texels[0, offset : offset + size * size]
+        level = texels.view(np.uint8).reshape(-1, 4)
+        assert level[:, :3].mean() == pytest.approx(mean, abs=2.0)
+
+
+def test_hidden_colours_do_not_bleed_into_mip_levels() -> None:
+    image = np.zeros((4, 4, 4), np.uint8)
+    image[::2, ::2] = (200, 100, 50, 255)
+    image[1::2] = (255, 255, 255, 0)
+    atlas = pack([image])
+    smallest = atlas.texels[0, atlas.offsets[-1] :].view(np.uint8).reshape(-1, 4)
+    assert (smallest[:, :3] == (200, 100, 50)).all()
+
+
+def test_atlases_refuse_mixed_sizes() -> None:
+    with pytest.raises(ValueError, match="picture 1"):
+        pack([np.zeros((4, 4, 4), np.uint8), np.zeros((8, 8, 4), np.uint8)])
+    with pytest.raises(ValueError, match="power of two"):
+        pack([np.zeros((6, 6, 4), np.uint8)])

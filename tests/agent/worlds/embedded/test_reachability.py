@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from agent.worlds.embedded.physics import STEP, WALK_SPEED
+from agent.worlds.embedded.reachability import FloorPlan
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import Simulation
+
+STILL = Street(moving=False)
+NEAR = 0.005
+"""Metres from a point at which the next one is aimed at."""
+
+
+def follow(simulation: Simulation, path: list[tuple[float, float]]) -> None:
+    """Walk from point to point without turning, by inputs alone."""
+    body = simulation.stage.body
+    pace = WALK_SPEED * STEP
+    for x, y in path:
+        for _ in range(12):
+            dx, dy = x - body.x, y - body.y
+            distance = math.hypot(dx, dy)
+            if distance < NEAR:
+                break
+            share = min(1.0, distance / pace) / distance
+            simulation.set_input("/input/Horizontal", dx * share)
+            simulation.set_input("/input/Vertical", dy * share)
+            simulation.step()
+
+
+def walks_to(cells: list[int]) -> None:
+    simulation = Simulation(STILL, 16, 0)
+    stage = simulation.stage
+    plan, start = FloorPlan(stage), (stage.body.x, stage.body.y)
+    for cell in cells:
+        stage.body.x, stage.body.y = start
+        follow(simulation, plan.path_to_cell(cell))
+        assert stage.cells.number(stage.body.x, stage.body.y) == cell, stage.cells.corner(cell)
+
+
+@pytest.fixture(scope="module")
+def reachable() -> list[int]:
+    return sorted(FloorPlan(Simulation(STILL, 16, 0).stage).cells())
+
+
+def test_a_planner_gets_to_reachable_cells(reachable: list[int]) -> None:
+    walks_to(random.Random(0).sample(reachable, 20))
+
+
+@pytest.mark.slow
+def test_a_planner_gets_to_every_cell(reachable: list[int]) -> None:
+    walks_to(reachable)
+
+
+def test_the_street_has_alleys_a_yard_and_a_room(reachable: list[int]) -> None:
+    number = Simulation(STILL, 16, 0).stage.cells.number
+    for place in ((20.0, 21.5), (-20.0, 41.5), (-8.0, 75.0), (7.0, 12.5)):
+        assert number(*place) in reachable, place
+    assert 800 < len(reachable) < 1200
+
+
+def test_what_is_walled_in_cannot_be_reached(reachable: list[int]) -> None:
+    simulation = Simulation(STILL, 16, 0)
+    behind_the_houses = simulation.stage.cells.number(20.0, 10.0)
+    assert behind_the_houses not in reachable
+    with pytest.raises(ValueError, match="cannot be reached"):
+        FloorPlan(simulation.stage, 0.5).path_to_cell(behind_the_houses)

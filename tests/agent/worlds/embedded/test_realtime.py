@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pythonosc.udp_client import SimpleUDPClient
+
+from agent.worlds.embedded.make import RealtimeWorld, make_world
+from agent.worlds.embedded.scenes.food_room import FoodRoom
+
+PLACE = FoodRoom(pool=2)
+TURN_PER_STEP = math.radians(120.0) / 30.0
+PATIENCE = 30.0
+"""Seconds before a test that waits for the other process gives up."""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, "the world did not do it in time"
+
+
+def value(world: RealtimeWorld, name: str) -> float:
+    return float(world.observe()[1][world.info_names.index(name)])
+
+
+@pytest.fixture
+def world() -> Iterator[RealtimeWorld]:
+    world = make_world(PLACE, 32, 0, "real", 10)
+    assert isinstance(world, RealtimeWorld)
+    yield world
+    world.close()
+
+
+def test_the_body_walks_on_an_action_and_stands_on_rest(world: RealtimeWorld) -> None:
+    start = value(world, "y")
+    world.act(np.array([1, 0, 0, 0, 1]))
+    wait_until(lambda: value(world, "y") > start + 0.5)
+    world.rest()
+    wait_until(lambda: value(world, "velocity_y") == 0.0)
+    assert world.ignored == 0
+
+
+def test_any_sender_reaches_it_and_nonsense_is_counted(world: RealtimeWorld) -> None:
+    with SimpleUDPClient("127.0.0.1", world.port) as client:
+        client.send_message("/nonsense", 1)
+        client.send_message("/input/LookHorizontal", 1)
+    wait_until(lambda: value(world, "angular_velocity") > 0.0)
+    assert world.ignored == 1
+
+
+def test_time_passes_and_frames_are_whole(world: RealtimeWorld) -> None:
+    frame, info = world.observe()
+    assert frame.shape == (3, 32, 32) and frame.dtype == np.uint8
+    wait_until(lambda: value(world, "step") > info[world.info_names.index("step")] + 3)
+    assert world.port != 9000
+
+
+def test_it_draws_what_lockstep_draws(world: RealtimeWorld) -> None:
+    lockstep = make_world(PLACE, 32, 0, "lockstep", 30)
+    names = world.info_names
+    moved_at = None
+    world.act(np.array([1, 0, 1, 0, 0]))
+    frames = {}
+    while len(frames) < 20:
+        frame, info = world.observe()
+        frames[int(info[names.index("step")])] = frame, info
+        if moved_at is None and info[names.index("velocity_y")] > 0.0:
+            # The first step with the input; a body that starts off is fast at once.
+            moved_at = round(float(info[names.index("heading")] / TURN_PER_STEP))
+            moved_at = int(info[names.index("step")]) - moved_at + 1
+            frames.clear()
+    last = max(frames)
+    for step in range(last + 1):
+        if step == moved_at:
+            lockstep.act(np.array([1, 0, 1, 0, 0]))
+        frame, info = lockstep.observe()
+        if step in frames:
+            assert (frame == frames[step][0]).all()
+            assert (info == frames[step][1]).all()
+
+
+def test_a_dead_world_is_an_error(world: RealtimeWorld) -> None:
+    world._process.kill()
+    world._process.wait()
+    with pytest.raises(RuntimeError, match="has ended: exit code"):
+        world.observe()
+
+
+def test_a_taken_port_is_an_error_that_names_it(world: RealtimeWorld) -> None:
+    with pytest.raises(RuntimeError, match=f"UDP port {world.port} is taken"):
+        make_world(PLACE, 32, 0, "real", 10, osc_port=world.port)
+
+
+def test_it_closes_twice_and_leaves_nothing(world: RealtimeWorld) -> None:
+    world.close()
+    world.close()
+    assert world._process.returncode == 0
+    assert not world._memory.path.exists()
+
+
+PARENT = """
+import os
+from agent.worlds.embedded.make import RealtimeWorld
+from agent.worlds.embedded.scenes.food_room import FoodRoom
+world = RealtimeWorld(FoodRoom(pool=1), 16, 0)
+print(world._process.pid, flush=True)
+os.read(0, 1)
+os._exit(1)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes through /proc")
+def test_it_ends_when_its_parent_dies() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    out, _ = parent.communicate(b"x")
+    assert parent.returncode == 1
+    wait_until(lambda: not alive(int(out)))
+
+
+def alive(pid: int) -> bool:
+    try:
+        with Path(f"/proc/{pid}/stat").open() as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_no_torch_in_the_worlds() -> None:
+    program = (
+        "import sys, agent.worlds.embedded.make, agent.worlds.embedded.realtime_process;"
+        "import agent.worlds.embedded.scenes.street;"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'lightning')))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.worlds.embedded import physics
+from agent.worlds.embedded.physics import RUN_SPEED, is_clear
+from agent.worlds.embedded.render import framebuffer, raster
+from agent.worlds.embedded.scenes.base import Place, Scene, Start
+from agent.worlds.embedded.scenes.food_room import FoodRoom
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
+from tests.agent.worlds.embedded.conftest import place_named
+
+SIDE = 32
+AXES = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
+
+
+def drive(simulation: Simulation, steps: int, seed: int) -> list[bytes]:
+    """Walk at random; returns a frame now and then, with its info."""
+    chance = np.random.default_rng(seed)
+    seen = []
+    for step in range(steps):
+        if step % 3 == 0:
+            for address in (*AXES, "/input/Jump", "/input/Run"):
+                low = -1 if address in AXES else 0
+                simulation.set_input(address, int(chance.integers(low, 2)))
+        simulation.step()
+        if step % 7 == 0:
+            seen.append(simulation.frame().tobytes() + simulation.info().tobytes())
+    return seen
+
+
+def value(simulation: Simulation, name: str) -> float:
+    return float(simulation.info()[INFO_NAMES.index(name)])
+
+
+def test_the_same_seed_and_inputs_give_the_same_frames(place: Place) -> None:
+    first, second = (drive(Simulation(place, SIDE, 3), 120, seed=1) for _ in range(2))
+    assert first == second
+    assert len(set(first)) == len(first)
+
+
+def test_drawing_does_not_change_what_happens(place: Place) -> None:
+    watched, unwatched = Simulation(place, SIDE, 3), Simulation(place, SIDE, 3)
+    for _ in range(40):
+        watched.step()
+        watched.frame()
+        unwatched.step()
+    assert (watched.frame() == unwatched.frame()).all()
+
+
+def test_another_seed_papers_the_food_room_differently() -> None:
+    first, second = (Simulation(FoodRoom(pool=4), SIDE, seed).frame() for seed in (0, 1))
+    assert (first != second).any()
+
+
+def test_frames_have_the_size_asked_for() -> None:
+    place = place_named("food_room")
+    assert Simulation(place, SIDE, 0).frame().shape == (3, SIDE, SIDE)
+    assert Simulation(place, (20, 36), 0).frame().shape == (3, 20, 36)
+
+
+def test_supersampling_shows_the_same_view_more_smoothly() -> None:
+    plain = Simulation(Street(), SIDE, 0).frame().astype(float)
+    smooth = Simulation(Street(), SIDE, 0, supersample=2).frame().astype(float)
+    assert 0.0 < np.abs(plain - smooth).mean() < 20.0
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "sign"),
+    [
+        ("/input/Vertical", "y", 1),
+        ("/input/Horizontal", "x", 1),
+        ("/input/LookHorizontal", "heading", 1),
+    ],
+)
+@pytest.mark.parametrize("amount", [1, -1])
+def test_signs_in_the_ground_truth(address: str, name: str, sign: int, amount: int) -> None:
+    simulation = Simulation(place_named("street"), SIDE, 0)
+    before = value(simulation, name)
+    simulation.set_input(address, amount)
+    for _ in range(10):
+        simulation.step()
+    assert math.copysign(1.0, value(simulation, name) - before) == sign * amount
+
+
+def test_turning_right_moves_the_view_to_the_left() -> None:
+    simulation = Simulation(place_named("street"), 64, 0)
+    before = simulation.frame().astype(int)
+    simulation.set_input("/input/LookHorizontal", 1)
+    simulation.step()
+    after = simulation.frame().astype(int)
+    to_the_left = np.abs(after[:, :, :-4] - before[:, :, 4:]).mean()
+    to_the_right = np.abs(after[:, :, 4:] - before[:, :, :-4]).mean()
+    assert to_the_left < to_the_right
+
+
+@pytest.mark.parametrize("name", ["street", "food_room"])
+def test_info_names_every_number(name: str) -> None:
+    simulation = Simulation(place_named(name), SIDE, 0)
+    simulation.frame()
+    info = simulation.info()
+    assert info.shape == (len(INFO_NAMES),) and info.dtype == np.float32
+    assert np.isfinite(info).all()
+    x, y = simulation.stage.cells.corner(int(value(simulation, "cell")))
+    assert (x, y) == (math.floor(value(simulation, "x")), math.floor(value(simulation, "y")))
+
+
+def test_flicker_share_is_unknown_until_the_step_is_drawn() -> None:
+    simulation = Simulation(FoodRoom(pool=4), SIDE, 0)
+    simulation.step()
+    assert math.isnan(value(simulation, "flicker_share"))
+    simulation.frame()
+    assert value(simulation, "flicker_share") == pytest.approx(1.0)
+
+
+def test_the_street_is_entered_where_one_says() -> None:
+    body = Simulation(Street(start=[12.0, 21.6]), 16, seed=0).stage.body
+    assert (body.x, body.y) == pytest.approx((12.0, 21.6), abs=0.01)
+    with pytest.raises(ValueError, match="is inside something"):
+        Simulation(Street(start=[12.0, 30.0]), 16, seed=0)
+    with pytest.raises(ValueError, match="x and y in metres"):
+        Street(start=[12.0])
+
+
+def test_a_start_inside_a_solid_is_an_error() -> None:
+    class Buried(FoodRoom):
+        def build(self, seed: int) -> Scene:
+            scene = super().build(seed)
+            scene.start = Start(-100.0, 0.0)
+            return scene
+
+    with pytest.raises(ValueError, match="start of Buried"):
+        Simulation(Buried(pool=1), SIDE, 0)
+
+
+inputs = st.lists(
+    st.tuples(
+        st.floats(-1, 1), st.floats(-1, 1), st.sampled_from([-1, 0, 1]), st.booleans(),
+        st.booleans(), st.integers(1, 30),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(name=st.sampled_from(["street", "food_room"]), inputs=inputs, start=st.integers(0, 10**6))
+def test_no_input_leaves_the_world_or_enters_a_solid(
+    name: str, inputs: list[tuple[float, float, int, bool, bool, int]], start: int
+) -> None:
+    simulation = shared_simulation(name)
+    stage = simulation.stage
+    put_somewhere(simulation, start)
+    for forward, right, turn, jump, run, steps in inputs:
+        values = dict(zip(AXES, (forward, right, turn), strict=True))
+        for address, amount in (values | {"/input/Jump": jump, "/input/Run": run}).items():
+            simulation.set_input(address, amount)
+        for _ in range(steps):
+            simulation.step()
+            assert is_clear(stage.body.x, stage.body.y, stage.solids, stage.bounds)
+            assert math.hypot(*stage.body.velocity[:2]) <= RUN_SPEED * (1 + 1e-9)
+            assert stage.body.z >= 0.0
+
+
+SHARED: dict[str, Simulation] = {}
+
+
+def shared_simulation(name: str) -> Simulation:
+    if name not in SHARED:
+        SHARED[name] = Simulation(place_named(name), 16, 0)
+    return SHARED[name]
+
+
+def put_somewhere(simulation: Simulation, seed: int) -> None:
+    """Stand the body on any clear spot of the world."""
+    stage, chance = simulation.stage, np.random.default_rng(seed)
+    x0, y0, x1, y1 = stage.bounds[0]
+    while True:
+        x, y = float(chance.uniform(x0, x1)), float(chance.uniform(y0, y1))
+        if is_clear(x, y, stage.solids, stage.bounds):
+            stage.body.x, stage.body.y = x, y
+            return
+
+
+def test_nothing_compiles_in_the_middle_of_a_run() -> None:
+    simulation = Simulation(place_named("street"), SIDE, 0)
+    simulation.frame()
+    functions = (raster.render, framebuffer.develop, physics.slide, physics.is_clear)
+    before = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]
+    drive(simulation, 120, seed=2)
+    after = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]
+    assert after == before
+    assert all(before)

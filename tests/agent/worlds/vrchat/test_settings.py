@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from agent.actions import LIMBS
+from agent.capture.base import SensesError
+from agent.osc.ports import PortTakenError, bind_udp
+from agent.worlds.vrchat.settings import (
+    Category,
+    VRChatSettings,
+    check_vrchat,
+    enter_vrchat,
+    open_eye,
+)
+from agent.worlds.vrchat import settings as vrchat_settings
+from agent.worlds.vrchat.world import VRChat
+from tests.agent.osc.receiver import Receiver
+from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedEye
+
+
+@pytest.fixture
+def eye(monkeypatch: pytest.MonkeyPatch) -> ScriptedEye:
+    eye = ScriptedEye()
+    monkeypatch.setattr(vrchat_settings, "Screen", lambda size, title: eye)
+    return eye
+
+
+def test_the_categories_are_the_limbs() -> None:
+    assert get_args(Category) == tuple(limb.name for limb in LIMBS)
+
+
+def test_a_world_is_made_of_the_settings(eye: ScriptedEye) -> None:
+    receiver = Receiver()
+    settings = VRChatSettings(listen="off", masked=["vertical"])
+    world = enter_vrchat(settings, 8, 10.0, port=receiver.port)
+    assert isinstance(world, VRChat)
+    assert world.info_names == ()
+    world.observe()
+    world.act(FORWARD)
+    assert ("/input/Vertical", 1.0) not in receiver.pending()
+    world.close()
+    receiver.close()
+
+
+def test_wrong_settings_are_named_before_anything_is_opened() -> None:
+    with pytest.raises(ValueError, match="look_speed"):
+        enter_vrchat(VRChatSettings(look_speed=0.2), 8, 10.0)
+
+
+@pytest.mark.parametrize("name", ["telescope", "camera", "video:", "camera:", "screen:1"])
+def test_an_unknown_eye_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"eye={name}: must be screen"):
+        open_eye(name, 8, "VRChat")
+
+
+def test_a_video_that_is_not_there_is_named() -> None:
+    with pytest.raises(SensesError, match=r"no video /nowhere\.avi|OpenCV"):
+        open_eye("video:/nowhere.avi", 8, "VRChat")
+
+
+def test_what_cannot_be_entered_is_said_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def attach(title: str) -> ScriptedEye:
+        if title != "VRChat":
+            raise SensesError(f"no {title}")
+        return ScriptedEye()
+
+    monkeypatch.setattr(vrchat_settings, "attach_window", attach)
+    taken = bind_udp("127.0.0.1", 0)
+    with pytest.raises(PortTakenError, match="is taken by"):
+        check_vrchat(VRChatSettings(listen=taken.getsockname()[1]))
+    taken.close()
+    with pytest.raises(SensesError, match="no Elsewhere"):
+        check_vrchat(VRChatSettings(listen="off", title="Elsewhere"))
+    check_vrchat(VRChatSettings(listen="off", eye="camera:0"))
+    check_vrchat(VRChatSettings(listen="oscquery"))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from pamiq_lightning.checkpoint.files import (
+    CheckpointError,
+    load_weights,
+    read_learner,
+    read_tensors,
+    read_values,
+    save,
+    tensor_bytes,
+    value_bytes,
+    weights_bytes,
+)
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.utils.instantiate import build
+from tests.samples import DYNAMICS, PPO
+
+
+def save_weights(learner: Learner, path: Path) -> None:
+    optimizer = learner.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    save(learner, optimizer, path)
+
+
+def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
+    learner, other = build(Learner, PPO), build(Learner, PPO)
+    path = tmp_path / "policy.safetensors"
+    path.write_bytes(weights_bytes(learner))
+    load_weights(other, path)
+    for name, value in learner.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    spec, _ = read_learner(path)
+    assert spec is not None and build(Learner, spec).hparams == learner.hparams
+    with pytest.raises(CheckpointError, match=r"policy\.safetensors does not fit Dynamics"):
+        load_weights(build(Learner, DYNAMICS), path)
+
+
+def test_what_other_rewards_needed_is_left_out_and_what_these_need_begins_anew(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def dynamics(*extras: str) -> Learner:
+        spec = {**DYNAMICS, "init_args": {**DYNAMICS["init_args"], "extras": list(extras)}}
+        return build(Learner, spec)
+
+    path = tmp_path / "dynamics.safetensors"
+    had, learner = dynamics("ensemble", "progress"), dynamics("ensemble", "novelty")
+    fresh = {key: value.clone() for key, value in learner.state_dict().items()}
+    path.write_bytes(weights_bytes(had))
+    load_weights(learner, path)
+    for name, value in learner.state_dict().items():
+        of = fresh if name.startswith("net.novelty.") else had.state_dict()
+        assert torch.equal(value, of[name]), name
+    assert f"{path} has no net.novelty: these begin anew" in capfd.readouterr().out
+    # Without any other part it is no dynamics.
+    path.write_bytes(weights_bytes(build(Learner, PPO)))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_weights(learner, path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", (1 << 60).to_bytes(8, "little")])
+def test_damaged_safetensors_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors is not a file of tensors"):
+        load_weights(build(Learner, PPO), path)
+
+
+def test_tensors_that_share_memory_are_stored_apart_and_no_more_of_them(tmp_path: Path) -> None:
+    whole = torch.arange(1000.0)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(tensor_bytes({"a": whole[:4], "b": whole[2:6]}, {}))
+    read, _ = read_tensors(path)
+    assert read["a"].tolist() == [0, 1, 2, 3] and read["b"].tolist() == [2, 3, 4, 5]
+    values = tmp_path / "a.pt"
+    values.write_bytes(value_bytes({"a": [whole[:4]], "b": (1, None, "x")}))
+    assert values.stat().st_size < 2000
+    assert read_values(values)["b"] == (1, None, "x")
+
+
+def test_what_was_saved_comes_back_here_and_in_lightning(tmp_path: Path) -> None:
+    learner, other = build(Learner, PPO), build(Learner, PPO)
+    save_weights(learner, tmp_path / "checkpoints" / "policy.ckpt")
+    load_weights(other, tmp_path / "checkpoints" / "policy.ckpt")
+    for name, value in learner.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    path = tmp_path / "checkpoints" / "policy.ckpt"
+    again = type(learner).load_from_checkpoint(path, weights_only=True)
+    assert again.hparams["dim"] == 32
+    assert [p.name for p in path.parent.iterdir()] == ["policy.ckpt"]
+
+
+def test_another_model_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    save_weights(build(Learner, PPO), path)
+    with pytest.raises(CheckpointError, match=r"a\.ckpt does not fit Dynamics"):
+        load_weights(build(Learner, DYNAMICS), path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("exploded"),))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a file of weights", pickle.dumps({"a": Bomb()}, protocol=2)]
+)
+def test_damage_and_malice_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"bad\.ckpt"):
+        load_weights(build(Learner, PPO), path)
+    torch.save({"state_dict": Bomb()}, path)
+    with pytest.raises(CheckpointError, match="not a checkpoint of plain tensors"):
+        load_weights(build(Learner, PPO), path)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        load_weights(build(Learner, PPO), tmp_path / "none.ckpt")

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pamiq_lightning.checkpoint.files import CheckpointError, save, weights_bytes
+from pamiq_lightning.checkpoint.store import find_checkpoints, write_checkpoint
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.offline.dataset import CACHE, Experience, elapsed
+from pamiq_lightning.offline.eyes import Eyes, choose_eyes
+from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.recording.schema import RecordingError
+from pamiq_lightning.utils.instantiate import build
+from tests.samples import LEARNERS, arrays, record
+
+
+def checkpoint(folder: Path, role: str) -> Path:
+    learner = build(Learner, LEARNERS[role])
+    optimizer = learner.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    save(learner, optimizer, folder / f"{role}.ckpt")
+    return folder / f"{role}.ckpt"
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    # Between the second window and the third, steps are missing.
+    return record(tmp_path / "recording", [arrays(16, start) for start in (0, 16, 40)])
+
+
+def test_cached_latents_equal_fresh_ones_and_are_made_once(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkpoint(tmp_path, "encoder")
+    acting = from_checkpoint(path, IJEPA).acting
+    for _ in range(2):
+        experience = Experience(recording, Eyes(encoder=path), (2, 16))
+        (first, *_) = experience.windows(np.ones(48, np.bool_), {"frame", "latent", "state"})
+        torch.testing.assert_close(first["latent"], acting(first["frame"]))
+        # No dynamics were given.
+        assert first["state"].abs().max() == 0
+    assert capsys.readouterr().out.count("making every latent") == 1
+    assert len(list((recording / CACHE).iterdir())) == 1
+
+
+def test_states_made_anew_equal_stepping_by_hand(recording: Path, tmp_path: Path) -> None:
+    eyes = Eyes(checkpoint(tmp_path, "encoder"), checkpoint(tmp_path, "dynamics"))
+    assert eyes.dynamics is not None
+    net = from_checkpoint(eyes.dynamics, Dynamics).net
+    windows = Experience(recording, eyes).windows(np.ones(48, np.bool_), {"latent", "state"})
+    steps = torch.cat(list(windows))
+    state, blank = torch.zeros(1, 2, 16), torch.zeros(1, 2, 16)
+    for row in range(48):
+        if row in (0, 32):
+            state = blank
+        torch.testing.assert_close(steps["state"][row], state[0], rtol=1e-4, atol=1e-5)
+        _, state = net.step(steps["latent"][row][None], steps["action"][row][None], state)
+
+
+def test_a_checkpoint_of_another_learner_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        from_checkpoint(tmp_path / "none.ckpt", IJEPA)
+    path = checkpoint(tmp_path, "dynamics")
+    with pytest.raises(ValueError, match=r"is not a .*IJEPA"):
+        from_checkpoint(path, IJEPA)
+
+
+def test_eyes_are_those_given_then_those_the_run_left(recording: Path, tmp_path: Path) -> None:
+    learners = {role: build(Learner, spec) for role, spec in LEARNERS.items()}
+    nothing = Eyes()
+    assert choose_eyes(recording, nothing, learners["encoder"]) == nothing
+    with pytest.raises(RecordingError, match=r"needs latents.*--data.encoder"):
+        choose_eyes(recording, nothing, learners["decoder"])
+    (tmp_path / "checkpoints").mkdir()
+    encoder = checkpoint(tmp_path / "checkpoints", "encoder")
+    assert choose_eyes(recording, nothing, learners["decoder"]) == Eyes(encoder)
+    with pytest.raises(RecordingError, match=r"needs states.*--data.dynamics"):
+        choose_eyes(recording, nothing, learners["policy"])
+    dynamics = checkpoint(tmp_path / "checkpoints", "dynamics")
+    assert choose_eyes(recording, nothing, learners["policy"]) == Eyes(encoder, dynamics)
+    # Dynamics to be trained make their states themselves.
+    assert choose_eyes(recording, nothing, learners["dynamics"]) == Eyes(encoder)
+    # Of another encoder's latents the run's own dynamics know nothing.
+    other = Eyes(checkpoint(tmp_path, "encoder"))
+    with pytest.raises(RecordingError, match="needs states"):
+        choose_eyes(recording, other, learners["policy"])
+    both = Eyes(other.encoder, checkpoint(tmp_path, "dynamics"))
+    assert choose_eyes(recording, both, learners["policy"]) == both
+
+
+def test_a_run_that_still_lives_has_left_numbered_checkpoints(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoder, encoder = build(Learner, LEARNERS["decoder"]), build(Learner, LEARNERS["encoder"])
+    for _ in range(2):
+        write_checkpoint(tmp_path, [("encoder.safetensors", weights_bytes(encoder))], {})
+    newest, before = (folder / "encoder.safetensors" for folder in find_checkpoints(tmp_path))
+    assert choose_eyes(recording, Eyes(), decoder) == Eyes(newest)
+    assert from_checkpoint(newest, IJEPA).latent == (4, 8)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert choose_eyes(recording, Eyes(), decoder) == Eyes(before)
+    assert str(newest) in capsys.readouterr().out
+
+
+def test_a_clock_that_began_anew_counts_as_one_step() -> None:
+    assert elapsed(np.array([100.0, 101.0, 3.0, 5.0]), 0.1).tolist() == pytest.approx(
+        [0.0, 1.0, 1.1, 3.1]
+    )

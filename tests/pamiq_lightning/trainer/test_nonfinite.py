@@ -1,0 +1,117 @@
+"""Fault F3: what is not finite is left out, counted, undone, and never published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from pamiq_lightning.exchange.weights import (
+    WeightsReader,
+    WeightsSpec,
+    WeightsWriter,
+    create,
+    tensors_of,
+    vector_bytes,
+)
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.replay.sampling import make_replay, training_round
+from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.utils.instantiate import build
+from tests.samples import DYNAMICS, LEARNERS, window
+
+BAD = [float("nan"), float("inf"), -float("inf")]
+
+
+def slices(bad: float | None = None) -> TensorDict:
+    steps = window(27).reshape(3, 9)
+    if bad is not None:
+        steps["latent"][1, 5, 0, 0] = bad
+    return steps
+
+
+def state(learner: Learner) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in learner.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_update_is_left_out_and_counted(bad: float) -> None:
+    learner = build(Learner, DYNAMICS)
+    driver = Driver(learner, "cpu", "32-true")
+    before = state(learner)
+    driver.update(slices(bad))
+    assert same(before, state(learner))
+    assert (driver.batches, driver.skipped, driver.rollbacks) == (0, 1, 0)
+    driver.update(slices())
+    assert not same(before, state(learner))
+    assert (driver.batches, driver.skipped, driver.rollbacks) == (1, 1, 0)
+
+
+def test_after_three_in_a_row_the_learner_goes_back() -> None:
+    learner = build(Learner, DYNAMICS)
+    driver = Driver(learner, "cpu", "32-true")
+    driver.update(slices())
+    driver.remember_good_state()
+    good = state(learner)
+    driver.update(slices())
+    for _ in range(3):
+        driver.update(slices(BAD[0]))
+    assert driver.rollbacks == 1
+    assert same(good, state(learner))
+    driver.update(slices())
+    assert all(torch.isfinite(value).all() for value in learner.state_dict().values())
+
+
+def test_weights_that_are_not_finite_are_undone_instead_of_published(tmp_path: Path) -> None:
+    learner = build(Learner, DYNAMICS)
+    acting = learner.acting
+    assert acting is not None
+    spec = WeightsSpec(tmp_path / "w", vector_bytes(acting))
+    create(spec)
+    driver = Driver(learner, "cpu", "32-true")
+    trainee = Trainee("dynamics", learner, driver, WeightsWriter(spec, acting), LearnerSettings())
+    trainee.publish()
+    with torch.no_grad():
+        tensors_of(acting)[0].fill_(float("nan"))
+    trainee.publish()
+    assert driver.rollbacks == 1
+    assert WeightsReader(spec, acting).latest_version == 1
+    trainee.publish()
+    assert WeightsReader(spec, acting).latest_version == 2
+
+
+@pytest.mark.parametrize("role", list(LEARNERS))
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_rows_are_never_trained_on(role: str, bad: float) -> None:
+    learner = build(Learner, LEARNERS[role])
+    driver = Driver(learner, "cpu", "32-true")
+    replay = make_replay(learner.memory)
+    steps = window(32)
+    for key in ("latent", "state", "reward", "log_prob"):
+        steps[key][10] = bad
+    steps["info"][:] = float("nan")
+    for batch in training_round(learner, replay, [steps]):
+        assert all(v.isfinite().all() for v in batch.values() if v.is_floating_point())
+        driver.update(batch)
+    assert driver.batches > 0 and driver.skipped == 0
+    assert all(torch.isfinite(value).all() for value in learner.state_dict().values())
+
+
+def test_an_absurd_reward_does_no_lasting_harm() -> None:
+    learner = build(Learner, LEARNERS["policy"])
+    driver = Driver(learner, "cpu", "32-true")
+    replay = make_replay(learner.memory)
+    for number in range(3):
+        steps = window(32, 32 * number)
+        steps["reward"][7] = 1e8 if number == 1 else 0.5
+        for batch in training_round(learner, replay, [steps]):
+            driver.update(batch)
+    assert all(torch.isfinite(value).all() for value in learner.state_dict().values())

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import copy
+
+import lightning as L
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.utils.instantiate import build
+from tests.samples import IJEPA, window
+
+
+class Every(Learner):
+    """Uses every hook and a scheduler, so that a difference between two drivers would show."""
+
+    gradient_clip = 0.1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(4, 4)
+        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.calls: list[str] = []
+
+    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
+        self.calls.append(f"training_step {batch_idx}")
+        loss = (self.net(batch["x"]) - self.average(batch["x"]) - 1).square().mean()
+        self.log("loss", loss)
+        return loss
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        self.calls.append("on_before_backward")
+
+    def on_after_backward(self) -> None:
+        self.calls.append("on_after_backward")
+
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        self.calls.append("on_train_batch_end")
+        with torch.no_grad():
+            for p, q in zip(self.net.parameters(), self.average.parameters(), strict=True):
+                q.lerp_(p, 0.1)
+
+    def configure_optimizers(self):  # type: ignore[no-untyped-def]
+        optimizer = torch.optim.AdamW(self.net.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, 1.0, 5)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def identity(batch: TensorDict) -> TensorDict:
+    return batch
+
+
+def by_trainer(learner: Learner, batches: list[TensorDict]) -> None:
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_steps=len(batches),
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    # A generator of its own: a loader draws its seed from the default one, which masks come from.
+    loader = DataLoader(batches, batch_size=None, collate_fn=identity, generator=torch.Generator())
+    trainer.fit(learner, loader)
+
+
+@pytest.fixture
+def twins() -> tuple[Every, Every]:
+    learner = Every()
+    return learner, copy.deepcopy(learner)
+
+
+def test_equals_lightning_trainer(twins: tuple[Every, Every]) -> None:
+    mine, theirs = twins
+    batches = [TensorDict({"x": torch.randn(8, 4)}, [8]) for _ in range(7)]
+    driver = Driver(mine, "cpu", "32-true")
+    for batch in batches:
+        driver.update(batch)
+    by_trainer(theirs, batches)
+    for name, value in mine.state_dict().items():
+        assert torch.equal(value, theirs.state_dict()[name]), name
+    assert mine.calls == theirs.calls
+    assert mine.n_updates == 7
+
+
+def test_equals_lightning_trainer_on_a_real_learner() -> None:
+    mine, theirs = build(Learner, IJEPA), build(Learner, IJEPA)
+    theirs.load_state_dict(mine.state_dict())
+    batches = [window(4, start) for start in range(0, 20, 4)]
+    torch.manual_seed(5)
+    driver = Driver(mine, "cpu", "32-true")
+    for batch in batches:
+        driver.update(batch)
+    torch.manual_seed(5)
+    by_trainer(theirs, batches)
+    for name, value in mine.state_dict().items():
+        assert torch.equal(value, theirs.state_dict()[name]), name
+
+
+def test_what_self_log_says_is_collected() -> None:
+    learner = Every()
+    driver = Driver(learner, "cpu", "32-true")
+    learner.note({"noted": 4.0})
+    loss = driver.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
+    metrics = driver.metrics.take()
+    assert metrics["loss"] == pytest.approx(loss)
+    assert metrics["noted"] == 4.0
+    assert metrics["grad_norm"] > 0
+    assert driver.metrics.take() == {}
+
+
+def test_bf16_runs_in_autocast_and_keeps_float32_weights() -> None:
+    learner = Every()
+    seen: list[torch.dtype] = []
+    learner.net.register_forward_hook(lambda _, __, out: seen.append(out.dtype))
+    driver = Driver(learner, "cpu", "bf16-mixed")
+    driver.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
+    assert seen == [torch.bfloat16]
+    assert {p.dtype for p in learner.parameters()} == {torch.float32}
+
+
+def test_two_optimizers_are_refused() -> None:
+    class Two(Every):
+        def configure_optimizers(self):  # type: ignore[no-untyped-def]
+            return [torch.optim.SGD(self.net.parameters(), 0.1) for _ in range(2)]
+
+    with pytest.raises(ValueError, match="one optimizer"):
+        Driver(Two(), "cpu", "32-true")

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pamiq_lightning.utils import atomic_io
+from pamiq_lightning.utils.atomic_io import WholeFile, replace_durably, sync_folder
+
+
+class AlmostFull:
+    """A file of which each write takes three bytes at most, and none once there is no room."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self._file, self._room = file, room
+
+    def write(self, content: memoryview) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = min(3, len(content), self._room)
+        self._room -= count
+        return int(self._file.write(content[:count]))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def almost_full(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *mode, **more: AlmostFull(opened(path, *mode, **more), room)
+    )
+
+
+def test_a_file_takes_all_of_what_is_written_or_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        almost_full(patch, 20)
+        file = WholeFile(tmp_path / "file")
+    assert file.write(b"0123456789") == 10
+    assert file.write(memoryview(bytearray(b"abcd"))) == 4
+    with pytest.raises(OSError, match="No space left"):
+        file.write(b"0123456789")
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"0123456789abcd012345"
+
+
+def test_what_cannot_be_replaced_leaves_no_half(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    replace_durably(path, b"one")
+    os.truncate(path, 2)
+
+    def refuse(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic_io, "write_durably", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            replace_durably(path, b"two")
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+    assert path.read_bytes() == b"on"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are synced on POSIX alone")
+def test_a_folder_that_cannot_be_synced_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(code: int) -> None:
+        def fsync(descriptor: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    fail(errno.EINVAL)
+    sync_folder(tmp_path)
+    fail(errno.EIO)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        sync_folder(tmp_path)

@@ -1,0 +1,186 @@
+"""How long the whole way takes: drawn, captured, encoded, acted, sent, and the picture changed.
+
+`python -m tools.bench.body` opens a window that changes its picture whenever an input changes, as
+VRChat would, and lives in front of it at the agent's rate, with the real capture, the real encoder
+and policy (untrained), and real OSC over UDP. Needs an X display; `xvfb-run` will do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent.lifecycle import build
+from agent.osc.ports import bind_udp
+from agent.settings.compose import compose, read_command_line
+from agent.settings.schema import parse
+from agent.worlds.vrchat.world import VRChat
+from tools.bench.limits import Figure, measured, print_figures
+
+TITLE = "pamiq-lightning bench"
+_LEVELS = 200  # Grey levels that number the pictures; the rest keeps them from being black.
+_FIRST_LEVEL = 40
+
+
+def client(port: int, fps: float) -> None:
+    """Be the window: number the pictures by their grey, a new one for every changed input."""
+    from pythonosc.osc_message import OscMessage
+
+    from tools.fake_vrchat import XWindow
+
+    udp = bind_udp("127.0.0.1", port)
+    udp.setblocking(False)
+    window = XWindow(TITLE, 640, 480, 0, 0)
+    picture, held, heard_at = 0, 0.0, 0.0
+    print("ready", flush=True)
+    deadline = time.monotonic()
+    noise = np.random.default_rng(0).integers(0, 256, (3, 48, 8), np.uint8)
+    while True:
+        changed = False
+        for message in map(OscMessage, _datagrams(udp)):
+            if message.address == "/input/Vertical" and message.params[0] != held:
+                held, heard_at, changed = message.params[0], time.monotonic(), True
+        picture += changed
+        frame = np.full((3, 48, 48), _FIRST_LEVEL + picture % _LEVELS, np.uint8)
+        frame[:, :, :8] = noise
+        window.draw(frame)
+        if changed or picture == 0:
+            print(f"{picture} {heard_at:.6f} {time.monotonic():.6f}", flush=True)
+        deadline += 1 / fps
+        time.sleep(max(0.0, deadline - time.monotonic()))
+
+
+def _datagrams(udp: Any) -> Iterable[bytes]:
+    while True:
+        try:
+            yield udp.recv(4096)
+        except BlockingIOError:
+            return
+
+
+def build_thought(conf: str) -> tuple[Callable[[NDArray[np.uint8]], None], int]:
+    """Return what the agent computes between seeing and acting, and the side of its frames."""
+    command = read_command_line([f"conf={conf}"])
+    composed = compose(command, lambda: "tiny")
+    learners = build.build_learners(parse(composed, set(composed["learners"])))
+    shape = build.step_shape(learners, ())
+    encoder, policy = learners["encoder"].acting, learners["policy"].acting
+    assert encoder is not None and policy is not None
+    state = torch.zeros(1, *shape.state)
+
+    @torch.inference_mode()
+    def think(frame: NDArray[np.uint8]) -> None:
+        policy(encoder(torch.from_numpy(frame)[None]), state)
+
+    return think, build.frame_size(learners)
+
+
+def live(
+    world: VRChat, think: Callable[[NDArray[np.uint8]], None], rate: float, pictures: int
+) -> dict[int, tuple[float, float, float]]:
+    """Answer every new picture with a changed input.
+
+    Returns:
+        Per picture, when the tick began that saw it, when it was captured, and when the action was
+        on its way (monotonic s).
+    """
+    seen: dict[int, tuple[float, float, float]] = {}
+    action = np.zeros(5, np.int64)
+    deadline, level, number = time.monotonic(), -1, -1
+    while number < pictures:
+        deadline += 1 / rate
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        begun = time.monotonic()
+        frame, _ = world.observe()
+        captured = time.monotonic()
+        think(frame)
+        now_level = int(frame[0, frame.shape[1] // 2, frame.shape[2] // 2])
+        if now_level != level:
+            number += 1
+            level = now_level
+            action[0] = 1 - action[0]
+        world.act(action)
+        seen.setdefault(number, (begun, captured, time.monotonic()))
+    return seen
+
+
+def figures(
+    seen: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]]
+) -> Iterator[Figure]:
+    """Yield p50 and p95 of every leg, in ms."""
+    legs: dict[str, list[float]] = {
+        "drawn to tick (waiting for the rate)": [],
+        "capture": [],
+        "encode, policy, send": [],
+        "sent to read (client's next frame)": [],
+        "read to picture changed": [],
+        "latency: tick to sent": [],
+        "all: drawn to next picture drawn": [],
+    }
+    for picture, (begun, captured, sent) in seen.items():
+        if picture in drawn and picture + 1 in drawn:
+            heard, changed = drawn[picture + 1]
+            shown = drawn[picture][1]
+            legs_now = (
+                begun - shown,
+                captured - begun,
+                sent - captured,
+                heard - sent,
+                changed - heard,
+                sent - begun,
+                changed - shown,
+            )
+            for leg, value in zip(legs.values(), legs_now, strict=True):
+                leg.append(1000 * value)
+    for name, leg in legs.items():
+        for share in (50, 95):
+            yield measured(f"{name} p{share}", float(np.percentile(leg, share)), "ms")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rate", type=float, default=10.0, help="ticks a second")
+    parser.add_argument("--fps", type=float, default=60.0, help="the client's frames a second")
+    parser.add_argument("--pictures", type=int, default=100, help="how many to answer")
+    parser.add_argument("--conf", default="base", help="experiment whose encoder and policy think")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--client", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:
+        client(options.client, options.fps)
+    torch.set_num_threads(1)
+    think, size = build_thought(options.conf)
+    think(np.zeros((3, size, size), np.uint8))
+    free = bind_udp("127.0.0.1", 0)
+    port = free.getsockname()[1]
+    free.close()
+    command = [sys.executable, "-m", "tools.bench.body", "--client", str(port)]
+    window = subprocess.Popen(
+        [*command, "--fps", str(options.fps)], stdout=subprocess.PIPE, text=True
+    )
+    assert window.stdout is not None
+    try:
+        window.stdout.readline()
+        world = VRChat(size, port=port, title=TITLE, listen=None, rate_hz=options.rate)
+        try:
+            seen = live(world, think, options.rate, options.pictures)
+        finally:
+            world.close()
+    finally:
+        window.terminate()
+    rows = [line.split() for line in window.stdout.read().splitlines()]
+    drawn = {int(number): (float(heard), float(at)) for number, heard, at in rows}
+    sys.exit(not print_figures(figures(seen, drawn), options.json))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Several CartPoles at once as streams of experience, and what the policy's learner needs for them.
+
+Each CartPole is a life of its own. Its rows follow the schema of `pamiq_lightning.step`; the index
+of stream k begins at k * STREAM, so that between two streams there is always a gap. The observation
+in which an episode ends is a row of its own: it carries the last reward, its action is not carried
+out, and the row behind it is the `is_first` of the next episode.
+
+Letters: E streams, N rows of a window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from jaxtyping import Float
+from numpy.typing import NDArray
+from tensordict import TensorDict
+from torch import Tensor
+
+from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.ppo import PPO, Policy
+from pamiq_lightning.nets.actor_critic import ActionDistribution
+from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
+from pamiq_lightning.replay.on_policy import WindowReplay
+from pamiq_lightning.step import ACTING_ROLES
+
+STREAM = 1 << 40
+CHOICES = (2,)
+UNITS = np.array([1.0, 1.0, 0.1, 1.0], np.float32)
+"""Of an observation: m, m/s, rad, rad/s. Divided by these its numbers are about 1."""
+EVERYTHING, NO_VELOCITIES = (0, 1, 2, 3), (0, 2)
+EPISODES = 100
+
+
+class EpisodicPPO(PPO):
+    """PPO for rows that say which of them end an episode, as no row of a life does."""
+
+    needs = (*PPO.needs, "terminal")
+
+    def outlook(self, window: TensorDict, value: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """Return 0 where the pole has fallen; where only time ran out, the value."""
+        promised: Tensor = value * ~window["terminal"]
+        return promised
+
+
+class StreamsReplay(WindowReplay):
+    """Puts each window behind the last row of its own stream; all new ones are trained on at once.
+
+    The learner prepares them as one window with gaps, which end its traces.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._lasts: dict[int, TensorDict] = {}
+
+    def add(self, steps: TensorDict) -> None:
+        """Remember a window [N] of one stream."""
+        stream = int(steps["index"][0]) // STREAM
+        self._last = self._lasts.get(stream)
+        super().add(steps)
+        self._lasts[stream] = steps[-1:]
+
+    def batches(self, learner: Learner) -> Iterator[TensorDict]:
+        """Yield minibatches of the new windows of all streams."""
+        if self._new:
+            self._new = [torch.cat(self._new)]
+        yield from super().batches(learner)
+
+
+class CartPoles:
+    """CartPole-v1, several times, lived through by the modules that act.
+
+    Args:
+        streams: how many (E).
+        seen: which numbers of an observation are seen.
+        state: (depth, dim) of the dynamics' state; zeros without dynamics.
+        seed: of the poles and of the actions.
+
+    Attributes:
+        steps: rows made so far, in all streams.
+        returns: those of the last 100 episodes.
+    """
+
+    def __init__(
+        self, streams: int, seen: tuple[int, ...], state: tuple[int, int], seed: int
+    ) -> None:
+        self._poles = gymnasium.make_vec(
+            "CartPole-v1",
+            num_envs=streams,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": AutoresetMode.NEXT_STEP},
+        )
+        self._seen, self._generator = list(seen), torch.Generator().manual_seed(seed)
+        self._index = torch.arange(streams) * STREAM
+        self._state = torch.zeros(streams, *state)
+        self._over, self._gained = np.ones(streams, np.bool_), np.zeros(streams)
+        self.steps, self.returns = 0, deque[float](maxlen=EPISODES)
+        observation, _ = self._poles.reset(seed=seed)
+        self._arrive(observation, np.zeros(streams), ~self._over, ~self._over)
+
+    def live(
+        self, rows: int, policy: Policy, dynamics: ForwardDynamics | None, version: int
+    ) -> list[TensorDict]:
+        """Return the next window [N] of each stream."""
+        ticks = [self._tick(policy, dynamics) for _ in range(rows)]
+        shape = (len(self._over), rows)
+        steps = TensorDict.stack(ticks, dim=1)
+        steps["valid"] = torch.ones(shape, dtype=torch.bool)
+        steps["versions"] = torch.full((*shape, len(ACTING_ROLES)), version)
+        self.steps += steps.numel()
+        return list(steps)
+
+    @torch.no_grad()
+    def _tick(self, policy: Policy, dynamics: ForwardDynamics | None) -> TensorDict:
+        """Act once in every stream; return the rows [E]."""
+        row = self._row
+        state = self._state * ~row["is_first"][:, None, None]
+        actions = ActionDistribution(policy(row["latent"], state).logits, CHOICES)
+        action = actions.sample(self._generator)
+        row |= {"state": state, "action": action, "log_prob": actions.log_prob(action)}
+        if dynamics is not None:
+            self._state = dynamics.step(row["latent"], action, state)[1]
+        self._arrive(*self._poles.step(action[:, 0].numpy())[:4])
+        return TensorDict(row, [len(action)])
+
+    def _arrive(
+        self,
+        observation: NDArray[np.float32],
+        reward: NDArray[np.float64],
+        fallen: NDArray[np.bool_],
+        late: NDArray[np.bool_],
+    ) -> None:
+        """Note what is known of the next rows before they act."""
+        self._row = {
+            "index": self._index,
+            "latent": torch.from_numpy(observation / UNITS)[:, None, self._seen],
+            "reward": torch.from_numpy(reward).float(),
+            "is_first": torch.from_numpy(self._over),
+            "terminal": torch.from_numpy(fallen),
+        }
+        self._index = self._index + 1
+        self._gained += reward
+        self._over = fallen | late
+        self.returns.extend(self._gained[self._over].tolist())
+        self._gained[self._over] = 0.0

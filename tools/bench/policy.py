@@ -1,0 +1,134 @@
+"""What an update of the policy costs, beside TorchRL's loss computing the same numbers.
+
+`tools.bench.learners` prints it with the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from tensordict import TensorDict
+from tensordict.nn import (
+    ProbabilisticTensorDictModule,
+    ProbabilisticTensorDictSequential,
+    TensorDictModule,
+)
+from torch import Tensor, nn
+from torchrl.objectives import ClipPPOLoss
+
+from pamiq_lightning.learners.ppo import PPO
+from pamiq_lightning.nets.actor_critic import ActionDistribution, ActorCritic
+from pamiq_lightning.trainer.update import Driver
+from tools.bench.limits import Figure, at_most
+from tools.bench.timing import compare
+
+
+class _Joint(torch.distributions.Distribution):
+    """Our distribution, as TorchRL wants one."""
+
+    def __init__(self, logits: Tensor, choices: tuple[int, ...]) -> None:
+        super().__init__(logits.shape[:-1], torch.Size([len(choices)]), validate_args=False)
+        self._actions = ActionDistribution(logits, choices)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self._actions.log_prob(value)
+
+    def entropy(self) -> Tensor:
+        return self._actions.entropies().sum(dim=-1)
+
+
+class _Features(nn.Module):
+    """What both heads of the actor-critic see."""
+
+    def __init__(self, net: ActorCritic) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, latent: Tensor, state: Tensor) -> Tensor:
+        features: Tensor = self.net.features(latent, state)
+        return features
+
+
+def clip_ppo_loss(learner: PPO) -> ClipPPOLoss:
+    """Return TorchRL's loss on this learner's own net, which it runs once.
+
+    The sum of its `loss_` entries is the learner's loss. It takes the learner's batches with the
+    last dimension that TorchRL wants: `advantage` and `value_target` are [B, 1].
+    """
+    net = learner.net
+    actor = ProbabilisticTensorDictSequential(
+        TensorDictModule(_Features(net), ["latent", "state"], ["features"]),
+        TensorDictModule(net.actor, ["features"], ["logits"]),
+        ProbabilisticTensorDictModule(
+            ["logits"], ["action"], distribution_class=_Joint,
+            distribution_kwargs={"choices": net.choices}, return_log_prob=True,
+        ),
+    )  # fmt: skip
+    loss = ClipPPOLoss(
+        actor,
+        TensorDictModule(net.critic, ["features"], ["state_value"]),
+        clip_epsilon=learner.clip,
+        entropy_coeff=learner.entropy_coef,
+        # Ours is half the mean square.
+        critic_coeff=learner.value_coef / 2,
+        loss_critic_type="l2",
+        normalize_advantage=True,
+        functional=False,
+    )
+    loss.set_keys(sample_log_prob="log_prob")
+    return loss
+
+
+def columns(batch: TensorDict) -> TensorDict:
+    """Return a learner's batch as `clip_ppo_loss` takes it."""
+    batch = batch.copy()
+    for key in ("advantage", "value_target"):
+        batch[key] = batch[key][:, None]
+    return batch
+
+
+def random_batch(learner: PPO, rows: int) -> TensorDict:
+    """Return a made-up minibatch, some of its ratios beyond the clip."""
+    sizes = learner.dimensions()
+    latent, state = torch.randn(rows, *sizes["latent"]), torch.randn(rows, *sizes["state"])
+    with torch.no_grad():
+        actions = learner.net.distribution(learner.net(latent, state).logits)
+        action = actions.sample()
+        log_prob = actions.log_prob(action) + 0.3 * torch.randn(rows)
+    return TensorDict(
+        {
+            "latent": latent,
+            "state": state,
+            "action": action,
+            "log_prob": log_prob,
+            "advantage": 3 + 5 * torch.randn(rows),
+            "value_target": torch.randn(rows),
+        },
+        [rows],
+    )
+
+
+def by_hand(learner: PPO, batch: TensorDict) -> Callable[[], None]:
+    """Return a job: one update in plain torch with TorchRL's loss."""
+    loss_of, optimizer = clip_ppo_loss(learner), learner.configure_optimizers()
+    batch = columns(batch)
+
+    def job() -> None:
+        losses = loss_of(batch)
+        loss = losses["loss_objective"] + losses["loss_critic"] + losses["loss_entropy"]
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learner.net.parameters(), learner.gradient_clip or 0.0)
+        optimizer.step()
+
+    return job
+
+
+def policy() -> Iterator[Figure]:
+    """Our update, as the trainer makes it, against theirs."""
+    ours, theirs = PPO((36, 32), (3, 256)), PPO((36, 32), (3, 256))
+    batch = random_batch(ours, 32)
+    driver = Driver(ours, "cpu", "32-true")
+    times = compare(lambda: driver.update(batch), by_hand(theirs, batch), tries=200)
+    yield at_most("PPO update, ours / ClipPPOLoss", times[0] / times[1], "x", 1.1)

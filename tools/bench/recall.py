@@ -1,0 +1,119 @@
+"""Delayed recall: which core can say ten symbols again after a long nothing?
+
+    python -m tools.bench.recall                    after 64 and after 256 blanks
+    python -m tools.bench.recall --delays 64 --json
+
+A sequence is 10 of 8 symbols, `delay` blanks, 10 cues; at the k-th cue the k-th symbol is asked
+for. SioConvStack and torch.nn.GRU of equal parameters make the same number of updates on the same
+batches, each at both learning rates, of which the better one counts. Chance is 0.125.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pamiq_lightning.nets.sioconv import SioConvStack
+from tools.bench.limits import Figure, measured, print_figures
+
+TOKENS, SYMBOLS = 10, 8
+BLANK, CUE = SYMBOLS, SYMBOLS + 1
+DIM, DEPTH, HEADS = 32, 2, 8
+RATES = (1e-3, 3e-3)
+BATCH, CLIP = 16, 1.0
+
+
+def sequences(
+    n: int, delay: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B K"]]:
+    """Return n inputs and the symbols asked for."""
+    symbols = torch.randint(SYMBOLS, (n, TOKENS), generator=generator)
+    blanks, cues = torch.full((n, delay), BLANK), torch.full((n, TOKENS), CUE)
+    return torch.cat([symbols, blanks, cues], dim=1), symbols
+
+
+def parameters(module: nn.Module) -> int:
+    """Count the parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def equal_gru() -> nn.GRU:
+    """Return a GRU of at least as many parameters as the stack, in as many layers."""
+    wanted = parameters(SioConvStack(DEPTH, DIM, HEADS))
+    sizes = (nn.GRU(DIM, hidden, DEPTH, batch_first=True) for hidden in itertools.count(DIM))
+    return next(gru for gru in sizes if parameters(gru) >= wanted)
+
+
+class Recaller(nn.Module):
+    """Embedding, core, and the logits of the symbol at every cue."""
+
+    def __init__(self, core: SioConvStack | nn.GRU) -> None:
+        super().__init__()
+        self.core = core
+        width = DIM if isinstance(core, SioConvStack) else core.hidden_size
+        self.embed, self.norm = nn.Embedding(SYMBOLS + 2, DIM), nn.RMSNorm(width)
+        self.say = nn.Linear(width, SYMBOLS)
+
+    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B K S"]:
+        """Return the logits at the cues."""
+        x = self.embed(tokens)
+        if isinstance(self.core, SioConvStack):
+            x, _ = self.core(x, x.new_zeros(len(x), DEPTH, DIM))
+        else:
+            x, _ = self.core(x)
+        logits: Tensor = self.say(self.norm(x[:, -TOKENS:]))
+        return logits
+
+
+def recall(name: str, delay: int, lr: float, updates: int) -> float:
+    """Train one core; return the share of symbols it says right in 1,024 new sequences."""
+    torch.manual_seed(0)
+    core = SioConvStack(DEPTH, DIM, HEADS, dropout=0.0) if name == "SioConv" else equal_gru()
+    net, generator = Recaller(core), torch.Generator().manual_seed(1)
+    optimizer = torch.optim.Adam(net.parameters(), lr)
+    for _ in range(updates):
+        tokens, symbols = sequences(BATCH, delay, generator)
+        optimizer.zero_grad()
+        F.cross_entropy(net(tokens).flatten(0, 1), symbols.flatten()).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+        optimizer.step()
+    with torch.no_grad():
+        tokens, symbols = sequences(1024, delay, generator)
+        return float((net(tokens).argmax(-1) == symbols).float().mean())
+
+
+def figures(delays: Sequence[int], updates: int) -> Iterator[Figure]:
+    """Yield the sizes, then accuracies and times."""
+    yield measured("SioConv: parameters", parameters(SioConvStack(DEPTH, DIM, HEADS)), "")
+    yield measured("GRU: parameters", parameters(equal_gru()), "")
+    for delay, name in itertools.product(delays, ("SioConv", "GRU")):
+        began = time.perf_counter()
+        right = [recall(name, delay, lr, updates) for lr in RATES]
+        for lr, share in zip(RATES, right, strict=True):
+            yield measured(f"{name} after {delay}, lr {lr:g}", share, "")
+        yield measured(f"{name} after {delay}, best", max(right), "")
+        yield measured(f"{name} after {delay}, time of a run",
+                       (time.perf_counter() - began) / len(RATES), "s")  # fmt: skip
+
+
+def main() -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--delays", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--updates", type=int, default=2000, help="of 16 sequences each")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    sys.exit(not print_figures(figures(options.delays, options.updates), options.json))
+
+
+if __name__ == "__main__":
+    main()

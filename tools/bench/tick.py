@@ -1,0 +1,143 @@
+"""What a tick costs beside its nets and its world: own work, hand-over of windows, new weights."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from agent.clock import RealClock
+from agent.hot_swap import HotModule
+from agent.lifecycle import build
+from agent.loop import WEIGHT_PIECE_BYTES, Loop
+from agent.settings.compose import CommandLine, compose
+from agent.settings.schema import parse
+from pamiq_lightning.exchange.rollouts import AGENT_FIGURES, WindowsReader
+from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
+from tools.bench.dummy_world import StillWorld
+from tools.bench.limits import Figure, at_most, measured
+
+TICKS = 512
+MILLIONS = (1, 10, 100)
+LAYER = 1_000_000
+"""Parameters of one tensor of the modules that are swapped."""
+
+
+class Stopwatch:
+    """Adds up the time spent in what it wraps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the call, its time counted."""
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+
+def own_work() -> Iterator[Figure]:
+    """The tick at size tiny, without its nets and its world."""
+    composed = compose(CommandLine("japan_street", {"size": "tiny"}), lambda: "tiny")
+    settings = parse(composed, set(composed["learners"]))
+    curiosity = build.build_curiosity(settings)
+    build.equip_dynamics(settings, [curiosity])
+    learners = build.build_learners(settings)
+    acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
+    shape = build.step_shape(learners, ("x",))
+    hallway = build.open_hallway(shape, settings.window, acting, tuple(learners))
+    try:
+        mind = build.build_mind(settings, acting, hallway, curiosity, torch.device("cpu"))
+        world = StillWorld(shape.frame_size)
+        loop = Loop(world, mind, hallway.writer, RealClock(), settings.rate, lambda: None)
+        nets = Stopwatch()
+        for role, method in (("encoder", "forward"), ("policy", "forward"), ("dynamics", "step")):
+            net = getattr(mind.modules, role).active
+            setattr(net, method, nets.around(getattr(net, method)))
+        own, whole = [], []
+        for _ in range(TICKS):
+            nets.seconds, began = 0.0, time.perf_counter()
+            loop.tick(loop.clock.now())
+            whole.append(1e3 * (time.perf_counter() - began))
+            own.append(whole[-1] - 1e3 * nets.seconds)
+        yield at_most("a tick's own work p50", median(own), "ms", 1.5)
+        yield measured("a whole tick p50 (no world)", median(whole), "ms")
+        yield from hand_over(hallway, mind)
+    finally:
+        hallway.remove()
+
+
+def hand_over(hallway: build.Hallway, mind: Any) -> Iterator[Figure]:
+    """Writing one row, handing a window over, and reading it at the other end."""
+    row = dict(mind.reflect(np.zeros(1, np.float32), sees=True), index=0, valid=True, time=0.0)
+    writer, reader = hallway.writer, WindowsReader(hallway.windows)
+    while not writer.full:
+        writer.write(row)
+    writes, hands, reads = list[float](), list[float](), list[float]()
+    for _ in range(10):
+        hands.append(took(lambda: writer.hand_over(dict.fromkeys(AGENT_FIGURES, 0.0))))
+        reads.append(took(reader.read))
+        while not writer.full:
+            writes.append(took(lambda: writer.write(row)))
+    yield measured("writing a row", median(writes), "ms")
+    yield measured("handing a window over", median(hands), "ms")
+    yield measured("reading a window (trainer)", median(reads), "ms")
+
+
+def took(job: Callable[[], object]) -> float:
+    """Return how long a call took (ms)."""
+    began = time.perf_counter()
+    job()
+    return 1e3 * (time.perf_counter() - began)
+
+
+def swaps() -> Iterator[Figure]:
+    """Exchanging modules of 1, 10 and 100 million parameters, and the copies before that."""
+    for millions in MILLIONS:
+        folder = Path(tempfile.mkdtemp(prefix="pamiq-bench-"))
+        try:
+            yield from _swap(folder, millions)
+        finally:
+            shutil.rmtree(folder)
+
+
+def _swap(folder: Path, millions: int) -> Iterator[Figure]:
+    module = nn.ParameterList(torch.zeros(LAYER) for _ in range(millions))
+    spec = WeightsSpec(folder / "weights", vector_bytes(module))
+    create(spec)
+    writer, hot = (
+        WeightsWriter(spec, module),
+        HotModule[nn.Module](module, spec, torch.device("cpu")),
+    )
+    pieces: list[float] = []
+    exchanges: list[float] = []
+    for _ in range(5):
+        writer.publish()
+        hot.settle()
+        while hot.version != writer.version:
+            pieces.append(took(lambda: hot.advance(WEIGHT_PIECE_BYTES)))
+            exchanges.append(took(hot.swap))
+    name = f"{millions} M parameters"
+    yield at_most(f"swap seen by the tick, {name}", max(exchanges), "ms", 0.2)
+    yield measured(f"one piece of the copy before, {name}", median(pieces), "ms")
+
+
+def tick_parts() -> Iterator[Figure]:
+    """Yield all."""
+    torch.set_num_threads(1)
+    yield from own_work()
+    yield from swaps()

@@ -1,0 +1,234 @@
+"""What came of an experiment: tables, pictures and film strips of the runs that are finished.
+
+    python -m tools.experiments.report conf/experiments/smoke.yaml
+    python -m tools.experiments.report conf/experiments/T1.yaml --out runs/experiments --to docs/T1
+
+Writes table.csv and table.md (interquartile mean and 95 % bootstrap interval of every figure of
+every point), runs.csv (every seed), behaviour.csv (runs by what they did at the end), coverage.png,
+regions.png, visits.png, reward_map.png, and a film strip of each point's first seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.errors import UsageError
+from pamiq_lightning.trainer.step_log import TrackError
+from tools.experiments.film import film
+from tools.experiments.metrics import CLASSES, Run, measure, read_run
+from tools.experiments.spec import Spec, point_name, read_spec
+from tools.experiments.statistics import Estimate, estimate
+
+Figures = dict[str, float | str]
+RANDOM, REWARD, WORLD = "random", "reward", "world"
+"""Names in experiments that comparisons are made by."""
+SHORT = (
+    "coverage",
+    "coverage_over_time",
+    "x_random",
+    "of_clean",
+    "reward_ratio",
+    "reward_ratio_then",
+    "reward_drop_std",
+    "reward_new_cell_std",
+    "reward_return_std",
+    "noisy_time_x_area",
+    "flicker_correlation",
+    "entered_after_s",
+    "reward_spike_std",
+)
+"""Columns of the table for people."""
+
+
+class Results:
+    """All finished runs of an experiment, measured.
+
+    Args:
+        spec: the experiment.
+        out: folder of all experiments.
+
+    Raises:
+        UsageError: none is finished.
+    """
+
+    def __init__(self, spec: Spec, out: Path) -> None:
+        self.spec = spec
+        jobs = spec.jobs(out)
+        self.jobs = [job for job in jobs if job.finished()]
+        self.missing = len(jobs) - len(self.jobs)
+        if not self.jobs:
+            raise UsageError(
+                f"no finished run in {out / spec.name}: python -m tools.experiments makes them"
+            )
+        self.runs: dict[str, list[Run]] = {}
+        self.seeds: dict[str, list[Figures]] = {}
+        for job in sorted(self.jobs, key=lambda each: spec.points().index(each.point)):
+            folder = job.run_folder()
+            assert folder is not None
+            run = read_run(folder)
+            name = point_name(job.point)
+            self.runs.setdefault(name, []).append(run)
+            self.seeds.setdefault(name, []).append({"seed": job.seed, **self._measure(run)})
+        self.points = {point_name(job.point): job.point for job in self.jobs}
+
+    def _measure(self, run: Run) -> Figures:
+        figures = measure(run, self.spec.change_at_s)
+        noisy = run.map.noisy_region()
+        if noisy is not None:
+            spent = figures[f"time {noisy}"]
+            assert isinstance(spent, float)
+            figures["noisy_time_x_area"] = spent / run.map.area_shares()[noisy]
+        return figures
+
+    def table(self) -> dict[str, dict[str, Estimate]]:
+        """Return every figure of every point over its seeds."""
+        table = {
+            name: {
+                key: estimate([float(seed[key]) for seed in seeds])
+                for key, value in seeds[0].items()
+                if not isinstance(value, str) and key != "seed"
+            }
+            for name, seeds in self.seeds.items()
+        }
+        for name in table:
+            for column, other in (
+                ("x_random", self._random(name)),
+                ("of_clean", self._clean(name)),
+            ):
+                if other in table:
+                    base = table[other]["coverage"].middle
+                    found = table[name]["coverage"]
+                    table[name][column] = Estimate(*(value / base for value in found))
+        return table
+
+    def _random(self, name: str) -> str:
+        """Return the point that differs in that it acts at random."""
+        return point_name(self.points[name] | {REWARD: RANDOM})
+
+    def _clean(self, name: str) -> str | None:
+        """Return the point that differs in that it lives in the first of the worlds."""
+        if WORLD not in self.spec.axes:
+            return None
+        first = next(iter(self.spec.axes[WORLD]))
+        return point_name(self.points[name] | {WORLD: first})
+
+    def behaviours(self) -> dict[str, Counter[str]]:
+        """Return how many runs of each point ended in which class."""
+        return {
+            name: Counter(str(seed["behaviour"]) for seed in seeds)
+            for name, seeds in self.seeds.items()
+        }
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write all of the report into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = results.table()
+    _write_csv(
+        folder / "runs.csv",
+        [{"point": name, **seed} for name, seeds in results.seeds.items() for seed in seeds],
+    )
+    _write_csv(
+        folder / "table.csv",
+        [
+            {"point": name, "seeds": len(results.seeds[name]), "figure": key, **found._asdict()}
+            for name, figures in table.items()
+            for key, found in figures.items()
+        ],
+    )
+    _write_csv(
+        folder / "behaviour.csv",
+        [
+            {"point": name, **{kind: counts.get(kind, 0) for kind in CLASSES.values()}}
+            for name, counts in results.behaviours().items()
+        ],
+    )
+    (folder / "table.md").write_text(markdown(results, table), encoding="utf-8")
+    _draw(results, folder)
+
+
+def _draw(results: Results, folder: Path) -> None:
+    from tools.experiments import plots
+
+    plots.coverage(results.runs, folder / "coverage.png")
+    plots.regions(results.runs, folder / "regions.png")
+    plots.visits(results.runs, folder / "visits.png")
+    plots.reward_maps(results.runs, folder / "reward_map.png")
+    for name, runs in results.runs.items():
+        seed = results.seeds[name][0]["seed"]
+        assert isinstance(seed, int)
+        film(runs[0], seed).save(folder / f"film_{name}.png")
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: _rounded(value) for key, value in row.items()})
+
+
+def _rounded(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def markdown(results: Results, table: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Return the table for people, with intervals, and the coverage of every seed."""
+    shown = [key for key in SHORT if any(key in figures for figures in table.values())]
+    lines = ["| " + " | ".join(("point", "seeds", *shown, "coverage of every seed")) + " |"]
+    lines.append("|---" * (len(shown) + 3) + "|")
+    for name, figures in table.items():
+        seeds = results.seeds[name]
+        each = ", ".join(f"{float(seed['coverage']):.3f}" for seed in seeds)
+        cells = [_cell(figures.get(key)) for key in shown]
+        lines.append("| " + " | ".join((name, str(len(seeds)), *cells, each)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(found: Estimate | None) -> str:
+    if found is None or math.isnan(found.middle):
+        return "-"
+    if math.isnan(found.low):
+        return f"{found.middle:.3g}"
+    return f"{found.middle:.3g} [{found.low:.3g}, {found.high:.3g}]"
+
+
+def main() -> None:
+    """Write the report of an experiment and print its table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("spec", type=Path, help="the experiment's file")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/experiments"), help="where runs went"
+    )
+    parser.add_argument("--to", type=Path, help="where the report goes; default: beside the runs")
+    options = parser.parse_args()
+    try:
+        spec = read_spec(options.spec)
+        out = options.out.resolve()
+        results = Results(spec, out)
+        folder = options.to or out / spec.name / "report"
+        write(results, folder)
+    except (UsageError, TrackError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; install it with pip install -e '.[report]'", file=sys.stderr)
+        sys.exit(2)
+    print((folder / "table.md").read_text(encoding="utf-8"))
+    if results.missing:
+        print(f"{results.missing} runs are not finished and left out.")
+    print(f"Report: {folder}")
+
+
+if __name__ == "__main__":
+    main()

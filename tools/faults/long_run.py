@@ -1,0 +1,189 @@
+"""F13: a long life on a virtual clock, with real small updates, watched for what grows.
+
+Loop, mind, exchange and training loop are the real ones, at size debug, in one process and one
+after the other; only the world and the clock are made up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+
+from agent.clock import LockstepClock
+from agent.lifecycle import build as run_parts
+from agent.loop import Loop
+from agent.settings.compose import CommandLine, compose
+from agent.settings.schema import Settings, parse
+from pamiq_lightning.exchange.rollouts import WindowsReader
+from pamiq_lightning.exchange.weights import WeightsWriter
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.trainer.loop import TrainerLoop
+from pamiq_lightning.trainer.run_log import RunLog
+from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.utils.instantiate import build
+from tools.bench.dummy_world import StillWorld
+from tools.faults.outcome import Outcome
+
+TICKS = 1_000_000
+UNIT = 36_000
+"""Ticks of an hour at 10 Hz, which growth is measured by."""
+MB_A_UNIT = 1.0
+SAMPLES = 100
+SMALL: dict[str, dict[str, object]] = {
+    "encoder": {"updates": 1, "capacity": 200, "depth": 1},
+    "dynamics": {"updates": 1, "state": [1, 32]},
+    "policy": {"epochs": 1, "batch_size": 64, "state": [1, 32]},
+    "decoder": {"updates": 1},
+}
+"""Flatter nets and fewer updates than debug has: a million ticks are eight thousand windows."""
+
+
+def give_back_free_memory() -> None:
+    """Have the allocator return what is free, where it can: what stays resident is then in use."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
+@dataclass
+class Growth:
+    """What was measured along a life."""
+
+    ticks: list[int] = field(default_factory=list)
+    rss_mb: list[float] = field(default_factory=list)
+    descriptors: list[int] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    tick_ms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    updates: int = 0
+
+    def measure(self, tick: int) -> None:
+        """Take one sample."""
+        give_back_free_memory()
+        process = psutil.Process(os.getpid())
+        self.ticks.append(tick)
+        self.rss_mb.append(process.memory_info().rss / 1e6)
+        self.descriptors.append(process.num_fds())
+        self.threads.append(threading.active_count())
+
+    def mb_a_unit(self) -> float:
+        """Return by how many MB per 36,000 ticks the memory's floor rose, from the second third on.
+
+        The floor, for what is free but lies between what is in use, and so cannot be given back,
+        comes and goes. The growth of a shorter life counts as that of a whole unit.
+        """
+        third = len(self.ticks) // 3
+        grown = min(self.rss_mb[2 * third :]) - min(self.rss_mb[third : 2 * third])
+        units = (self.ticks[2 * third] - self.ticks[third]) / UNIT
+        return grown / max(units, 1.0)
+
+    def slowdown(self) -> float:
+        """Return p99 of the last tenth of the ticks over that of the first."""
+        tenth = len(self.tick_ms) // 10
+        first, last = self.tick_ms[:tenth], self.tick_ms[-tenth:]
+        return float(np.percentile(last, 99) / np.percentile(first, 99))
+
+
+def settings_of() -> Settings:
+    """Return the settings of conf=debug with few updates."""
+    overrides: dict[str, object] = {"window": 128}
+    for role, arguments in SMALL.items():
+        for name, value in arguments.items():
+            overrides[f"learners.{role}.model.init_args.{name}"] = value
+    composed = compose(CommandLine("debug", overrides), lambda: "tiny")
+    return parse(composed, set(composed["learners"]))
+
+
+def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None) -> Growth:
+    """Live so many ticks; return what was measured."""
+    settings, growth = settings_of(), Growth()
+    curiosity = run_parts.build_curiosity(settings)
+    run_parts.equip_dynamics(settings, [curiosity])
+    learners = run_parts.build_learners(settings)
+    acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
+    shape = run_parts.step_shape(learners, StillWorld.info_names)
+    hallway = run_parts.open_hallway(shape, settings.window, acting, tuple(learners))
+    log = RunLog(folder, None)
+    try:
+        trainees = []
+        for role, learner_settings in settings.learners.items():
+            learner = build(Learner, learner_settings.model)
+            module = learner.acting
+            writer = WeightsWriter(hallway.weights[role], module) if module else None
+            driver = Driver(learner, "cpu", "32-true")
+            trainees.append(Trainee(role, learner, driver, writer, LearnerSettings()))
+            trainees[-1].publish()
+        trainer = TrainerLoop(
+            trainees,
+            WindowsReader(hallway.windows),
+            hallway.board,
+            log,
+            wait=lambda _: True,
+            save=lambda: True,
+        )
+
+        def on_window() -> None:
+            while trainer.turn():
+                pass
+
+        device = torch.device("cpu")
+        mind = run_parts.build_mind(settings, acting, hallway, curiosity, device)
+        world, clock = StillWorld(shape.frame_size), LockstepClock(1 / settings.rate)
+        loop = Loop(world, mind, hallway.writer, clock, settings.rate, on_window)
+        every = max(ticks // SAMPLES, 1)
+
+        def stopped() -> bool:
+            """Asked twice a tick, in the slack: measure now and then."""
+            if loop.figures.ticks % every == 0 and growth.ticks[-1:] != [loop.figures.ticks]:
+                growth.measure(loop.figures.ticks)
+                told(loop.figures.ticks)
+            return False
+
+        tick, spent = loop.tick, np.full(ticks, np.nan)
+
+        def timed(*arguments: object) -> None:
+            # Processor time: what else the machine does in an hour is not the agent's doing.
+            filled, began = hallway.writer.filled, time.thread_time()
+            tick(*arguments)  # type: ignore[arg-type]
+            # A tick that trained is not one of an agent whose trainer is another process.
+            if hallway.writer.filled == filled:
+                spent[loop.figures.ticks - 1] = 1e3 * (time.thread_time() - began)
+
+        loop.tick = timed  # type: ignore[method-assign, assignment]
+        loop.run(stopped, max_ticks=ticks)
+        growth.tick_ms = spent[np.isfinite(spent)]
+        growth.updates = sum(trainee.driver.batches for trainee in trainees)
+    finally:
+        log.close()
+        hallway.remove()
+    return growth
+
+
+def run(trials: int) -> list[Outcome]:
+    """Live a million ticks; the number of trials does not matter."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
+        growth = live(TICKS, Path(folder), lambda n: print(f"F13: tick {n}", flush=True))
+    memory = Outcome("F13 memory in a million ticks", "<= 1 MB per 36,000", MB_A_UNIT, "MB")
+    memory.values.append(growth.mb_a_unit())
+    memory.notes = f"{growth.updates} updates; {growth.rss_mb[-1]:.0f} MB at the end"
+    files = Outcome("F13 descriptors", "constant", 0, "more")
+    settled = SAMPLES // 5
+    files.values.append(float(growth.descriptors[-1] - growth.descriptors[settled]))
+    threads = Outcome("F13 threads", "constant", 0, "more")
+    threads.values.append(float(growth.threads[-1] - growth.threads[settled]))
+    slower = Outcome("F13 p99 of the last tenth / first", "<= 1.1", 1.1, "x")
+    slower.values.append(growth.slowdown())
+    return [memory, files, threads, slower]

@@ -1,0 +1,38 @@
+"""One self-contained page on one run: outcome, faults, places, moments, actions, curves, settings.
+
+python -m tools.report runs/japan_street/DATE-TIME
+python -m tools.report RUN --out page.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pamiq_lightning.recording.schema import RecordingError
+from tools.report.page import render
+from tools.report.run_data import Lived, ReportError
+
+
+def main() -> int:
+    """Write the page; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.report", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("--out", type=Path, help="file to write; default: report.html in the run")
+    options = parser.parse_args()
+    try:
+        page = render(Lived(options.run))
+    except (ReportError, RecordingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    out = options.out or options.run / "report.html"
+    out.write_text(page, encoding="utf-8")
+    print(f"{out}: {len(page) / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

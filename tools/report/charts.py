@@ -1,0 +1,105 @@
+"""Curves and bars of a run's figures, as SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from agent.actions import LIMBS
+from tools.report.run_data import Moments, Series
+
+BINS = 200
+"""Points of a curve; more would only make the page heavy."""
+COLUMNS = 4
+_SIZE = (3.0, 1.7)
+# Text stays text: small, sharp, and found by a search in the page.
+mpl.rcParams.update({"svg.fonttype": "none", "font.size": 8, "axes.spines.top": False})
+mpl.rcParams.update({"axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3})
+
+
+def as_svg(figure: Figure) -> str:
+    """Return a figure as an SVG element that can stand in a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True)
+    text = buffer.getvalue()
+    return text[re.search("<svg", text).start() :]  # type: ignore[union-attr]
+
+
+def binned(
+    hours: Sequence[float], values: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the middles of at most `BINS` spans of time, and mean, least and largest in each."""
+    at, value = np.asarray(hours, float), np.asarray(values, float)
+    edges = np.linspace(at.min(), at.max() + 1e-9, min(BINS, len(at)) + 1)
+    place = np.clip(np.searchsorted(edges, at, "right") - 1, 0, len(edges) - 2)
+    filled = np.unique(place)
+    parts = [value[place == n] for n in filled]
+    middle = (edges[filled] + edges[filled + 1]) / 2
+    mean, low, high = (np.array([f(part) for part in parts]) for f in (np.mean, np.min, np.max))
+    return middle, mean, low, high
+
+
+def curves(series: Series) -> str:
+    """Draw every figure of one role over the hours: its mean, and between which values it lay."""
+    names = sorted(series)
+    rows = -(-len(names) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * _SIZE[0], rows * _SIZE[1]), layout="constrained")
+    grid = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    for axes, name in zip(grid, names, strict=False):
+        middle, mean, low, high = binned(*series[name])
+        axes.fill_between(middle, low, high, alpha=0.2, linewidth=0)
+        axes.plot(middle, mean, linewidth=1)
+        axes.set_title(name, loc="left", fontsize=8)
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("hours", fontsize=8)
+    return as_svg(figure)
+
+
+def actions(moments: Moments) -> str:
+    """Draw how often each choice of each action category was taken, over time."""
+    figure = Figure(figsize=(COLUMNS * _SIZE[0], _SIZE[1] + 0.4), layout="constrained")
+    spans = np.array_split(np.arange(len(moments.index)), min(50, len(moments.index)))
+    for place, limb in enumerate(LIMBS):
+        axes = figure.add_subplot(1, len(LIMBS), place + 1)
+        shares = [
+            [np.mean(moments.action[span, place] == choice) for span in spans]
+            for choice in range(len(limb.values))
+        ]
+        labels = [f"{value:+g}" if value else "0" for value in limb.values]
+        axes.stackplot(range(len(spans)), shares, labels=labels, alpha=0.8)
+        axes.set_title(limb.name, loc="left", fontsize=8)
+        axes.set_xticks([])
+        axes.set_ylim(0, 1)
+        axes.legend(fontsize=6, loc="lower left")
+    figure.supxlabel("from the first recorded step to the last", fontsize=8)
+    return as_svg(figure)
+
+
+def action_entropies(moments: Moments) -> list[tuple[str, float, float]]:
+    """Return for each action category the entropy of what was chosen, and the largest (bits)."""
+    found = []
+    for place, limb in enumerate(LIMBS):
+        share = np.bincount(moments.action[:, place], minlength=len(limb.values))
+        share = share[share > 0] / share.sum()
+        entropy = float(-(share * np.log2(share)).sum())
+        found.append((limb.name, abs(entropy), float(np.log2(len(limb.values)))))
+    return found
+
+
+def intervals(moments: Moments) -> str:
+    """Draw how long it was from each recorded tick to the next, gaps left out (ms)."""
+    follows = (np.diff(moments.index) == 1) & ~moments.is_first[1:]
+    lengths = 1e3 * np.diff(moments.time)[follows]
+    figure = Figure(figsize=(2 * _SIZE[0], _SIZE[1]), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(lengths, bins=100, log=True)
+    axes.set_xlabel("ms from tick to tick")
+    axes.set_ylabel("ticks")
+    return as_svg(figure)

@@ -1,0 +1,117 @@
+"""What one run left on disk, read for its report."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.schema import RecordingError
+
+Series = dict[str, tuple[list[float], list[float]]]
+"""By name of the figure: hours since the first, and values."""
+
+
+class ReportError(Exception):
+    """A folder is no run, or has nothing to report; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """All recorded steps without their frames, N of them, from old to new."""
+
+    index: NDArray[np.int64]
+    time: NDArray[np.float64]
+    action: NDArray[np.int64]
+    """(N, A)"""
+    reward: NDArray[np.float32]
+    rewarded: NDArray[np.bool_]
+    """Where the reward is one: a sound step that is not the first."""
+    valid: NDArray[np.bool_]
+    is_first: NDArray[np.bool_]
+    info: dict[str, NDArray[np.float32]]
+
+
+class Lived:
+    """One run folder.
+
+    Args:
+        folder: `runs/<experiment>/<date-time>`.
+
+    Raises:
+        ReportError: it is no run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "metrics.jsonl").is_file() or not (folder / "settings.yaml").is_file():
+            raise ReportError(f"{folder} is no run: it has no settings.yaml and metrics.jsonl")
+        self.folder = folder
+        self.settings: dict[str, Any] = yaml.safe_load((folder / "settings.yaml").read_text())
+        self.unreadable_lines = 0
+
+    @cached_property
+    def summary(self) -> dict[str, Any] | None:
+        """The run's own summary; None where it was killed before it could write one."""
+        path = self.folder / "summary.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @cached_property
+    def metrics(self) -> dict[str, Series]:
+        """Figures by role."""
+        found: dict[str, Series] = defaultdict(lambda: defaultdict(lambda: ([], [])))
+        began: float | None = None
+        for line in (self.folder / "metrics.jsonl").read_text().splitlines():
+            try:
+                record = json.loads(line)
+                role, time = record.pop("role"), record.pop("time")
+            # The last line of a trainer that was killed may be half of one.
+            except (json.JSONDecodeError, KeyError):
+                self.unreadable_lines += 1
+                continue
+            began = time if began is None else began
+            record.pop("step", None)
+            for name, value in record.items():
+                if value is not None:
+                    hours, values = found[role][name]
+                    hours.append((time - began) / 3600)
+                    values.append(value)
+        return found
+
+    @cached_property
+    def reader(self) -> RecordingReader | None:
+        """The recording; None where the run has none, or none with a step in it."""
+        try:
+            return RecordingReader(self.folder)
+        except RecordingError:
+            return None
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """All recorded steps; None without a recording."""
+        reader = self.reader
+        if reader is None:
+            return None
+        columns = {
+            key: reader.column(key)
+            for key in ("index", "time", "action", "reward", "valid", "is_first", "info")
+        }
+        info = dict(zip(reader.plan.info_names, columns.pop("info").T, strict=True))
+        rewarded = columns["valid"] & ~columns["is_first"]
+        return Moments(**columns, rewarded=rewarded, info=info)
+
+    def complaints(self) -> list[str]:
+        """Return the lines of the trainer's log that tell of something amiss."""
+        path = self.folder / "trainer.log"
+        if not path.is_file():
+            return []
+        words = ("error", "not saved", "not recorded", "warning", "killed", "hangs")
+        lines = path.read_text(errors="replace").splitlines()
+        return [line for line in lines if any(word in line.lower() for word in words)]
