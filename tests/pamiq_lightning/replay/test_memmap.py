@@ -10,8 +10,8 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.replay import memmap
 from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.replay import memmap
 from pamiq_lightning.replay.memmap import Rows
 from pamiq_lightning.replay.sampling import RowReplay, SliceReplay, make_replay
 from pamiq_lightning.utils.instantiate import build

@@ -7,6 +7,7 @@ import pytest
 from agent.actions import LIMBS
 from agent.capture.base import SensesError
 from agent.osc.ports import PortTakenError, bind_udp
+from agent.worlds.vrchat import settings as vrchat_settings
 from agent.worlds.vrchat.settings import (
     Category,
     VRChatSettings,
@@ -14,7 +15,6 @@ from agent.worlds.vrchat.settings import (
     enter_vrchat,
     open_eye,
 )
-from agent.worlds.vrchat import settings as vrchat_settings
 from agent.worlds.vrchat.world import VRChat
 from tests.agent.osc.receiver import Receiver
 from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedEye
