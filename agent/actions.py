@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Limb:
+class ActionAxis:
     """One action category: the OSC input it drives and the value each choice sends."""
 
     name: str
@@ -24,16 +24,16 @@ class Limb:
     """Whether choosing it twice in a row presses twice (jump); otherwise it stays held (run)."""
 
 
-LIMBS = (
-    Limb("vertical", "/input/Vertical", (0.0, 1.0, -1.0)),
-    Limb("horizontal", "/input/Horizontal", (0.0, 1.0, -1.0)),
-    Limb("look", "/input/LookHorizontal", (0.0, 1.0, -1.0)),
-    Limb("jump", "/input/Jump", (0, 1), tap=True),
-    Limb("run", "/input/Run", (0, 1)),
+ACTIONS = (
+    ActionAxis("vertical", "/input/Vertical", (0.0, 1.0, -1.0)),
+    ActionAxis("horizontal", "/input/Horizontal", (0.0, 1.0, -1.0)),
+    ActionAxis("look", "/input/LookHorizontal", (0.0, 1.0, -1.0)),
+    ActionAxis("jump", "/input/Jump", (0, 1), tap=True),
+    ActionAxis("run", "/input/Run", (0, 1)),
 )
-CHOICES = tuple(len(limb.values) for limb in LIMBS)
+CHOICES = tuple(len(axis.values) for axis in ACTIONS)
 """How many choices each category has: the MultiDiscrete action space."""
-NEUTRAL: dict[str, float | int] = {limb.address: limb.values[0] for limb in LIMBS}
+NEUTRAL: dict[str, float | int] = {axis.address: axis.values[0] for axis in ACTIONS}
 """The inputs of a body at rest."""
 
 
@@ -43,11 +43,11 @@ def inputs(action: NDArray[np.int64]) -> dict[str, float | int]:
     Raises:
         ValueError: a category or choice that no limb has.
     """
-    if len(action) != len(LIMBS):
-        raise ValueError(f"an action has {len(LIMBS)} categories, got {len(action)}")
+    if len(action) != len(ACTIONS):
+        raise ValueError(f"an action has {len(ACTIONS)} categories, got {len(action)}")
     out: dict[str, float | int] = {}
-    for limb, choice in zip(LIMBS, action.tolist(), strict=True):
-        if not 0 <= choice < len(limb.values):
-            raise ValueError(f"{limb.name} has choices 0 to {len(limb.values) - 1}, got {choice}")
-        out[limb.address] = limb.values[choice]
+    for axis, choice in zip(ACTIONS, action.tolist(), strict=True):
+        if not 0 <= choice < len(axis.values):
+            raise ValueError(f"{axis.name} has choices 0 to {len(axis.values) - 1}, got {choice}")
+        out[axis.address] = axis.values[choice]
     return out

@@ -1,6 +1,6 @@
 """The agent's mind: encodes what it sees, acts, rewards itself for surprise, predicts.
 
-Within a tick, `act` is all that the world waits for; `reflect` and `take_weights` come after the
+Within a tick, `act` is all that the world waits for; `reflect` and `poll_weights` come after the
 action is on its way.
 """
 
@@ -18,9 +18,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from agent.hot_swap import HotModule
+from agent.hot_swap import DoubleBufferedModule
 from pamiq_lightning.checkpoint.files import value_bytes
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.learners.ppo import Policy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction
@@ -35,9 +35,9 @@ WARM_UP_TICKS = 3
 class ActingModules:
     """The three modules that act."""
 
-    encoder: HotModule[LatentEncoder]
-    dynamics: HotModule[ForwardDynamics]
-    policy: HotModule[Policy]
+    encoder: DoubleBufferedModule[LatentEncoder]
+    dynamics: DoubleBufferedModule[ForwardDynamics]
+    policy: DoubleBufferedModule[Policy]
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         """Iterate in the order of a row's versions."""
@@ -49,7 +49,7 @@ class ActingModules:
 
 
 @dataclass
-class _Expectation:
+class PendingPrediction:
     """What was known when the last tick ended.
 
     Attributes:
@@ -59,12 +59,12 @@ class _Expectation:
 
     latent: Tensor
     action: Tensor
-    truth: Mapping[str, float]
+    info: Mapping[str, float]
     prediction: Prediction
     states: Tensor
 
 
-class Mind:
+class Actor:
     """Holds the recurrent state.
 
     Args:
@@ -85,12 +85,12 @@ class Mind:
         random_policy: bool,
         seed: int,
         device: torch.device,
-        beside: Sequence[Curiosity] = (),
+        logged_rewards: Sequence[Curiosity] = (),
     ) -> None:
         self.modules, self.device = modules, device
-        self._rewards = (curiosity, *beside)
+        self._rewards = (curiosity, *logged_rewards)
         self._horizon = max(reward.horizon for reward in self._rewards)
-        self._truths = shape.info_names[: len(shape.info_names) - len(beside)]
+        self._info_keys = shape.info_names[: len(shape.info_names) - len(logged_rewards)]
         self._choices = shape.action_choices
         self._random_policy = random_policy
         self._generator = torch.Generator().manual_seed(seed)
@@ -100,7 +100,7 @@ class Mind:
     def reset(self) -> None:
         """Forget the moment: the next row is a first one."""
         self._state = self._blank_state
-        self._expected: _Expectation | None = None
+        self._expected: PendingPrediction | None = None
 
     def warm_up(self, frame: NDArray[np.uint8]) -> None:
         """Make the first, slow calls before the clock starts: of both copies of every module.
@@ -114,7 +114,7 @@ class Mind:
             # As many as it takes until all imaginations are in flight, and one more.
             for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
                 self.act(frame)
-                self.reflect(np.zeros(len(self._truths), np.float32), sees=True)
+                self.finish_step(np.zeros(len(self._info_keys), np.float32), sees=True)
             for module in self.modules:
                 module.exchange()
         self._generator.set_state(random)
@@ -132,19 +132,19 @@ class Mind:
         if (known := self._expected) is not None:
             told |= {"latent": known.latent.cpu(), "last_action": known.action.cpu()}
             told |= {"states": known.states.cpu()}
-            truth = [known.truth[name] for name in self._truths]
-            told["truth"] = torch.tensor(truth, dtype=torch.float64)
+            info = [known.info[name] for name in self._info_keys]
+            told["truth"] = torch.tensor(info, dtype=torch.float64)
             for name, tensor in known.prediction._asdict().items():
                 if tensor is not None:
                     told[f"expected_{name}"] = tensor.cpu()
         return told
 
-    def restore(self, told: Mapping[str, Tensor], same_moment: bool) -> None:
+    def restore(self, told: Mapping[str, Tensor], same_agent_state: bool) -> None:
         """Go on from what `state` returned.
 
         Args:
             told: it.
-            same_moment: the next frame follows at once on the last; else the moment is forgotten.
+            same_agent_state: the next frame follows at once on the last; else it resets.
         """
         self._generator.set_state(told["chance"])
         remembered: list[Mapping[str, Any]] = [{} for _ in self._rewards]
@@ -154,16 +154,16 @@ class Mind:
         for reward, state in zip(self._rewards, remembered, strict=True):
             reward.load_state(state)
         self.reset()
-        if not same_moment:
+        if not same_agent_state:
             return
         self._state = told["state"].to(self.device)
         if "latent" in told:
             here = {name: tensor.to(self.device) for name, tensor in told.items()}
             expected = {name: here.get(f"expected_{name}") for name in Prediction._fields}
-            self._expected = _Expectation(
+            self._expected = PendingPrediction(
                 here["latent"],
                 told["last_action"],
-                dict(zip(self._truths, told["truth"].tolist(), strict=True)),
+                dict(zip(self._info_keys, told["truth"].tolist(), strict=True)),
                 Prediction(**expected),  # type: ignore[arg-type]
                 here["states"],
             )
@@ -183,7 +183,7 @@ class Mind:
         return chosen
 
     @torch.inference_mode()
-    def reflect(self, truth: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]:
+    def finish_step(self, info: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]:
         """Reward the transition that ended with this frame, predict the next; return their row.
 
         Args:
@@ -191,7 +191,7 @@ class Mind:
             sees: whether this frame is of the world; what is shown to the blind is no experience,
                 from which a reward could learn or remember something.
         """
-        reward, *beside = self._reward() if sees else self._no_reward()
+        reward, *logged_rewards = self._reward() if sees else self._no_reward()
         row = {
             "frame": self._frame[0].cpu().numpy(),
             "latent": self._latent[0].cpu().numpy(),
@@ -202,18 +202,20 @@ class Mind:
             "reward": reward,
             "is_first": self._expected is None,
             "versions": self.modules.versions(),
-            "info": np.concatenate([truth, np.array(beside, np.float32)]),
+            "info": np.concatenate([info, np.array(logged_rewards, np.float32)]),
         }
         latents, states = self._in_flight()
         for module in self.modules:
-            module.settle()
+            module.release_previous()
         action = self._action.to(self.device)
         prediction, states = self.modules.dynamics.active.step(
             latents, action.expand(len(latents), -1), states
         )
         self._state = states[:1]
-        truths = dict(zip(self._truths, truth.tolist(), strict=True))
-        self._expected = _Expectation(self._latent, self._action, truths, prediction, states)
+        info_keys = dict(zip(self._info_keys, info.tolist(), strict=True))
+        self._expected = PendingPrediction(
+            self._latent, self._action, info_keys, prediction, states
+        )
         return row
 
     def _in_flight(self) -> tuple[Tensor, Tensor]:
@@ -246,17 +248,17 @@ class Mind:
             # Seen with the eyes that made the prediction, so that a swap is no surprise.
             latent = encoder.standby(self._frame)
         novelty = self.modules.dynamics.active.novelty
-        evidence = Evidence(
+        inputs = RewardInputs(
             latent[0],
             self._expected.latent[0],
             self._expected.prediction,
             self._expected.action[0],
-            self._expected.truth,
+            self._expected.info,
             None if novelty is None else novelty(latent)[0],
         )
-        return [reward.reward(evidence) for reward in self._rewards]
+        return [reward.reward(inputs) for reward in self._rewards]
 
-    def take_weights(self, max_bytes: int | None) -> bool:
+    def poll_weights(self, max_bytes: int | None) -> bool:
         """Use the slack: copy newer weights, and exchange what is complete for the next tick.
 
         Args:
@@ -269,6 +271,6 @@ class Mind:
             if max_bytes is None:
                 module.load_latest()
             else:
-                max_bytes -= module.advance(max_bytes)
+                max_bytes -= module.copy_chunk(max_bytes)
                 module.swap()
         return any(module.copying for module in self.modules)

@@ -22,11 +22,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from agent.capture.base import Eye, SensesError
+from agent.capture.base import CaptureError, FrameSource
 from agent.capture.screen import Screen
 from agent.osc.parameters import Listener
 from agent.osc.query import OscQueryError, find_vrchat
-from agent.osc.sender import OscActuator
+from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
 from agent.worlds.vrchat.frame_check import DARK, FLAT
 
@@ -66,8 +66,8 @@ class Body:
     picture: Path
     ask: Callable[[str], str]
     sleep: Callable[[float], None]
-    eye: Eye | None = None
-    actuator: OscActuator | None = None
+    source: FrameSource | None = None
+    sender: OscSender | None = None
     watchdog: Watchdog | None = None
     listener: Listener | None = None
 
@@ -103,26 +103,26 @@ def main(
 
 def see(body: Body, parts: ExitStack) -> Iterator[Finding]:
     """Find the window and look at it for a second."""
-    if body.eye is None:
+    if body.source is None:
         try:
             screen = Screen(360, body.title)
-        except SensesError as error:
+        except CaptureError as error:
             yield Finding("window", False, str(error))
             return
-        body.eye = screen
+        body.source = screen
         area = screen.area
         yield Finding(
             "window", True, f"{area.width} x {area.height} pixels at {area.left}, {area.top}"
         )
-    parts.callback(body.eye.close)
+    parts.callback(body.source.close)
     looks = []
     try:
         for _ in range(RATE_HZ):
             body.sleep(1 / RATE_HZ)
             begun = time.perf_counter()
-            frame = body.eye.look()
+            frame = body.source.read()
             looks.append(time.perf_counter() - begun)
-    except SensesError as error:
+    except CaptureError as error:
         yield Finding("capture", False, str(error))
         return
     Image.fromarray(frame.transpose(1, 2, 0)).save(body.picture)
@@ -148,13 +148,13 @@ def speak(body: Body, parts: ExitStack) -> Iterator[Finding]:
     try:
         body.watchdog = Watchdog(body.host, body.port)
         parts.callback(body.watchdog.close)
-        body.actuator = OscActuator(body.host, body.port)
-        parts.callback(body.actuator.close)
+        body.sender = OscSender(body.host, body.port)
+        parts.callback(body.sender.close)
     except (OSError, RuntimeError) as error:
         yield Finding("OSC out", False, str(error))
         return
-    body.actuator.rest()
-    if body.actuator.send_errors:
+    body.sender.release_inputs()
+    if body.sender.send_errors:
         yield Finding(
             "OSC out",
             False,
@@ -198,7 +198,7 @@ def query() -> Iterator[Finding]:
 
 def move(body: Body) -> Iterator[Finding]:
     """Move one second in each way, after asking, and tell what could be seen and heard of it."""
-    if body.actuator is None or body.watchdog is None:
+    if body.sender is None or body.watchdog is None:
         yield Finding("moving", None, "not tried, for nothing can be sent")
         return
     for name, action in MOVES.items():
@@ -208,12 +208,12 @@ def move(body: Body) -> Iterator[Finding]:
         if answer == "s":
             yield Finding(name, None, "skipped")
             continue
-        yield _move(body, body.actuator, body.watchdog, name, np.array(action))
+        yield _move(body, body.sender, body.watchdog, name, np.array(action))
 
 
 def _move(
     body: Body,
-    actuator: OscActuator,
+    sender: OscSender,
     watchdog: Watchdog,
     name: str,
     action: NDArray[np.int64],
@@ -221,13 +221,13 @@ def _move(
     before, speed = _look(body), 0.0
     for _ in range(round(MOVE_S * RATE_HZ)):
         watchdog.beat()
-        actuator.act(action)
+        sender.act(action)
         body.sleep(1 / RATE_HZ)
         if body.listener is not None:
             speed = max(speed, body.listener.value("VelocityMagnitude"))
     after = _look(body)
-    actuator.rest()
-    watchdog.rest()
+    sender.release_inputs()
+    watchdog.release_inputs()
     told = []
     if before is not None and after is not None:
         change = float(np.abs(after.astype(np.int16) - before).mean())
@@ -244,8 +244,8 @@ def _move(
 
 def _look(body: Body) -> NDArray[np.uint8] | None:
     try:
-        return body.eye.look() if body.eye is not None else None
-    except SensesError:
+        return body.source.read() if body.source is not None else None
+    except CaptureError:
         return None  # Said already by the step that looked.
 
 

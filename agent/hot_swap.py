@@ -15,7 +15,7 @@ from pamiq_lightning.utils.torch_compile import compile_acting
 M = TypeVar("M", bound=nn.Module)
 
 
-class CudaLift:
+class PinnedCopy:
     """Takes weights from page-locked memory into a module on a card, on a stream of its own.
 
     So neither the tick's kernels nor the tick wait for the copy.
@@ -56,7 +56,7 @@ class CudaLift:
         self._event.synchronize()
 
 
-class HotModule(Generic[M]):
+class DoubleBufferedModule(Generic[M]):
     """Two copies of a module: one acts, the other takes new weights in the slack of the ticks.
 
     Args:
@@ -75,7 +75,7 @@ class HotModule(Generic[M]):
             compile_acting(self.active, device)
             compile_acting(self.standby, device)
         self._reader = WeightsReader(spec, module)
-        self._lift = CudaLift(tensors_of(module), device) if device.type == "cuda" else None
+        self._lift = PinnedCopy(tensors_of(module), device) if device.type == "cuda" else None
         self._incoming = 0
         self._ready = False
         self.version = 0
@@ -87,7 +87,7 @@ class HotModule(Generic[M]):
     def _frozen_copy(module: nn.Module, device: torch.device) -> M:
         return cast(M, copy.deepcopy(module).requires_grad_(False).eval().to(device))
 
-    def advance(self, max_bytes: int | None) -> int:
+    def copy_chunk(self, max_bytes: int | None) -> int:
         """Copy some of the newest weights into the standby; begin a copy if there are newer ones.
 
         Args:
@@ -127,7 +127,7 @@ class HotModule(Generic[M]):
         return True
 
     @torch.no_grad()
-    def act_with(self, version: int, tensors: Sequence[Tensor]) -> None:
+    def load_version(self, version: int, tensors: Sequence[Tensor]) -> None:
         """Act with weights from elsewhere, such as a checkpoint, until newer ones are taken.
 
         Args:
@@ -138,7 +138,7 @@ class HotModule(Generic[M]):
             place.copy_(tensor)
         self.version, self.just_swapped = version, False
 
-    def settle(self) -> None:
+    def release_previous(self) -> None:
         """Give up the weights before the last swap: nobody needs them any more."""
         self.just_swapped = False
 
@@ -149,9 +149,9 @@ class HotModule(Generic[M]):
 
     def load_latest(self) -> None:
         """Act with the newest weights from now on, however long the copy takes."""
-        self.advance(None)
+        self.copy_chunk(None)
         self.swap()
         if self._reader.latest_version != self.version:
-            self.settle()
-            self.advance(None)
+            self.release_previous()
+            self.copy_chunk(None)
             self.swap()

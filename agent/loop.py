@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agent.clock import Clock
-from agent.metrics import LoopFigures
+from agent.metrics import LoopMetrics
 from agent.pause import Pauses
 from agent.worlds.base import World
-from pamiq_lightning.exchange.rollouts import WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutWriter
 
 WEIGHT_PIECE_BYTES = 2_000_000
 """New weights are copied in pieces of this size, each a fraction of a ms."""
@@ -28,12 +28,12 @@ REST_S = 0.5
 """While it stands still, neutral is said again this often: the net may have lost it."""
 
 
-class MindLike(Protocol):
+class ActorLike(Protocol):
     """What the loop asks of a mind; see `agent.actor`."""
 
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]: ...  # noqa: D102
-    def reflect(self, truth: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]: ...  # noqa: D102
-    def take_weights(self, max_bytes: int | None) -> bool: ...  # noqa: D102
+    def finish_step(self, info: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]: ...  # noqa: D102
+    def poll_weights(self, max_bytes: int | None) -> bool: ...  # noqa: D102
     def reset(self) -> None: ...  # noqa: D102
 
 
@@ -46,7 +46,7 @@ class Loop:
         windows: where rows go.
         clock: what paces it.
         rate: ticks per second.
-        on_window: called when a window was handed over.
+        on_rollout: called when a window was handed over.
         weight_bytes: how much of the new weights is copied at a time in the slack between ticks;
             None, under lockstep, to have the newest at once.
         pauses: the reasons to stand still.
@@ -57,19 +57,19 @@ class Loop:
     def __init__(
         self,
         world: World,
-        mind: MindLike,
-        windows: WindowsWriter,
+        actor: ActorLike,
+        rollouts: RolloutWriter,
         clock: Clock,
         rate: float,
-        on_window: Callable[[], None],
+        on_rollout: Callable[[], None],
         weight_bytes: int | None = WEIGHT_PIECE_BYTES,
         pauses: Pauses | None = None,
         remember: Callable[[dict[str, Any]], bytes] = lambda state: b"",
     ) -> None:
-        self.world, self.mind, self.windows, self.clock = world, mind, windows, clock
+        self.world, self.actor, self.rollouts, self.clock = world, actor, rollouts, clock
         self.period = 1 / rate
-        self.figures = LoopFigures(self.period)
-        self._on_window, self._weight_bytes, self._remember = on_window, weight_bytes, remember
+        self.metrics = LoopMetrics(self.period)
+        self._on_rollout, self._weight_bytes, self._remember = on_rollout, weight_bytes, remember
         self.pauses = Pauses() if pauses is None else pauses
         self._index = 0
         self._was_blind = False
@@ -90,11 +90,11 @@ class Loop:
             return self.pauses.wanted or stopped()
 
         slots = math.inf if max_seconds is None else max_seconds / self.period
-        last_tick = math.inf if max_ticks is None else self.figures.ticks + max_ticks
+        last_tick = math.inf if max_ticks is None else self.metrics.ticks + max_ticks
         with _no_garbage_collection():
             # Only now: what start-up left is much to look through.
             first, slot = self.clock.now() + self.period, 0
-            while not stopped() and slot < slots and self.figures.ticks < last_tick:
+            while not stopped() and slot < slots and self.metrics.ticks < last_tick:
                 # From the slot's number: sums of periods would drift.
                 deadline = first + slot * self.period
                 self.clock.sleep_until(deadline, interrupted)
@@ -115,54 +115,54 @@ class Loop:
         if stopped():
             return 0.0
         began = said = now = self.clock.now()
-        self.world.rest()
+        self.world.release_inputs()
         self.pauses.confirm(True)
         while self.pauses.wanted and not stopped():
             self.pauses.wait()
             before, now = now, self.clock.now()
-            self.figures.stand_still(now - before)
+            self.metrics.stand_still(now - before)
             if now - said >= REST_S:
                 said = now
-                self.world.rest()
+                self.world.release_inputs()
         self.pauses.confirm(False)
-        self.mind.reset()
+        self.actor.reset()
         return now - began
 
     def tick(self, deadline: float, skipped: int = 0) -> None:
         """Observe, encode, act; then all that can wait: reward, predict, write."""
         started = self.clock.now()
-        self.figures.begin(deadline, started, skipped)
+        self.metrics.begin(deadline, started, skipped)
         if skipped * self.period > GAP_S:
             self._index += skipped
-            self.mind.reset()
+            self.actor.reset()
         frame, info = self.world.observe()
-        sees = self.world.blind is None
+        sees = self.world.invalid_reason is None
         if sees and self._was_blind:
-            self.mind.reset()
+            self.actor.reset()
         self._was_blind = not sees
-        action = self.mind.act(frame)
+        action = self.actor.act(frame)
         self.world.act(action)
         acted = self.clock.now()
 
-        row = dict(self.mind.reflect(info, sees), index=self._index, valid=sees, time=started)
+        row = dict(self.actor.finish_step(info, sees), index=self._index, valid=sees, time=started)
         self._index += 1
-        self.windows.write(row)
+        self.rollouts.write(row)
         if sees and not row["is_first"]:
-            self.figures.reward.add(float(np.asarray(row["reward"])))
-        if self.windows.full:
-            self.figures.reward.end_window()
+            self.metrics.reward.add(float(np.asarray(row["reward"])))
+        if self.rollouts.full:
+            self.metrics.reward.end_rollout()
             state = self._state(started, acted)
-            figures = self.figures.window_figures(self.clock.now())
-            self.windows.hand_over(figures, self._remember(state))
-            self._on_window()
-        self.figures.end(started, acted, self.clock.now())
+            metrics = self.metrics.rollout_metrics(self.clock.now())
+            self.rollouts.commit(metrics, self._remember(state))
+            self._on_rollout()
+        self.metrics.end(started, acted, self.clock.now())
 
     def _state(self, started: float, acted: float) -> dict[str, Any]:
         """Return plain values to be restored from, at the end of a tick's work."""
         return {
             "index": self._index,
             "was_blind": self._was_blind,
-            "figures": self.figures.state(started, acted, self.clock.now()),
+            "metrics": self.metrics.state(started, acted, self.clock.now()),
         }
 
     def restore(self, state: Mapping[str, Any], index: int | None = None) -> None:
@@ -174,14 +174,14 @@ class Loop:
         """
         self._index = state["index"] if index is None else index
         self._was_blind = index is None and state["was_blind"]
-        self.figures.restore(state["figures"], self.clock.now())
+        self.metrics.restore(state["metrics"], self.clock.now())
 
     def _use_slack(self, deadline: float) -> None:
         """Between two ticks: take new weights, piece by piece, and collect garbage.
 
         One piece in any case, so that an agent with no time to spare gets new weights too.
         """
-        while self.mind.take_weights(self._weight_bytes):
+        while self.actor.poll_weights(self._weight_bytes):
             if deadline - self.clock.now() < SLACK * self.period:
                 return
         if deadline - self.clock.now() > SLACK * self.period:
@@ -192,7 +192,7 @@ class Loop:
 
         Even all of it is little, for nothing that start-up left is looked at.
         """
-        ticks = self.figures.ticks
+        ticks = self.metrics.ticks
         return 2 if ticks % OLDEST_EVERY == 0 else 1 if ticks % OLDER_EVERY == 0 else 0
 
 

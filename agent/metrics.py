@@ -56,12 +56,12 @@ class Histogram:
         """Return p50, p95, p99 and max in ms."""
         if not self.count:
             return dict.fromkeys(("p50", "p95", "p99", "max"))
-        figures: dict[str, float | None] = {
+        metrics: dict[str, float | None] = {
             name: round(self.percentile(share), 3)
             for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
         }
-        figures["max"] = round(self.largest, 3)
-        return figures
+        metrics["max"] = round(self.largest, 3)
+        return metrics
 
 
 @dataclass
@@ -70,22 +70,22 @@ class RewardRecord:
 
     total: float = 0.0
     count: int = 0
-    first_window: float | None = None
-    last_window: float | None = None
-    _window: list[float] = field(default_factory=list)
+    first_rollout: float | None = None
+    last_rollout: float | None = None
+    _rollout: list[float] = field(default_factory=list)
 
     def add(self, reward: float) -> None:
         """Count one reward."""
         self.total += reward
         self.count += 1
-        self._window.append(reward)
+        self._rollout.append(reward)
 
-    def end_window(self) -> None:
+    def end_rollout(self) -> None:
         """Close the window."""
-        mean = sum(self._window) / max(len(self._window), 1)
-        self.first_window = mean if self.first_window is None else self.first_window
-        self.last_window = mean
-        self._window.clear()
+        mean = sum(self._rollout) / max(len(self._rollout), 1)
+        self.first_rollout = mean if self.first_rollout is None else self.first_rollout
+        self.last_rollout = mean
+        self._rollout.clear()
 
     @property
     def mean(self) -> float | None:
@@ -96,13 +96,13 @@ class RewardRecord:
         """Return the three means."""
         return {
             "mean": self.mean,
-            "first_window": self.first_window,
-            "last_window": self.last_window,
+            "first_rollout": self.first_rollout,
+            "last_rollout": self.last_rollout,
         }
 
 
 @dataclass
-class LoopFigures:
+class LoopMetrics:
     """How well the loop keeps time.
 
     Lateness is a tick's start minus its deadline; a tick is missed when its lateness is above 10 %
@@ -180,7 +180,7 @@ class LoopFigures:
             return 0.0
         return self.ticks / (now - self.first_deadline)
 
-    def window_figures(self, now: float) -> dict[str, float]:
+    def rollout_metrics(self, now: float) -> dict[str, float]:
         """Return what goes into a window's header."""
         return {
             "ticks": self.ticks,

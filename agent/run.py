@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.errors import RunFailure, StoppedEarly, UsageError
-from agent.lifecycle.resume import AUTO, find_start
-from agent.lifecycle.signals import SecondInterrupt, StopRequest
+from agent.lifecycle.resume import AUTO, resolve_checkpoint
+from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import bind_tcp
 from agent.settings.compose import CommandLine, compose, read_command_line
 from agent.settings.schema import Settings, parse
-from agent.worlds.factory import settle_world
+from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedEarly:
         print("Stopped before the first tick.", file=sys.stderr)
         return 0
-    except (KeyboardInterrupt, SecondInterrupt):
+    except (KeyboardInterrupt, ForceQuit):
         print("Stopped at once.", file=sys.stderr)
         return 130
 
@@ -74,21 +74,21 @@ def default_size() -> str:
 def _live(settings: Settings, conf: str, resume: str | None, stop: StopRequest) -> int:
     start = None
     try:
-        settle_world(settings, print)
+        resolve_world(settings, print)
         if resume is not None:
-            start = find_start(resume, Path(settings.runs), conf, print)
+            start = resolve_checkpoint(resume, Path(settings.runs), conf, print)
         # At once, and kept: a port that is taken is told before anything heavy begins.
         listening = bind_tcp("127.0.0.1", settings.api_port or 0)
-    except (SensesError, OSError) as error:
+    except (CaptureError, OSError) as error:
         raise RunFailure(str(error)) from error
     # Started before torch is imported here, so that both processes load it at the same time.
     trainer = TrainerProcess()
     try:
-        from agent.lifecycle.runner import Life
+        from agent.lifecycle.runner import Runner
 
         if stop():
             raise StoppedEarly
-        return Life(settings, conf, trainer, stop, listening, start).live()
+        return Runner(settings, conf, trainer, stop, listening, start).live()
     finally:
         trainer.kill()
         listening.close()

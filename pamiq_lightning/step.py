@@ -18,7 +18,7 @@ ACTING_ROLES = ("encoder", "dynamics", "policy")
 """The roles whose weights act, in the order of the row's `versions`."""
 
 
-REWARD_BESIDE = "reward_"
+LOGGED_REWARD_PREFIX = "reward_"
 """Begins the names in `info` of rewards that are written down and drive nobody."""
 
 
@@ -82,8 +82,8 @@ def is_transition(steps: Mapping[str, Any]) -> Any:
         bool (N-1,)
     """
     follows = steps["index"][1:] == steps["index"][:-1] + 1
-    sound = steps["valid"][1:] & steps["valid"][:-1]
-    return follows & sound & ~steps["is_first"][1:]
+    valid = steps["valid"][1:] & steps["valid"][:-1]
+    return follows & valid & ~steps["is_first"][1:]
 
 
 def is_transition_into(steps: Mapping[str, Any]) -> Any:

@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.recording.schema import Plan
+from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.step import StepShape
 
 SHAPE = StepShape(
     frame_size=24, latent=(4, 8), state=(2, 16), action_choices=(3, 3, 3, 2, 2), info_names=("x",)
 )
-PLAN = Plan(
+DATASET_SPEC = DatasetSpec(
     fps=10.0,
     frame_size=SHAPE.frame_size,
     action_choices=SHAPE.action_choices,
     action_names=("vertical", "horizontal", "look", "jump", "run"),
     info_names=SHAPE.info_names,
-    window=16,
+    rollout_length=16,
     lossless=True,
 )
 
@@ -102,16 +102,18 @@ def arrays(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> dict[s
     return steps
 
 
-def window(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> TensorDict:
+def rollout(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> TensorDict:
     """Return sound random steps as a TensorDict [rows]."""
     made = arrays(rows, start, version, seed)
     return TensorDict({key: torch.from_numpy(a) for key, a in made.items()}, [rows])
 
 
-def record(folder: Path, windows: Iterable[Mapping[str, Any]], plan: Plan = PLAN) -> Path:
+def record(
+    folder: Path, rollouts: Iterable[Mapping[str, Any]], spec: DatasetSpec = DATASET_SPEC
+) -> Path:
     """Write windows as a recording; return its folder."""
-    writer = RecordingWriter(folder, plan, crf=20)
-    for steps in windows:
+    writer = RecordingWriter(folder, spec, crf=20)
+    for steps in rollouts:
         writer.write(steps)
     writer.close()
     return folder

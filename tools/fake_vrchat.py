@@ -124,7 +124,7 @@ class Client:
             if now >= draw_at and self._picture != "frozen":
                 draw_at = max(draw_at + self._draw_every, now)
                 self._show()
-            self._tell()
+            self._notify()
             time.sleep(max(0.0, STEP - (time.monotonic() - now)))
             now = time.monotonic()
 
@@ -142,7 +142,7 @@ class Client:
             frame = np.full_like(frame, 0 if self._picture == "black" else 255)
         self._window.draw(frame)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         info = dict(zip(INFO_NAMES, self.simulation.info().tolist(), strict=True))
         x, y, z = (info[f"velocity_{axis}"] for axis in "xyz")
         parameters = {

@@ -23,9 +23,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.actions import CHOICES, LIMBS
+from agent.actions import ACTIONS, CHOICES
 from agent.capture.resize import from_bgr
-from pamiq_lightning.recording.schema import Plan, RecordingError
+from pamiq_lightning.recording.schema import DatasetSpec, RecordingError
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 
@@ -90,7 +90,7 @@ def steps_of(
         ImportVideoError: it cannot be read.
     """
     actions = read_actions(video)
-    neutral, taken = np.zeros(len(LIMBS), np.int64), 0
+    neutral, taken = np.zeros(len(ACTIONS), np.int64), 0
     try:
         with av.open(str(video)) as container:
             stream = container.streams.video[0]
@@ -115,33 +115,36 @@ def import_video(video: Path, writer: RecordingWriter, first_tick: int) -> int:
     Raises:
         ImportVideoError: it cannot be read.
     """
-    plan, count = writer.plan, 0
-    window: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = []
+    spec, count = writer.spec, 0
+    rollout: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = []
 
     def flush() -> None:
         nonlocal count
-        writer.write(_as_steps(window, plan, first_tick + count, count == 0))
-        count += len(window)
-        window.clear()
+        writer.write(_as_steps(rollout, spec, first_tick + count, count == 0))
+        count += len(rollout)
+        rollout.clear()
 
-    for step in steps_of(video, plan.frame_size, plan.fps):
-        window.append(step)
-        if len(window) == WINDOW:
+    for step in steps_of(video, spec.frame_size, spec.fps):
+        rollout.append(step)
+        if len(rollout) == WINDOW:
             flush()
-    if window:
+    if rollout:
         flush()
     return count
 
 
 def _as_steps(
-    window: list[tuple[NDArray[np.uint8], NDArray[np.int64]]], plan: Plan, tick: int, first: bool
+    rollout: list[tuple[NDArray[np.uint8], NDArray[np.int64]]],
+    spec: DatasetSpec,
+    tick: int,
+    first: bool,
 ) -> dict[str, NDArray[Any]]:
     """Return frames and actions as steps; what nobody knows is 0."""
-    rows = len(window)
-    steps = {key: np.zeros((rows, *f.shape), f.dtype) for key, f in plan.fields().items()}
-    steps["frame"], steps["action"] = (np.stack(part) for part in zip(*window, strict=True))
+    rows = len(rollout)
+    steps = {key: np.zeros((rows, *f.shape), f.dtype) for key, f in spec.fields().items()}
+    steps["frame"], steps["action"] = (np.stack(part) for part in zip(*rollout, strict=True))
     steps["index"] = np.arange(tick, tick + rows)
-    steps["time"] = steps["index"] / plan.fps
+    steps["time"] = steps["index"] / spec.fps
     steps["is_first"][0], steps["valid"][:] = first, True
     return steps
 
@@ -155,13 +158,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=10.0, help="steps a second")
     parser.add_argument("--crf", type=int, default=RecordingSettings.crf, help="0 (best) to 51")
     options = parser.parse_args(arguments)
-    names = tuple(limb.name for limb in LIMBS)
-    plan = Plan(options.rate, options.size, CHOICES, names, window=WINDOW)
+    names = tuple(axis.name for axis in ACTIONS)
+    spec = DatasetSpec(options.rate, options.size, CHOICES, names, rollout_length=WINDOW)
     try:
         if options.out.exists():
             raise ImportVideoError(f"{options.out}: is there already")
         videos = find_videos(options.source)
-        writer, tick = RecordingWriter(options.out, plan, options.crf), 0
+        writer, tick = RecordingWriter(options.out, spec, options.crf), 0
         for video in videos:
             count = import_video(video, writer, tick)
             print(f"{video}: {count} steps", flush=True)

@@ -28,8 +28,8 @@ from PIL import Image
 from pamiq_lightning.checkpoint.files import CheckpointError, newest_weights
 from pamiq_lightning.learners.decoder import Decoder
 from pamiq_lightning.learners.dynamics import Dynamics
-from pamiq_lightning.offline.dataset import Experience
-from pamiq_lightning.offline.eyes import Eyes
+from pamiq_lightning.offline.dataset import RecordingDataset
+from pamiq_lightning.offline.eyes import FrozenEncoders
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
@@ -50,11 +50,11 @@ class Expectations:
         decoder: checkpoint of the decoder.
     """
 
-    def __init__(self, reader: RecordingReader, eyes: Eyes, decoder: Path) -> None:
-        assert eyes.dynamics is not None
-        self._experience = Experience(reader.folder, eyes)
-        self._experience.make_anew({"latent", "state"})
-        self._dynamics = from_checkpoint(eyes.dynamics, Dynamics).net
+    def __init__(self, reader: RecordingReader, frozen: FrozenEncoders, decoder: Path) -> None:
+        assert frozen.dynamics is not None
+        self._dataset = RecordingDataset(reader.folder, frozen)
+        self._dataset.recompute({"latent", "state"})
+        self._dynamics = from_checkpoint(frozen.dynamics, Dynamics).net
         self._decoder = from_checkpoint(decoder, Decoder).net
 
     @torch.inference_mode()
@@ -69,7 +69,7 @@ class Expectations:
             return None
         latent, state = (
             torch.from_numpy(kept[at - 1 : at].copy())
-            for kept in (self._experience.latents, self._experience.states)
+            for kept in (self._dataset.latents, self._dataset.states)
         )
         action = torch.from_numpy(pair["action"][:1])
         prediction, _ = self._dynamics.step(latent, action, state)
@@ -87,7 +87,7 @@ class Show:
 
     def __post_init__(self) -> None:
         curves = {name: self.reader.column(name) for name in ("reward", "value")}
-        self._sheet = Sheet(self.reader.plan, curves)
+        self._sheet = Sheet(self.reader.spec, curves)
         self._last: tuple[int, dict[str, NDArray[Any]]] | None = None
 
     def picture(self, at: int) -> Image.Image:
@@ -99,7 +99,7 @@ class Show:
             expected = self.expectations.of(at, pair)
         self._last = at, row
         step = {key: values[0] for key, values in row.items()}
-        fps = self.reader.plan.fps
+        fps = self.reader.spec.fps
         told = f"seen   {at / fps:.1f} of {len(self.reader) / fps:.1f} s   tick {step['index']}"
         if not step["valid"]:
             told += "   unsound"
@@ -139,7 +139,7 @@ def in_window(show: Show, start: int, stop: int) -> None:
     pygame.init()
     pygame.display.set_caption(str(show.reader.folder))
     surface, clock = pygame.display.set_mode((WIDTH, HEIGHT)), pygame.time.Clock()
-    at, speed, playing, fps = start, SPEEDS.index(1.0), True, show.reader.plan.fps
+    at, speed, playing, fps = start, SPEEDS.index(1.0), True, show.reader.spec.fps
     while True:
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
@@ -173,7 +173,7 @@ def choose_expectations(
             return None
     decoder = paths["decoder"]
     assert decoder is not None
-    return Expectations(reader, Eyes(paths["encoder"], paths["dynamics"]), decoder)
+    return Expectations(reader, FrozenEncoders(paths["encoder"], paths["dynamics"]), decoder)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         reader = RecordingReader(options.recording)
-        fps = reader.plan.fps
+        fps = reader.spec.fps
         start = round(options.start * fps)
         wanted = len(reader) if options.seconds is None else round(options.seconds * fps)
         stop = min(start + wanted, len(reader))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pamiq_lightning.recording.schema import Plan
+from pamiq_lightning.recording.schema import DatasetSpec
 
 SIDE, MARGIN, LINE = 288, 12, 14
 CURVE_HEIGHT, CURVE_STEPS = 70, 200
@@ -27,7 +27,7 @@ class Sheet:
         curves: reward and value of all its steps.
     """
 
-    def __init__(self, plan: Plan, curves: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, plan: DatasetSpec, curves: Mapping[str, NDArray[np.float32]]) -> None:
         self._plan, self._curves = plan, curves
         self._ranges = {name: _range(values) for name, values in curves.items()}
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent.worlds.embedded.physics import STEP
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.blackout import Blackout
 from agent.worlds.embedded.scenes.block_noise import BlockNoise
 from agent.worlds.embedded.scenes.flicker import Flicker
@@ -53,7 +53,7 @@ class Tour:
         run: whether to run.
     """
 
-    place: Callable[[], Place]
+    scene: Callable[[], Scene]
     way: Sequence[Point]
     still_at: int = 60
     run: bool = False
@@ -81,7 +81,7 @@ TOURS = {
 
 def steer(simulation: Simulation, target: Point) -> bool:
     """Set the inputs that lead towards a point; returns whether it is reached."""
-    body = simulation.stage.body
+    body = simulation.scene_state.body
     dx, dy = target[0] - body.x, target[1] - body.y
     if math.hypot(dx, dy) < _NEAR:
         return True
@@ -102,8 +102,8 @@ def walk(simulation: Simulation, tour: Tour) -> Iterator[int]:
     for target in tour.way:
         while not steer(simulation, target):
             simulation.step()
-            yield simulation.stage.step
-            if simulation.stage.step > _LONGEST:
+            yield simulation.scene_state.step
+            if simulation.scene_state.step > _LONGEST:
                 raise RuntimeError(f"the way to {target} is blocked")
 
 
@@ -114,7 +114,7 @@ def upright(frame: NDArray[np.uint8]) -> Image.Image:
 
 def film(tour: Tour, size: tuple[int, int], rate: int) -> list[Image.Image]:
     """Draw the whole walk at `rate` pictures a second, twice as fine and then averaged."""
-    simulation = Simulation(tour.place(), size, 0, supersample=2)
+    simulation = Simulation(tour.scene(), size, 0, supersample=2)
     every = round(1 / STEP / rate)
     return [upright(simulation.frame()) for step in walk(simulation, tour) if step % every == 0]
 
@@ -139,7 +139,7 @@ def _sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def still(tour: Tour, size: tuple[int, int]) -> Image.Image:
     """Draw one moment of the walk."""
-    simulation = Simulation(tour.place(), size, 0, supersample=1 if size == _AGENT else 2)
+    simulation = Simulation(tour.scene(), size, 0, supersample=1 if size == _AGENT else 2)
     for step in walk(simulation, tour):
         if step == tour.still_at:
             break

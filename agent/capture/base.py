@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class SensesError(RuntimeError):
+class CaptureError(RuntimeError):
     """The agent cannot see; the message says why and what to do about it."""
 
 
-class Eye(Protocol):
+class FrameSource(Protocol):
     """A source of square pictures: the screen, a camera, a recorded video."""
 
     @property
@@ -20,11 +20,11 @@ class Eye(Protocol):
         """Width and height of what the last look captured; None where they never change."""
         ...
 
-    def look(self) -> NDArray[np.uint8]:
+    def read(self) -> NDArray[np.uint8]:
         """Return what is seen now, uint8 RGB (3, size, size).
 
         Raises:
-            SensesError: nothing can be seen at the moment; looking again later may succeed.
+            CaptureError: nothing can be seen at the moment; looking again later may succeed.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.opencv import import_opencv
 from agent.capture.resize import from_bgr
 
@@ -34,7 +34,7 @@ class Camera:
         captured: always None, for a camera keeps its size.
 
     Raises:
-        SensesError: OpenCV is missing, or the camera cannot be opened or shows nothing.
+        CaptureError: OpenCV is missing, or the camera cannot be opened or shows nothing.
     """
 
     captured: tuple[int, int] | None = None
@@ -52,7 +52,7 @@ class Camera:
         self._camera = (opener or import_opencv().VideoCapture)(source)
         if not self._camera.isOpened():
             self._camera.release()
-            raise SensesError(
+            raise CaptureError(
                 f"Camera {source!r} cannot be opened: is it plugged in (in OBS: Start Virtual "
                 "Camera), and does no other program use it?"
             )
@@ -63,19 +63,19 @@ class Camera:
         self._reader.start()
         if not self._seen.wait(_FIRST_PICTURE_S):
             self.close()
-            raise SensesError(f"Camera {source!r} is open and shows nothing: restart its program.")
+            raise CaptureError(f"Camera {source!r} is open and shows nothing: restart its program.")
 
-    def look(self) -> NDArray[np.uint8]:
+    def read(self) -> NDArray[np.uint8]:
         """Return the newest picture's centre square, uint8 RGB (3, size, size).
 
         Raises:
-            SensesError: no new picture for a second, or closed.
+            CaptureError: no new picture for a second, or closed.
         """
         if self._closed.is_set() or self._newest is None:
-            raise SensesError(f"Camera {self._source!r} is closed.")
+            raise CaptureError(f"Camera {self._source!r} is closed.")
         picture, taken = self._newest
         if self._clock() - taken > _STALE_S:
-            raise SensesError(f"Camera {self._source!r} has shown nothing new for a second.")
+            raise CaptureError(f"Camera {self._source!r} has shown nothing new for a second.")
         return from_bgr(picture, self._size)
 
     def close(self) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 
 
 def import_opencv() -> Any:
     """Return the module cv2.
 
     Raises:
-        SensesError: it is not installed.
+        CaptureError: it is not installed.
     """
     try:
         import cv2
     except ImportError as missing:
-        raise SensesError("Cameras and videos need OpenCV: pip install -e '.[camera]'") from missing
+        raise CaptureError(
+            "Cameras and videos need OpenCV: pip install -e '.[camera]'"
+        ) from missing
     return cv2

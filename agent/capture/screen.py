@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.resize import from_bgrx
 from agent.capture.window import Rectangle, Window, attach_window
 
@@ -35,7 +35,7 @@ class Screen:
         area: the client area of the last look, in screen pixels.
 
     Raises:
-        SensesError: no window, no display, or a library is missing; it says what to do.
+        CaptureError: no window, no display, or a library is missing; it says what to do.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Screen:
         self._clock = clock
         self._window: Window | None = None
         self._grabber: MSS | None = None
-        self._lost = SensesError("the screen is closed")
+        self._lost = CaptureError("the screen is closed")
         self._retry_at = 0.0
         try:
             self._attach()
             self.area = self._client_area()
-        except SensesError as lost:
+        except CaptureError as lost:
             self._lose(lost)
             raise
 
@@ -60,23 +60,23 @@ class Screen:
         """Width and height of the client area at the last look."""
         return self.area.width, self.area.height
 
-    def look(self) -> NDArray[np.uint8]:
+    def read(self) -> NDArray[np.uint8]:
         """Return the window's centre square, uint8 RGB (3, size, size).
 
         Raises:
-            SensesError: the window is closed, hidden, off the screen or too small.
+            CaptureError: the window is closed, hidden, off the screen or too small.
         """
         self._find_again()
         try:
             self.area = self._client_area()
             return self._grab(self.area)
-        except SensesError as lost:
+        except CaptureError as lost:
             self._lose(lost)
             raise
 
     def close(self) -> None:
         """Release the display. May be called twice."""
-        self._lose(SensesError("the screen is closed"))
+        self._lose(CaptureError("the screen is closed"))
         self._retry_at = float("inf")
 
     def _find_again(self) -> None:
@@ -86,7 +86,7 @@ class Screen:
             raise self._lost
         try:
             self._attach()
-        except SensesError as lost:
+        except CaptureError as lost:
             self._lose(lost)
             raise
 
@@ -95,7 +95,7 @@ class Screen:
         self._window = attach_window(self._title)
         self._grabber = _open_grabber()
 
-    def _lose(self, reason: SensesError) -> None:
+    def _lose(self, reason: CaptureError) -> None:
         self._lost = reason
         self._retry_at = self._clock() + _RETRY_S
         if self._window is not None:
@@ -113,7 +113,7 @@ class Screen:
         )
         seen = self._window.rectangle().clamped(screen)
         if min(seen.width, seen.height) < _SMALLEST:
-            raise SensesError(
+            raise CaptureError(
                 f"Only {seen.width} x {seen.height} pixels of the window {self._title!r} are on "
                 "the screen: move it back or make it larger."
             )
@@ -134,7 +134,7 @@ class Screen:
                 }
             )
         except ScreenShotError as failure:
-            raise SensesError(f"The screen cannot be captured: {failure}") from failure
+            raise CaptureError(f"The screen cannot be captured: {failure}") from failure
         return from_bgrx(shot.raw, shot.width, shot.height, self._size)
 
 
@@ -143,13 +143,13 @@ def _open_grabber() -> MSS:
         from mss import MSS
         from mss.exception import ScreenShotError
     except ImportError as missing:
-        raise SensesError(
+        raise CaptureError(
             f"mss is needed to capture the screen: pip install mss ({missing})"
         ) from (missing)
     try:
         return MSS()
     except ScreenShotError as failure:
-        raise SensesError(
+        raise CaptureError(
             f"The screen cannot be captured ({failure}). On Linux this needs an X display and "
             "libxcb1, libxcb-randr0, libxcb-render0, libxcb-shm0 and libxcb-xfixes0."
         ) from failure

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.opencv import import_opencv
 from agent.capture.resize import from_bgr
 
@@ -27,7 +27,7 @@ class Video:
         captured: always None, for a video keeps its size.
 
     Raises:
-        SensesError: OpenCV is missing, or the file is missing or no video.
+        CaptureError: OpenCV is missing, or the file is missing or no video.
     """
 
     captured: tuple[int, int] | None = None
@@ -41,7 +41,7 @@ class Video:
     ) -> None:
         cv2 = import_opencv()
         if not Path(path).is_file():
-            raise SensesError(f"There is no video {path}.")
+            raise CaptureError(f"There is no video {path}.")
         self._size = size
         self._path = path
         self._loop = loop
@@ -54,14 +54,14 @@ class Video:
         self._picture: NDArray[np.uint8] | None = None
         if not (self._rate > 0.0 and self._file.grab()):
             self._file.release()
-            raise SensesError(f"{path} is no video that OpenCV can read.")
+            raise CaptureError(f"{path} is no video that OpenCV can read.")
         self._file.set(self._rewind_to, 0)
 
-    def look(self) -> NDArray[np.uint8]:
+    def read(self) -> NDArray[np.uint8]:
         """Return the centre square of the frame that is on now, uint8 RGB (3, size, size).
 
         Raises:
-            SensesError: the video is over, or closed.
+            CaptureError: the video is over, or closed.
         """
         now = self._clock()
         if self._started is None:
@@ -72,7 +72,7 @@ class Video:
                 self._start_again(now)
                 wanted = 1
         if self._picture is None:
-            raise SensesError(f"The video {self._path} is closed.")
+            raise CaptureError(f"The video {self._path} is closed.")
         return from_bgr(self._picture, self._size)
 
     def close(self) -> None:
@@ -92,6 +92,6 @@ class Video:
 
     def _start_again(self, now: float) -> None:
         if not self._loop or self._played == 0:
-            raise SensesError(f"The video {self._path} is over.")
+            raise CaptureError(f"The video {self._path} is over.")
         self._file.set(self._rewind_to, 0)
         self._started, self._played = now, 0

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Window(Protocol):
         """Return the client area, without title bar and border, in screen pixels.
 
         Raises:
-            SensesError: the window is closed, minimised or hidden.
+            CaptureError: the window is closed, minimised or hidden.
         """
         ...
 
@@ -52,7 +52,7 @@ def attach_window(title: str = "VRChat") -> Window:
     """Return the window with exactly this title; of several, the likeliest and then the largest.
 
     Raises:
-        SensesError: no such window, no display, or a library is missing; it says what to do.
+        CaptureError: no such window, no display, or a library is missing; it says what to do.
     """
     if sys.platform == "win32":
         from agent.capture.window_windows import attach
@@ -62,7 +62,7 @@ def attach_window(title: str = "VRChat") -> Window:
         from agent.capture.window_x11 import attach
 
         return attach(title)
-    raise SensesError(
+    raise CaptureError(
         f"Windows cannot be found on {sys.platform}, only on Linux with X11 and on Windows: "
         "run the embedded world (world=embedded)."
     )
@@ -72,5 +72,5 @@ def find_window(title: str = "VRChat") -> Window | None:
     """Return the window with exactly this title, or None wherever there is none to be found."""
     try:
         return attach_window(title)
-    except SensesError:
+    except CaptureError:
         return None

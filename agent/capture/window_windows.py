@@ -6,7 +6,7 @@ import ctypes
 import sys
 from ctypes import wintypes
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.window import Rectangle
 
 assert sys.platform == "win32", "this module is for Windows only"
@@ -39,15 +39,15 @@ class Win32Window:
         """Return the client area in screen pixels (physical ones, once mss made us DPI-aware).
 
         Raises:
-            SensesError: the window is closed, minimised or hidden.
+            CaptureError: the window is closed, minimised or hidden.
         """
         if not _user32.IsWindow(self._handle):
-            raise SensesError(f"The window {self._title!r} is gone.")
+            raise CaptureError(f"The window {self._title!r} is gone.")
         if _user32.IsIconic(self._handle) or not _user32.IsWindowVisible(self._handle):
-            raise SensesError(f"The window {self._title!r} is minimised or hidden: show it again.")
+            raise CaptureError(f"The window {self._title!r} is minimised or hidden: show it again.")
         found = _rectangle(self._handle)
         if found is None:
-            raise SensesError(f"The window {self._title!r} is gone.")
+            raise CaptureError(f"The window {self._title!r} is gone.")
         return found
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ def attach(title: str) -> Win32Window:
     A folder named VRChat opens a window of the same title, hence the preference.
 
     Raises:
-        SensesError: there is no such window.
+        CaptureError: there is no such window.
     """
     found: list[tuple[bool, int, int]] = []
 
@@ -74,7 +74,7 @@ def attach(title: str) -> Win32Window:
 
     _user32.EnumWindows(_EnumProc(consider), 0)
     if not found:
-        raise SensesError(
+        raise CaptureError(
             f"There is no visible window titled {title!r}: start VRChat in desktop mode and keep "
             "its window visible, or run world=embedded."
         )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.window import Rectangle
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ class X11Window:
         """Return the client area in screen pixels; two round trips, about 0.1 ms.
 
         Raises:
-            SensesError: the window is closed, minimised or hidden, or the display is gone.
+            CaptureError: the window is closed, minimised or hidden, or the display is gone.
         """
         from Xlib import X, error
 
         if self._display is None:
-            raise SensesError(f"The window {self._title!r} was closed on our side.")
+            raise CaptureError(f"The window {self._title!r} was closed on our side.")
         try:
             viewable = self._window.get_attributes().map_state == X.IsViewable
             found = _rectangle(self._window)
         except (error.XError, error.ConnectionClosedError, OSError) as gone:
-            raise SensesError(f"The window {self._title!r} is gone ({gone}).") from gone
+            raise CaptureError(f"The window {self._title!r} is gone ({gone}).") from gone
         if not viewable:
-            raise SensesError(f"The window {self._title!r} is minimised or hidden: show it again.")
+            raise CaptureError(f"The window {self._title!r} is minimised or hidden: show it again.")
         return found
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ def attach(title: str) -> X11Window:
     """Return the largest visible window with exactly this title.
 
     Raises:
-        SensesError: no window, display or library, or a session without X11.
+        CaptureError: no window, display or library, or a session without X11.
     """
     display = _connect(os.environ)
     from Xlib import error
@@ -60,10 +60,12 @@ def attach(title: str) -> X11Window:
         window = _largest(display, title)
     except (error.XError, error.ConnectionClosedError, OSError) as failure:
         _close(display)
-        raise SensesError(f"The X display failed while looking for windows: {failure}") from failure
+        raise CaptureError(
+            f"The X display failed while looking for windows: {failure}"
+        ) from failure
     if window is None:
         _close(display)
-        raise SensesError(
+        raise CaptureError(
             f"There is no visible window titled {title!r} on display {os.environ['DISPLAY']}: "
             "start VRChat in desktop mode and keep its window visible, or run world=embedded."
         )
@@ -73,11 +75,11 @@ def attach(title: str) -> X11Window:
 def _connect(environment: Mapping[str, str]) -> Display:
     if not environment.get("DISPLAY"):
         if environment.get("WAYLAND_DISPLAY"):
-            raise SensesError(
+            raise CaptureError(
                 "This is a Wayland session without XWayland, whose windows cannot be captured: "
                 "log in to an X11 session, or look through an OBS virtual camera."
             )
-        raise SensesError(
+        raise CaptureError(
             "There is no display (DISPLAY is not set): run this in the desktop session in which "
             "VRChat runs, or run world=embedded."
         )
@@ -85,13 +87,13 @@ def _connect(environment: Mapping[str, str]) -> Display:
         from Xlib.display import Display
         from Xlib.error import DisplayError, XauthError
     except ImportError as missing:
-        raise SensesError(
+        raise CaptureError(
             "python-xlib is needed to find windows on Linux: pip install python-xlib"
         ) from missing
     try:
         return Display(environment["DISPLAY"])
     except (DisplayError, XauthError, OSError) as refused:
-        raise SensesError(
+        raise CaptureError(
             f"The X display {environment['DISPLAY']} cannot be opened ({refused}): is it running, "
             "and is XAUTHORITY set for this user?"
         ) from refused

@@ -13,13 +13,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from agent.actor import Mind
+from agent.actor import Actor
 from agent.clock import Clock
 from agent.errors import RunFailure
 from agent.loop import Loop
 from agent.worlds.embedded.lockstep import LockstepWorld
 from pamiq_lightning.checkpoint.files import tensor_bytes
-from pamiq_lightning.checkpoint.rng_state import random_state, restore_random_state
+from pamiq_lightning.checkpoint.rng_state import restore_rng_state, rng_state
 from pamiq_lightning.exchange.weights import tensors_of
 from pamiq_lightning.step import ACTING_ROLES
 from pamiq_lightning.trainer.checkpointer import Checkpoint
@@ -27,7 +27,7 @@ from pamiq_lightning.trainer.checkpointer import Checkpoint
 _CHANCE = "of_process_"
 
 
-def moment_bytes(loop: Mapping[str, Any], mind: Mind, world: LockstepWorld | None) -> bytes:
+def agent_state_bytes(loop: Mapping[str, Any], actor: Actor, world: LockstepWorld | None) -> bytes:
     """Return all that the next tick depends on but the weights.
 
     Args:
@@ -35,18 +35,18 @@ def moment_bytes(loop: Mapping[str, Any], mind: Mind, world: LockstepWorld | Non
         mind: who lives.
         world: under lockstep, where; then the process's random generators are kept as well.
     """
-    tensors = mind.state()
-    told: dict[str, Any] = {"loop": dict(loop), "versions": mind.modules.versions()}
+    tensors = actor.state()
+    told: dict[str, Any] = {"loop": dict(loop), "versions": actor.modules.versions()}
     if world is not None:
-        chance = random_state()
-        tensors |= {_CHANCE + "torch": chance.pop("torch")}
-        tensors |= {_CHANCE + "numpy": chance["numpy"].pop("keys")}
+        rng = rng_state()
+        tensors |= {_CHANCE + "torch": rng.pop("torch")}
+        tensors |= {_CHANCE + "numpy": rng["numpy"].pop("keys")}
         # A card draws nothing within a tick.
-        chance.pop("cuda", None)
-        told |= {"world": world.state(), "chance": chance}
+        rng.pop("cuda", None)
+        told |= {"world": world.state(), "chance": rng}
     else:
         told["time"] = time.time()
-    return tensor_bytes(tensors, {"moment": json.dumps(told)})
+    return tensor_bytes(tensors, {"agent_state": json.dumps(told)})
 
 
 def is_exact(checkpoint: Checkpoint, lockstep: bool) -> bool:
@@ -54,7 +54,7 @@ def is_exact(checkpoint: Checkpoint, lockstep: bool) -> bool:
     return lockstep and checkpoint.agent is not None and "world" in _told(checkpoint)
 
 
-def first_window(checkpoint: Checkpoint, exact: bool, rate: float, rows: int) -> int:
+def first_rollout(checkpoint: Checkpoint, exact: bool, rate: float, rows: int) -> int:
     """Return the number of the first window to come.
 
     In real time numbers go on as if ticks had, so that none that was lived after the checkpoint was
@@ -75,7 +75,7 @@ def _next_index(checkpoint: Checkpoint, rate: float) -> int:
 def restore(
     checkpoint: Checkpoint,
     loop: Loop,
-    mind: Mind,
+    actor: Actor,
     world: LockstepWorld | None,
     rate: float,
     saved: Mapping[str, nn.Module],
@@ -98,16 +98,16 @@ def restore(
         return
     tensors, told = checkpoint.agent[0], _told(checkpoint)
     try:
-        mind.restore(tensors, same_moment=world is not None)
+        actor.restore(tensors, same_agent_state=world is not None)
         if world is None:
             loop.restore(told["loop"], _next_index(checkpoint, rate))
             return
         world.restore(told["world"])
-        _set_clock(loop.clock, told["loop"]["figures"]["now"])
+        _set_clock(loop.clock, told["loop"]["metrics"]["now"])
         loop.restore(told["loop"])
         versions = dict(zip(ACTING_ROLES, told["versions"], strict=True))
-        _act_as_before(checkpoint, mind, versions, saved)
-        _restore_chance(told["chance"], tensors)
+        _act_as_before(checkpoint, actor, versions, saved)
+        _restore_rng(told["chance"], tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         raise RunFailure(
             f"{checkpoint.folder} is not of this agent in this place: {error}"
@@ -116,7 +116,7 @@ def restore(
 
 def _told(checkpoint: Checkpoint) -> dict[str, Any]:
     assert checkpoint.agent is not None
-    told: dict[str, Any] = json.loads(checkpoint.agent[1]["moment"])
+    told: dict[str, Any] = json.loads(checkpoint.agent[1]["agent_state"])
     return told
 
 
@@ -127,13 +127,13 @@ def _set_clock(clock: Clock, now: float) -> None:
 
 def _act_as_before(
     checkpoint: Checkpoint,
-    mind: Mind,
+    actor: Actor,
     versions: Mapping[str, int],
     saved: Mapping[str, nn.Module],
 ) -> None:
     """Take the weights that acted then, and after them the newest, as the agent did."""
     for role, version in versions.items():
-        module = getattr(mind.modules, role)
+        module = getattr(actor.modules, role)
         if module.version == version:
             continue
         known = {int(checkpoint.learners[role]["version"]): tensors_of(saved[role])}
@@ -141,10 +141,10 @@ def _act_as_before(
             known.setdefault(*checkpoint.before[role])
         if version not in known:
             raise ValueError(f"{role}: version {version} acted, it has {sorted(known)}")
-        module.act_with(version, known[version])
-    mind.take_weights(None)
+        module.load_version(version, known[version])
+    actor.poll_weights(None)
 
 
-def _restore_chance(chance: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    numpy = {**chance["numpy"], "keys": tensors[_CHANCE + "numpy"]}
-    restore_random_state({**chance, "torch": tensors[_CHANCE + "torch"], "numpy": numpy})
+def _restore_rng(rng: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    numpy = {**rng["numpy"], "keys": tensors[_CHANCE + "numpy"]}
+    restore_rng_state({**rng, "torch": tensors[_CHANCE + "torch"], "numpy": numpy})

@@ -10,31 +10,31 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from agent.actions import CHOICES, LIMBS
-from agent.actor import ActingModules, Mind
+from agent.actions import ACTIONS, CHOICES
+from agent.actor import ActingModules, Actor
 from agent.errors import UsageError
-from agent.hot_swap import HotModule
+from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle.resume import none_is_sound
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
 from pamiq_lightning.checkpoint.store import find_checkpoints
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.exchange import weights
-from pamiq_lightning.exchange.rollouts import WindowsSpec, WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
 from pamiq_lightning.exchange.shared_memory import exchange_folder
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
-from pamiq_lightning.exchange.weights import WeightsSpec, vector_bytes
-from pamiq_lightning.learners.base import Learner, check_dimensions
-from pamiq_lightning.recording.schema import Plan, RecordingError, check_plan
-from pamiq_lightning.step import ACTING_ROLES, REWARD_BESIDE, StepShape
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
+from pamiq_lightning.exchange.weights import WeightsSpec, flat_size
+from pamiq_lightning.learners.base import Learner, check_shared_shapes
+from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, check_spec
+from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
 from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
-from pamiq_lightning.trainer.config import TrainerJob
+from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.utils.instantiate import SpecError, build, resolve
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def choose_device(wanted: str, tell: Tell) -> torch.device:
+def choose_device(wanted: str, notify: Notify) -> torch.device:
     """Return where nets run.
 
     Raises:
@@ -43,7 +43,7 @@ def choose_device(wanted: str, tell: Tell) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UsageError("device=cuda: torch finds no CUDA device; use cpu or auto")
     if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
-        tell(
+        notify(
             "There is an NVIDIA card, but this torch has no CUDA: nets run on the CPU. "
             "See https://pytorch.org/get-started/locally/ for a CUDA build."
         )
@@ -51,12 +51,12 @@ def choose_device(wanted: str, tell: Tell) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def build_learners(settings: Settings, goes_on: bool = False) -> dict[str, Learner]:
+def build_learners(settings: Settings, resuming: bool = False) -> dict[str, Learner]:
     """Build every learner once, which checks all its settings, and fill in their defaults.
 
     Args:
         settings: of the run.
-        goes_on: their weights come from a checkpoint of the run, not from `start_from`.
+        resuming: their weights come from a checkpoint of the run, not from `init_weights`.
 
     Raises:
         UsageError: a learner's settings are wrong, or two do not fit each other.
@@ -67,20 +67,20 @@ def build_learners(settings: Settings, goes_on: bool = False) -> dict[str, Learn
             key = f"learners.{role}.model"
             learner.model = resolve(Learner, learner.model, key)
             learners[role] = build(Learner, learner.model, key)
-            if learner.start_from and not goes_on:
-                load_weights(learners[role], Path(learner.start_from))
-        check_dimensions(learners)
+            if learner.init_weights and not resuming:
+                load_weights(learners[role], Path(learner.init_weights))
+        check_shared_shapes(learners)
     except CheckpointError as error:
-        raise UsageError(f"learners.{role}.start_from: {error}") from error
+        raise UsageError(f"learners.{role}.init_weights: {error}") from error
     except ValueError as error:
         raise UsageError(str(error)) from error
     for role in ACTING_ROLES:
-        if role not in learners or learners[role].acting is None:
+        if role not in learners or learners[role].acting_module is None:
             raise UsageError(f"learners.{role}: there must be one, and it must act")
     return learners
 
 
-def open_checkpoint(start: Path, learners: dict[str, Learner], tell: Tell) -> Checkpoint:
+def open_checkpoint(start: Path, learners: dict[str, Learner], notify: Notify) -> Checkpoint:
     """Read the checkpoint that a life goes on from, or the newest before it that can be used.
 
     Its weights are in the learners then.
@@ -97,7 +97,7 @@ def open_checkpoint(start: Path, learners: dict[str, Learner], tell: Tell) -> Ch
             check_fit(checkpoint, learners)
         except CheckpointError as error:
             problems.append(str(error))
-            tell(f"Not used: {error}")
+            notify(f"Not used: {error}")
             continue
         return checkpoint
     raise none_is_sound(run, problems)
@@ -116,7 +116,7 @@ def frame_size(learners: dict[str, Learner]) -> int:
 
 
 def step_shape(
-    learners: dict[str, Learner], info_names: tuple[str, ...], beside: Collection[str] = ()
+    learners: dict[str, Learner], info_names: tuple[str, ...], logged_rewards: Collection[str] = ()
 ) -> StepShape:
     """Return the layout of a step, from the learners that make its parts.
 
@@ -128,7 +128,7 @@ def step_shape(
     Raises:
         UsageError: the policy's actions are not the body's.
     """
-    policy = learners["policy"].dimensions()
+    policy = learners["policy"].shared_shapes()
     if policy["action_choices"] != CHOICES:
         raise UsageError(
             f"learners.policy.model.init_args.action_choices is {list(policy['action_choices'])}, "
@@ -136,31 +136,31 @@ def step_shape(
         )
     tokens, features = policy["latent"]
     depth, dim = policy["state"]
-    names = (*info_names, *(REWARD_BESIDE + name for name in beside))
+    names = (*info_names, *(LOGGED_REWARD_PREFIX + name for name in logged_rewards))
     return StepShape(frame_size(learners), (tokens, features), (depth, dim), CHOICES, names)
 
 
-def recording_plan(settings: Settings, shape: StepShape) -> Plan:
+def dataset_spec(settings: Settings, shape: StepShape) -> DatasetSpec:
     """Return what all episodes of the run's recording have in common."""
-    return Plan(
+    return DatasetSpec(
         fps=settings.rate,
         frame_size=shape.frame_size,
         action_choices=shape.action_choices,
-        action_names=tuple(limb.name for limb in LIMBS),
+        action_names=tuple(axis.name for axis in ACTIONS),
         info_names=shape.info_names,
-        window=settings.window,
+        rollout_length=settings.rollout_length,
         lossless=settings.recording.lossless,
     )
 
 
-def check_recording(folder: Path, plan: Plan) -> None:
+def check_recording(folder: Path, plan: DatasetSpec) -> None:
     """See that a run's recording, if it has one, can be gone on with.
 
     Raises:
         UsageError: it was recorded otherwise.
     """
     try:
-        check_plan(folder, plan)
+        check_spec(folder, plan)
     except RecordingError as error:
         raise UsageError(f"{error} (record=false lives on without; or move it away)") from error
 
@@ -178,41 +178,41 @@ def build_curiosity(settings: Settings) -> Curiosity:
         raise UsageError(str(error)) from error
 
 
-def build_beside(settings: Settings) -> list[Curiosity]:
+def build_logged_rewards(settings: Settings) -> list[Curiosity]:
     """Build the rewards that are only written down.
 
     Raises:
         UsageError: the settings of one are wrong.
     """
     rewards = []
-    for name, spec in settings.curiosity_beside.items():
-        key = f"curiosity_beside.{name}"
+    for name, spec in settings.logged_rewards.items():
+        key = f"logged_rewards.{name}"
         try:
-            settings.curiosity_beside[name] = resolve(Curiosity, spec, key)
-            rewards.append(build(Curiosity, settings.curiosity_beside[name], key))
+            settings.logged_rewards[name] = resolve(Curiosity, spec, key)
+            rewards.append(build(Curiosity, settings.logged_rewards[name], key))
         except SpecError as error:
             raise UsageError(str(error)) from error
     return rewards
 
 
-def equip_dynamics(settings: Settings, rewards: Sequence[Curiosity]) -> None:
+def enable_aux_heads(settings: Settings, rewards: Sequence[Curiosity]) -> None:
     """Have the dynamics train what these rewards need, beside what the settings say."""
-    needed = {extra for reward in rewards for extra in reward.extras}
+    needed = {extra for reward in rewards for extra in reward.aux_heads}
     if needed and "dynamics" in settings.learners:
         model = settings.learners["dynamics"].model
         arguments = dict(model.get("init_args") or {})
-        arguments["extras"] = sorted(needed | set(arguments.get("extras") or ()))
+        arguments["aux_heads"] = sorted(needed | set(arguments.get("aux_heads") or ()))
         settings.learners["dynamics"].model = {**model, "init_args": arguments}
 
 
-def check_truths(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -> None:
+def check_info_keys(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -> None:
     """Check that the world tells what controls want to know.
 
     Raises:
         UsageError: it does not.
     """
     for reward in rewards:
-        missing = [name for name in reward.truths if name not in info_names]
+        missing = [name for name in reward.info_keys if name not in info_names]
         if missing:
             raise UsageError(
                 f"curiosity: {type(reward).__name__} needs the ground truth of an embedded world "
@@ -221,67 +221,69 @@ def check_truths(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -> N
 
 
 @dataclass
-class Hallway:
+class Exchange:
     """The exchange of one run: made by the agent, opened by all."""
 
     folder: Path
-    windows: WindowsSpec
+    rollouts: RolloutsSpec
     weights: dict[str, WeightsSpec]
-    board_spec: BoardSpec
-    board: Board
-    writer: WindowsWriter
+    board_spec: StatusBoardSpec
+    board: StatusBoard
+    writer: RolloutWriter
 
     def remove(self) -> None:
         """Take the files away; who has them mapped keeps them until it ends."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def open_hallway(
+def open_exchange(
     shape: StepShape,
     rows: int,
     acting: dict[str, nn.Module],
     roles: tuple[str, ...],
-    first_window: int = 0,
+    first_rollout: int = 0,
     rewards: Sequence[Curiosity] = (),
-) -> Hallway:
+) -> Exchange:
     """Allocate all that agent and trainer share."""
-    sizes = {role: vector_bytes(module) for role, module in acting.items()}
-    windows = WindowsSpec(
+    sizes = {role: flat_size(module) for role, module in acting.items()}
+    rollouts = RolloutsSpec(
         Path(),
         shape,
         rows,
-        # The moment, and for each imagination what is expected, with what certainty and opinions.
-        moments=4 + 8 * max((reward.horizon for reward in rewards), default=0),
+        # The present, and for each imagination its prediction with variance and ensemble means.
+        agent_states=4 + 8 * max((reward.horizon for reward in rewards), default=0),
         remembered_bytes=sum(reward.state_bytes for reward in rewards),
     )
-    folder = exchange_folder(windows.size + 3 * sum(sizes.values()))
-    windows = replace(windows, path=folder / "windows")
+    folder = exchange_folder(rollouts.size + 3 * sum(sizes.values()))
+    rollouts = replace(rollouts, path=folder / "rollouts")
     specs = {role: WeightsSpec(folder / f"weights_{role}", size) for role, size in sizes.items()}
     for spec in specs.values():
         weights.create(spec)
-    board_spec = BoardSpec(folder / "board", roles)
-    board = Board(board_spec, create=True)
-    return Hallway(folder, windows, specs, board_spec, board, WindowsWriter(windows, first_window))
+    board_spec = StatusBoardSpec(folder / "board", roles)
+    board = StatusBoard(board_spec, create=True)
+    return Exchange(
+        folder, rollouts, specs, board_spec, board, RolloutWriter(rollouts, first_rollout)
+    )
 
 
-def make_job(
+def make_trainer_config(
     settings: Settings,
-    hallway: Hallway,
+    exchange: Exchange,
     run_folder: Path,
     device: torch.device,
     checkpoint: Path | None = None,
-) -> TrainerJob:
+) -> TrainerConfig:
     """Write down what the trainer has to do."""
     learners = dict(settings.learners)
     if settings.policy == "random":
         # What a uniform policy did is nothing to improve a learned one by.
         learners["policy"] = replace(learners["policy"], freeze=True)
-    return TrainerJob(
+    return TrainerConfig(
         trainer=settings.trainer,
         learners=learners,
-        windows=hallway.windows,
-        weights=hallway.weights,
-        board=hallway.board_spec,
+        rollouts=exchange.rollouts,
+        weights=exchange.weights,
+        board=exchange.board_spec,
         run_folder=run_folder.resolve(),
         device=device.type,
         seed=settings.seed,
@@ -293,25 +295,27 @@ def make_job(
     )
 
 
-def build_mind(
+def build_actor(
     settings: Settings,
     acting: dict[str, nn.Module],
-    hallway: Hallway,
+    exchange: Exchange,
     curiosity: Curiosity,
     device: torch.device,
-    beside: Sequence[Curiosity] = (),
-) -> Mind:
+    logged_rewards: Sequence[Curiosity] = (),
+) -> Actor:
     """Build the mind around copies of the acting modules."""
     hot = {
-        role: HotModule[nn.Module](acting[role], hallway.weights[role], device, settings.compile)
+        role: DoubleBufferedModule[nn.Module](
+            acting[role], exchange.weights[role], device, settings.compile
+        )
         for role in ACTING_ROLES
     }
-    return Mind(
+    return Actor(
         ActingModules(**hot),  # type: ignore[arg-type]
         curiosity,
-        hallway.windows.shape,
+        exchange.rollouts.shape,
         random_policy=settings.policy == "random",
         seed=settings.seed,
         device=device,
-        beside=beside,
+        logged_rewards=logged_rewards,
     )

@@ -1,4 +1,4 @@
-"""Experience to disk, by a process that reads the windows with a cursor of its own.
+"""RecordingDataset to disk, by a process that reads the windows with a cursor of its own.
 
 It cannot slow a tick: it shares only memory with the agent, and where it falls behind, windows are
 dropped and counted. What the disk refuses is lost and counted too; the recorder goes on. One that
@@ -14,9 +14,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from pamiq_lightning.exchange.rollouts import WindowsReader, WindowsSpec
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
-from pamiq_lightning.recording.schema import Plan, RecordingError, recorder_lock
+from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutsSpec
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
+from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, recorder_lock
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
@@ -51,13 +51,13 @@ class Recorder:
 
     def __init__(
         self,
-        windows: WindowsSpec,
-        board: BoardSpec,
+        rollouts: RolloutsSpec,
+        board: StatusBoardSpec,
         folder: Path,
-        plan: Plan,
+        spec: DatasetSpec,
         settings: RecordingSettings,
     ) -> None:
-        self._arguments = (windows, board, folder, plan, settings)
+        self._arguments = (rollouts, board, folder, spec, settings)
         self._backoff = Backoff()
         self._finished_at_start = 0
         self._start_at: float | None = None
@@ -79,7 +79,7 @@ class Recorder:
         """Whether it runs."""
         return self._process.is_alive()
 
-    def watch(self, board: Board, now: float) -> str | None:
+    def watch(self, board: StatusBoard, now: float) -> str | None:
         """Replace a recorder that died; call it a few times a second.
 
         Args:
@@ -141,7 +141,7 @@ class Losses:
         self._told = (0, 0)
         self._told_at = -TELL_EVERY_S
 
-    def __call__(self, board: Board, now: float) -> str | None:
+    def __call__(self, board: StatusBoard, now: float) -> str | None:
         """Return what is new; None if nothing is, or if something was told within the minute.
 
         Args:
@@ -162,20 +162,24 @@ class Losses:
 
 
 def _record(
-    windows: WindowsSpec, board_spec: BoardSpec, folder: Path, plan: Plan, how: RecordingSettings
+    rollouts: RolloutsSpec,
+    board_spec: StatusBoardSpec,
+    folder: Path,
+    spec: DatasetSpec,
+    how: RecordingSettings,
 ) -> None:
     """Be the recorder."""
     ignore_stop_signals()
     if hasattr(os, "nice"):
         os.nice(10)
-    board = Board(board_spec)
+    board = StatusBoard(board_spec)
     folder.mkdir(parents=True, exist_ok=True)
     # One that lost its agent, or whose end was not seen, may still be closing an episode.
     lock = FileLock(recorder_lock(folder))
-    writer = RecordingWriter(folder, plan, how.crf, how.max_gb * 1e9)
+    writer = RecordingWriter(folder, spec, how.crf, how.max_gb * 1e9)
     try:
         lock.wait(LOCK_LIMIT_S, lambda: not parent_lives())
-        record(WindowsReader(windows, board.recorder_cursor), board, writer)
+        record(RolloutReader(rollouts, board.recorder_cursor), board, writer)
     except HeldError as holder:
         print(f"recorder: process {holder} still writes to {folder}", file=sys.stderr, flush=True)
         sys.exit(1)
@@ -184,7 +188,7 @@ def _record(
         sys.exit(CANNOT)
 
 
-def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None:
+def record(reader: RolloutReader, board: StatusBoard, writer: RecordingWriter) -> None:
     """Write all windows, until the board says stop or the agent is gone.
 
     Raises:
@@ -200,11 +204,11 @@ def record(reader: WindowsReader, board: Board, writer: RecordingWriter) -> None
         # Asked before reading: what was filled before the word to stop is still written.
         stopping = board.stop or not parent_lives()
         code = 0
-        while (window := reader.read()) is not None:
+        while (rollout := reader.read()) is not None:
             # Before it is written: a successor must not write again what is there in part.
             board.set_recorder_cursor(reader.cursor)
             try:
-                writer.write(window.steps)
+                writer.write(rollout.steps)
             except OSError as error:
                 refused, code = refused + 1, error.errno or errno.EIO
             board.set_recorder(dropped + reader.dropped, refused, code)

@@ -23,31 +23,31 @@ from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 AUTO = "auto"
 END_LIMIT_S = 60.0
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 _OF_THIS_START = ("steps", "seconds", "runs", "api_port")
 """Keys that say nothing of the life that goes on."""
 
 
-def find_start(resume: str, runs: Path, experiment: str, tell: Tell) -> Path:
+def resolve_checkpoint(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
     """Return the checkpoint that a life goes on from.
 
     Raises:
         RunFailure: the run goes on already, or no checkpoint of it can be used.
     """
-    run = find_run(resume, runs, experiment, tell)
+    run = find_run(resume, runs, experiment, notify)
     lock = RunLock(run)
     lock.take()
     lock.release()
-    _wait_for_last(run, "trainer", trainer_lock(run), tell)
+    _wait_for_last(run, "trainer", trainer_lock(run), notify)
     recorder = recorder_lock(run / RECORDING)
     if recorder.is_file():
-        _wait_for_last(run, "recorder", recorder, tell)
-    start = choose_checkpoint(run, tell)
-    tell(f"Goes on from {start}.")
+        _wait_for_last(run, "recorder", recorder, notify)
+    start = choose_checkpoint(run, notify)
+    notify(f"Goes on from {start}.")
     return start
 
 
-def _wait_for_last(run: Path, who: str, path: Path, tell: Tell) -> None:
+def _wait_for_last(run: Path, who: str, path: Path, notify: Notify) -> None:
     """Return when a process whose agent is gone has let go of its lock: it has saved and ended.
 
     Raises:
@@ -57,7 +57,7 @@ def _wait_for_last(run: Path, who: str, path: Path, tell: Tell) -> None:
     try:
         lock.take()
     except HeldError:
-        tell(f"Waiting for the last {who} of this run to save and end.")
+        notify(f"Waiting for the last {who} of this run to save and end.")
         try:
             lock.wait(END_LIMIT_S)
         except HeldError as holder:
@@ -68,7 +68,7 @@ def _wait_for_last(run: Path, who: str, path: Path, tell: Tell) -> None:
     lock.release()
 
 
-def find_run(resume: str, runs: Path, experiment: str, tell: Tell) -> Path:
+def find_run(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
     """Return the folder of the run that `resume=` names.
 
     Raises:
@@ -83,7 +83,7 @@ def find_run(resume: str, runs: Path, experiment: str, tell: Tell) -> Path:
     for folder in sorted(found, key=_age, reverse=True):
         if find_checkpoints(folder):
             return folder
-        tell(f"{folder} is passed over: it has no checkpoint.")
+        notify(f"{folder} is passed over: it has no checkpoint.")
     raise RunFailure(
         f"resume=auto: no run in {runs / experiment} has a checkpoint; without resume= a new life "
         "begins"
@@ -96,7 +96,7 @@ def _age(folder: Path) -> tuple[str, str]:
     return stamp, rest
 
 
-def choose_checkpoint(run: Path, tell: Tell) -> Path:
+def choose_checkpoint(run: Path, notify: Notify) -> Path:
     """Return the newest checkpoint of which every file is as it was written.
 
     Raises:
@@ -108,7 +108,7 @@ def choose_checkpoint(run: Path, tell: Tell) -> Path:
             verify(folder)
         except CheckpointError as error:
             problems.append(str(error))
-            tell(f"Not used: {error}")
+            notify(f"Not used: {error}")
             continue
         return folder
     raise none_is_sound(run, problems)
@@ -119,7 +119,7 @@ def none_is_sound(run: Path, problems: list[str]) -> RunFailure:
     return RunFailure(f"{run} has no checkpoint that can be used: {'; '.join(problems)}")
 
 
-def tell_differences(then: Mapping[str, Any], settings: Settings, tell: Tell) -> None:
+def print_config_diff(then: Mapping[str, Any], settings: Settings, notify: Notify) -> None:
     """Say which settings differ from those that the checkpoint was written under.
 
     Args:
@@ -130,19 +130,19 @@ def tell_differences(then: Mapping[str, Any], settings: Settings, tell: Tell) ->
     Raises:
         UsageError: a learner is to begin from a file, though its weights are in the checkpoint.
     """
-    found = differences(then, plain_settings(settings))
+    found = config_diff(then, plain_settings(settings))
     for key, (_, now) in found.items():
-        if key.endswith(".start_from") and now is not None:
+        if key.endswith(".init_weights") and now is not None:
             raise UsageError(
                 f"{key}={now}: a run that goes on has its weights; begin a new one from that file"
             )
     if found:
-        tell("Set otherwise than when the checkpoint was written:")
+        notify("Set otherwise than when the checkpoint was written:")
     for key, (before, after) in found.items():
-        tell(f"  {key}: {before} -> {after}")
+        notify(f"  {key}: {before} -> {after}")
 
 
-def differences(
+def config_diff(
     then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
 ) -> dict[str, tuple[Any, Any]]:
     """Return what two nested settings differ in, by the key with dots."""
@@ -150,7 +150,7 @@ def differences(
     for key in {**then, **now}:
         before, after, name = then.get(key), now.get(key), f"{prefix}{key}"
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found |= differences(before, after, f"{name}.")
+            found |= config_diff(before, after, f"{name}.")
         elif before != after and name not in _OF_THIS_START:
             found[name] = before, after
     return found

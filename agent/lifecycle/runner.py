@@ -17,15 +17,15 @@ import torch
 from torch import nn
 
 from agent import run_dir
-from agent.actor import Mind
+from agent.actor import Actor
 from agent.api_file import remove_address, write_address
 from agent.clock import make_clock
 from agent.errors import RunFailure, StoppedEarly
 from agent.lifecycle import build
-from agent.lifecycle.actor_state import first_window, is_exact, moment_bytes, restore
+from agent.lifecycle.actor_state import agent_state_bytes, first_rollout, is_exact, restore
 from agent.lifecycle.recorder import Recorder
-from agent.lifecycle.resume import tell_differences
-from agent.lifecycle.signals import SecondInterrupt, StopRequest
+from agent.lifecycle.resume import print_config_diff
+from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.loop import WEIGHT_PIECE_BYTES, Loop
 from agent.pause import Pauses
 from agent.run_lock import RunLock
@@ -37,7 +37,7 @@ from agent.ui.terminal import StatusDisplay, StatusSource, print_summary, write_
 from agent.ui.views import Views
 from agent.worlds.base import World
 from agent.worlds.embedded.lockstep import LockstepWorld
-from agent.worlds.factory import build_world, settle_place
+from agent.worlds.factory import build_world, resolve_scene
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.recording.schema import RECORDING
@@ -52,7 +52,7 @@ SWITCH_S = 0.001
 """How long another thread may keep the interpreter from a tick that wants it."""
 
 
-class Life:
+class Runner:
     """Builds all parts, lives, and leaves a summary.
 
     Args:
@@ -105,9 +105,12 @@ class Life:
         if settings.agent_core is not None:
             stay_on(settings.agent_core)
         torch.manual_seed(settings.seed)
-        curiosity, beside = build.build_curiosity(settings), build.build_beside(settings)
-        build.equip_dynamics(settings, [curiosity, *beside])
-        learners = build.build_learners(settings, goes_on=self._start is not None)
+        curiosity, logged_rewards = (
+            build.build_curiosity(settings),
+            build.build_logged_rewards(settings),
+        )
+        build.enable_aux_heads(settings, [curiosity, *logged_rewards])
+        learners = build.build_learners(settings, resuming=self._start is not None)
         frame_size = build.frame_size(learners)
         if self._start is not None:
             self._open_checkpoint(self._start, learners)
@@ -125,57 +128,63 @@ class Life:
         # After this in time, so before it at the end: nobody writes into a folder being removed.
         end.callback(self.trainer.kill)
 
-        build.check_truths([curiosity, *beside], world.info_names)
-        shape = build.step_shape(learners, world.info_names, tuple(settings.curiosity_beside))
+        build.check_info_keys([curiosity, *logged_rewards], world.info_names)
+        shape = build.step_shape(learners, world.info_names, tuple(settings.logged_rewards))
         acting = {
             role: module
             for role, learner in learners.items()
-            if (module := learner.acting) is not None
+            if (module := learner.acting_module) is not None
         }
-        recording, plan = self.folder / RECORDING, build.recording_plan(settings, shape)
+        recording, plan = self.folder / RECORDING, build.dataset_spec(settings, shape)
         if settings.record:
             build.check_recording(recording, plan)
-        self.hallway = self._open_hallway(shape, acting, tuple(learners), [curiosity, *beside])
-        end.callback(self.hallway.remove)
-        end.callback(self.hallway.board.ask_to_stop)
+        self.exchange = self._open_exchange(
+            shape, acting, tuple(learners), [curiosity, *logged_rewards]
+        )
+        end.callback(self.exchange.remove)
+        end.callback(self.exchange.board.request_stop)
         checkpoint = self._checkpoint.folder if self._checkpoint else None
-        self.trainer.begin(build.make_job(settings, self.hallway, self.folder, device, checkpoint))
+        self.trainer.begin(
+            build.make_trainer_config(settings, self.exchange, self.folder, device, checkpoint)
+        )
         run_dir.write_settings(self.folder, settings)
         self._open_to_people(shape.info_names, end)
         if settings.record:
             self.recorder = Recorder(
-                self.hallway.windows,
-                self.hallway.board_spec,
+                self.exchange.rollouts,
+                self.exchange.board_spec,
                 recording,
                 plan,
                 settings.recording,
             )
             end.callback(self.recorder.kill)
-        mind = build.build_mind(settings, acting, self.hallway, curiosity, device, beside)
+        actor = build.build_actor(
+            settings, acting, self.exchange, curiosity, device, logged_rewards
+        )
         clock = make_clock(settings.clock, settings.rate, settings.time_scale)
         loop = Loop(
             world,
-            mind,
-            self.hallway.writer,
+            actor,
+            self.exchange.writer,
             clock,
             settings.rate,
-            self._on_window,
+            self._on_rollout,
             None if self._lockstep else WEIGHT_PIECE_BYTES,
             self.pauses,
-            lambda state: moment_bytes(state, mind, self._own_world(world)),
+            lambda state: agent_state_bytes(state, actor, self._own_world(world)),
         )
         self._wait_for_trainer()
-        mind.take_weights(None)
-        self._warm_up(mind, frame_size)
+        actor.poll_weights(None)
+        self._warm_up(actor, frame_size)
         if self._checkpoint is not None:
-            self._go_on(self._checkpoint, loop, mind, acting)
-        return loop, self._status(loop, mind, tuple(learners))
+            self._go_on(self._checkpoint, loop, actor, acting)
+        return loop, self._status(loop, actor, tuple(learners))
 
     def _open_checkpoint(self, start: Path, learners: dict[str, Learner]) -> None:
         """Read what this life goes on from, and say what is set otherwise, before it begins."""
-        settle_place(self.settings)
+        resolve_scene(self.settings)
         self._checkpoint = build.open_checkpoint(start, learners, print)
-        tell_differences(self._checkpoint.settings, self.settings, print)
+        print_config_diff(self._checkpoint.settings, self.settings, print)
         self._exact = is_exact(self._checkpoint, self._lockstep)
 
     def _own_world(self, world: World) -> LockstepWorld | None:
@@ -183,10 +192,10 @@ class Life:
         return world if isinstance(world, LockstepWorld) else None
 
     def _go_on(
-        self, checkpoint: Checkpoint, loop: Loop, mind: Mind, saved: dict[str, nn.Module]
+        self, checkpoint: Checkpoint, loop: Loop, actor: Actor, saved: dict[str, nn.Module]
     ) -> None:
         """Take up where the checkpoint was written."""
-        for role, module in zip(ACTING_ROLES, mind.modules, strict=True):
+        for role, module in zip(ACTING_ROLES, actor.modules, strict=True):
             had = int(checkpoint.learners[role]["version"])
             # The exchange is new: whatever is in it comes from the trainer that goes on.
             if module.version < had:
@@ -197,29 +206,31 @@ class Life:
         # Under lockstep, whoever had not trained on the last window yet does now.
         self._wait_for_round()
         world = self._own_world(loop.world) if self._exact else None
-        restore(checkpoint, loop, mind, world, self._wall_rate, saved)
+        restore(checkpoint, loop, actor, world, self._wall_rate, saved)
         if self._lockstep:
-            mind.take_weights(None)
+            actor.poll_weights(None)
 
     @property
     def _wall_rate(self) -> float:
         """Ticks a second on the wall."""
         return float(self.settings.rate * self.settings.time_scale)
 
-    def _open_hallway(
+    def _open_exchange(
         self,
         shape: StepShape,
         acting: dict[str, nn.Module],
         roles: tuple[str, ...],
         rewards: list[Curiosity],
-    ) -> build.Hallway:
-        rows, first = self.settings.window, 0
+    ) -> build.Exchange:
+        rows, first = self.settings.rollout_length, 0
         if self._checkpoint is not None:
-            first = first_window(self._checkpoint, self._exact, self._wall_rate, rows)
+            first = first_rollout(self._checkpoint, self._exact, self._wall_rate, rows)
         try:
-            return build.open_hallway(shape, rows, acting, roles, first, rewards)
+            return build.open_exchange(shape, rows, acting, roles, first, rewards)
         except OSError as error:
-            raise RunFailure(f"window={self.settings.window}: {error.strerror}") from error
+            raise RunFailure(
+                f"rollout_length={self.settings.rollout_length}: {error.strerror}"
+            ) from error
 
     def _enter_world(self, frame_size: int) -> World:
         try:
@@ -233,11 +244,11 @@ class Life:
             self.folder,
             self.stop,
             self.pauses,
-            self.hallway.board,
+            self.exchange.board,
             self.trainer,
             pause_trainer=self.settings.pause == "all",
         )
-        views = Views(self.folder, self.hallway.writer, info_names)
+        views = Views(self.folder, self.exchange.writer, info_names)
         api = Api(self._listening, self.controls, views)
         end.callback(api.close)
         end.callback(remove_address, self.folder)
@@ -248,7 +259,7 @@ class Life:
     def _wait_for_trainer(self) -> None:
         """Return when the first weights are out and the trainer's code is warm."""
         limit = time.monotonic() + START_LIMIT_S
-        while not self.hallway.board.ready:
+        while not self.exchange.board.ready:
             if not self.trainer.alive:
                 self._keep_folder()
                 raise RunFailure(self.trainer.describe_end())
@@ -259,9 +270,9 @@ class Life:
                 raise RunFailure(f"the trainer was not ready after {START_LIMIT_S:.0f} s")
             time.sleep(LOOK_S)
 
-    def _warm_up(self, mind: Mind, frame_size: int) -> None:
+    def _warm_up(self, actor: Actor, frame_size: int) -> None:
         try:
-            mind.warm_up(np.zeros((3, frame_size, frame_size), np.uint8))
+            actor.warm_up(np.zeros((3, frame_size, frame_size), np.uint8))
         except torch._dynamo.exc.BackendCompilerFailed as error:
             self._keep_folder()
             raise RunFailure(
@@ -269,25 +280,25 @@ class Life:
                 "on CUDA also Triton; compile=false runs without)"
             ) from error
 
-    def _status(self, loop: Loop, mind: Mind, roles: tuple[str, ...]) -> StatusSource:
+    def _status(self, loop: Loop, actor: Actor, roles: tuple[str, ...]) -> StatusSource:
         return StatusSource(
-            loop.figures,
-            self.hallway.board,
+            loop.metrics,
+            self.exchange.board,
             roles,
-            lambda: dict(zip(ACTING_ROLES, mind.modules.versions(), strict=True)),
-            lambda: self.hallway.writer.filled,
+            lambda: dict(zip(ACTING_ROLES, actor.modules.versions(), strict=True)),
+            lambda: self.exchange.writer.filled,
             self.pauses,
             loop.world.status,
         )
 
-    def _on_window(self) -> None:
+    def _on_rollout(self) -> None:
         """A window is full: wake the trainer; under lockstep, wait for it."""
         self.trainer.wake()
         self._wait_for_round()
 
     def _wait_for_round(self) -> None:
         """Under lockstep, return when every learner is done with all windows."""
-        while self._lockstep and self.hallway.board.rounds < self.hallway.writer.filled:
+        while self._lockstep and self.exchange.board.rounds < self.exchange.writer.filled:
             self.trainer.wait_for_round()
             if not self.trainer.alive:
                 raise RunFailure(self.trainer.describe_end())
@@ -304,7 +315,7 @@ class Life:
             with self._people(status):
                 self._count_down(loop)
                 loop.run(self.stop, self.settings.steps, self.settings.seconds)
-        except SecondInterrupt:
+        except ForceQuit:
             code = 130
         except RunFailure as error:
             failure = error
@@ -312,7 +323,7 @@ class Life:
             failure = run_dir.write_error(self.folder, error)
         # Before all that takes time; a world that is gone cannot be told, and must not stop this.
         with suppress(RuntimeError, OSError):
-            loop.world.rest()
+            loop.world.release_inputs()
         code = self._end(code, failure)
         if failure:
             raise failure
@@ -327,7 +338,7 @@ class Life:
             if keys:
                 people.enter_context(Keys(lambda key: press(key, self.controls)))
             people.enter_context(display)
-            self.controls.on_told = display.say
+            self.controls.on_told = display.safe_print
             return people.pop_all()
 
     def _count_down(self, loop: Loop) -> None:
@@ -339,12 +350,12 @@ class Life:
 
     def _end(self, code: int, failure: RunFailure | None) -> int:
         """Stop the other processes and write the summary; return the exit code."""
-        self.hallway.board.ask_to_stop()
+        self.exchange.board.request_stop()
         self.trainer.wake()
         if code == 0:
             try:
                 lost = self._join_others()
-            except SecondInterrupt:
+            except ForceQuit:
                 code, lost = 130, None
             if lost and not failure:
                 print(f"error: {lost}", file=sys.stderr, flush=True)
@@ -373,25 +384,25 @@ class Life:
         In real time a trainer that died is replaced. Under lockstep its end is the run's.
         """
         self.controls.trainer_lives = self.trainer.alive
-        board, now = self.hallway.board, time.monotonic()
+        board, now = self.exchange.board, time.monotonic()
         if self.recorder and (told := self.recorder.watch(board, now)):
-            self.controls.tell(told)
+            self.controls.notify(told)
         self._tell_of_failed_saves()
         if not self._lockstep and (told := self.trainer.watch(board, now)):
-            self.controls.tell(told)
+            self.controls.notify(told)
 
     def _tell_of_failed_saves(self) -> None:
         """Say once a minute that the disk refuses checkpoints, and once that it does no more."""
-        number, now = self.hallway.board.save_error, time.monotonic()
+        number, now = self.exchange.board.save_error, time.monotonic()
         if number and now - self._told_of_save_at >= TELL_EVERY_S:
             self._told_of_save_at = now
-            self.controls.tell(
+            self.controls.notify(
                 f"nothing is saved ({os.strerror(number)}): agent and trainer go on, and it is "
                 "tried again after every window"
             )
         elif not number and self._told_of_save_at > -math.inf:
             self._told_of_save_at = -math.inf
-            self.controls.tell("it is saved again")
+            self.controls.notify("it is saved again")
 
     def _keep_folder(self) -> None:
         self._undo_folder.pop_all()

@@ -12,7 +12,7 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """SIGHUP is the terminal closing; SIGBREAK is Windows' Ctrl-Break."""
 
 
-class SecondInterrupt(BaseException):
+class ForceQuit(BaseException):
     """The user pressed Ctrl-C again: no more waiting."""
 
 
@@ -48,5 +48,5 @@ class StopRequest:
             # Nobody reads any more, and a write to a terminal that is gone fails.
             sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
         if number == signal.SIGINT and self.reason is not None:
-            raise SecondInterrupt
+            raise ForceQuit
         self.request(name)

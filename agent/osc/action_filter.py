@@ -8,19 +8,19 @@ from math import exp
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.actions import LIMBS, inputs
+from agent.actions import ACTIONS, inputs
 
 _LOOK = "/input/LookHorizontal"
 _LONGEST_STEP_S = 0.1  # After a pause an axis starts moving as after one tick, with no leap.
 _CLOSE = 0.01  # An axis this close to its goal is there: a filter alone never arrives.
 
 
-class Muscles:
+class ActionFilter:
     """Turns actions into inputs the way the settings ask for.
 
     Args:
         masked: names of categories (`agent.actions`) that are never used, such as jump and run.
-        look_speed: what a full turn sends, above 0.5 and up to 1: VRChat ignores less.
+        turn_speed: what a full turn sends, above 0.5 and up to 1: VRChat ignores less.
         smoothing_s: time constant of a first-order filter on the axes, in seconds; 0 is none.
 
     Raises:
@@ -28,21 +28,21 @@ class Muscles:
     """
 
     def __init__(
-        self, masked: Sequence[str] = (), look_speed: float = 1.0, smoothing_s: float = 0.0
+        self, masked: Sequence[str] = (), turn_speed: float = 1.0, smoothing_s: float = 0.0
     ) -> None:
-        names = [limb.name for limb in LIMBS]
+        names = [axis.name for axis in ACTIONS]
         if unknown := [name for name in masked if name not in names]:
             raise ValueError(f"no limb is called {unknown[0]!r}; there are {', '.join(names)}")
-        if not 0.5 < look_speed <= 1.0:
+        if not 0.5 < turn_speed <= 1.0:
             raise ValueError(
-                f"look_speed must be above 0.5, below which VRChat does not turn, and at most 1; "
-                f"got {look_speed}"
+                f"turn_speed must be above 0.5, below which VRChat does not turn, and at most 1; "
+                f"got {turn_speed}"
             )
         if smoothing_s < 0.0:
             raise ValueError(f"smoothing_s must not be negative, got {smoothing_s}")
-        self._masked = [limb.name in masked for limb in LIMBS]
-        self._axes = [limb.address for limb in LIMBS if isinstance(limb.values[0], float)]
-        self._look_speed = look_speed
+        self._masked = [axis.name in masked for axis in ACTIONS]
+        self._axes = [axis.address for axis in ACTIONS if isinstance(axis.values[0], float)]
+        self._look_speed = turn_speed
         self._smoothing_s = smoothing_s
         self._smoothed = dict.fromkeys(self._axes, 0.0)
         self._before = 0.0
@@ -65,7 +65,7 @@ class Muscles:
                 )
         return wanted
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Let every axis fall to 0 at once."""
         self._smoothed = dict.fromkeys(self._axes, 0.0)
 

@@ -28,7 +28,7 @@ FORGET_S = 0.4
 """A longer gap forgets what was sent: the watchdog, which waits 0.5 s, may have let go of all."""
 
 
-class Tap:
+class ButtonPress:
     """One button that is pressed and let go again, once for every time it is chosen."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Tap:
             self.value, self._until, self._waiting = 1, now + PRESS_S, False
 
 
-class Held:
+class InputState:
     """The inputs held at VRChat and the messages that keep them true.
 
     Args:
@@ -66,8 +66,8 @@ class Held:
 
     def __init__(self, neutral: Mapping[str, Value], taps: Iterable[str]) -> None:
         self._neutral = dict(neutral)
-        self._held = dict(neutral)
-        self._taps = {address: Tap() for address in taps}
+        self._input_state = dict(neutral)
+        self._taps = {address: ButtonPress() for address in taps}
         self._sent: dict[str, Value] = {}
         self._last_action = -inf
         self._last_all = -inf
@@ -80,7 +80,7 @@ class Held:
         self._last_action = now
         for address, value in inputs.items():
             if address not in self._taps:
-                self._held[address] = value
+                self._input_state[address] = value
             elif value:
                 self._taps[address].choose()
         return self.update(now)
@@ -89,8 +89,8 @@ class Held:
         """Return what must be sent at `now` (s): due presses and releases."""
         for address, tap in self._taps.items():
             tap.update(now)
-            self._held[address] = tap.value
-        changed = [(a, v) for a, v in self._held.items() if self._sent.get(a) != v]
+            self._input_state[address] = tap.value
+        changed = [(a, v) for a, v in self._input_state.items() if self._sent.get(a) != v]
         self._sent.update(changed)
         return changed
 
@@ -98,14 +98,14 @@ class Held:
         """Let go of everything, forget what was sent, and return neutral for every address."""
         for tap in self._taps.values():
             tap.let_go(now)
-        self._held.update(self._neutral)
+        self._input_state.update(self._neutral)
         self._sent.clear()
         self._last_action = -inf
         return list(self._neutral.items())
 
     def values(self) -> dict[str, Value]:
         """Return every address and the value it holds."""
-        return dict(self._held)
+        return dict(self._input_state)
 
     def due(self) -> float:
         """Return when `update` must be called next (s); inf if nothing changes by itself."""

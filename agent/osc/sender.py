@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from agent.actions import LIMBS, NEUTRAL
-from agent.osc.action_filter import Muscles
-from agent.osc.input_state import Held, Messages, Value
+from agent.actions import ACTIONS, NEUTRAL
+from agent.osc.action_filter import ActionFilter
+from agent.osc.input_state import InputState, Messages, Value
 
 _log = logging.getLogger(__name__)
 _RESTS = 3  # A lost neutral would leave the avatar walking, so it is said more than once.
@@ -36,7 +36,7 @@ def encode(address: str, value: Value) -> bytes:
     return bytes(builder.build().dgram)
 
 
-class OscActuator:
+class OscSender:
     """Sends actions to VRChat and never leaves an input stuck (`agent.osc.input_state`).
 
     A small thread releases taps in time, so that a press lasts the same at every tick rate. It
@@ -62,12 +62,12 @@ class OscActuator:
         host: str = "127.0.0.1",
         port: int = 9000,
         clock: Callable[[], float] = time.monotonic,
-        muscles: Muscles | None = None,
+        action_filter: ActionFilter | None = None,
     ) -> None:
         self.send_errors = 0
         self._clock = clock
-        self._muscles = muscles if muscles is not None else Muscles()
-        self._held = Held(NEUTRAL, [limb.address for limb in LIMBS if limb.tap])
+        self._action_filter = action_filter if action_filter is not None else ActionFilter()
+        self._input_state = InputState(NEUTRAL, [axis.address for axis in ACTIONS if axis.tap])
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
@@ -82,7 +82,7 @@ class OscActuator:
         self._releaser = threading.Thread(target=self._release, name="osc-release", daemon=True)
         self._releaser.start()
         atexit.register(self.close)
-        self.rest()
+        self.release_inputs()
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Apply one action (A,); what differs from before is sent at once.
@@ -93,30 +93,30 @@ class OscActuator:
         """
         with self._changed:
             if self._closed:
-                raise RuntimeError("this OscActuator is closed")
+                raise RuntimeError("this OscSender is closed")
             now = self._clock()
-            self._send(self._held.act(self._muscles.inputs(action, now), now))
-            if self._held.due() < inf:
+            self._send(self._input_state.act(self._action_filter.inputs(action, now), now))
+            if self._input_state.due() < inf:
                 self._changed.notify()
 
-    def held(self) -> dict[str, Value]:
+    def input_state(self) -> dict[str, Value]:
         """Return every address and the value it holds now."""
         with self._changed:
-            return self._held.values()
+            return self._input_state.values()
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Send neutral on every address, three times, and forget what was sent last."""
         with self._changed:
             if not self._closed:
-                self._muscles.rest()
-                self._send(self._held.rest(self._clock()) * _RESTS)
+                self._action_filter.release_inputs()
+                self._send(self._input_state.rest(self._clock()) * _RESTS)
 
     def close(self) -> None:
         """Rest, then release the socket and the thread. May be called twice."""
         with self._changed:
             if self._closed:
                 return
-            self.rest()
+            self.release_inputs()
             self._closed = True
             self._changed.notify()
             self._socket.close()
@@ -127,13 +127,13 @@ class OscActuator:
     def _release(self) -> None:
         with self._changed:
             while not self._closed:
-                due = self._held.due()
+                due = self._input_state.due()
                 if due == inf:
                     self._changed.wait()
                 elif (wait := due - self._clock()) > 0:
                     self._changed.wait(wait)
                 else:
-                    self._send(self._held.update(self._clock()))
+                    self._send(self._input_state.update(self._clock()))
 
     def _send(self, messages: Messages) -> None:
         for address, value in messages:

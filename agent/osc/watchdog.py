@@ -77,7 +77,7 @@ class Watchdog:
             self._end_process()
             self._process = self._start()
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Say that nothing is held, so that silence is no danger."""
         if not self._closed:
             self._shared[0] = watchdog_process.RESTING

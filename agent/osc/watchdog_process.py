@@ -45,7 +45,7 @@ class Inputs:
             try:
                 self._socket.sendto(datagram, self._target)
             except OSError as error:
-                _say(f"cannot send: {error}")
+                _safe_print(f"cannot send: {error}")
 
 
 class Agent:
@@ -99,15 +99,15 @@ def watch(
                 inputs.let_go()
                 agent.wait(_SPACING_S)
         agent.count_release()
-        _say(f"no action for {silence:.2f} s: all inputs were let go")
+        _safe_print(f"no action for {silence:.2f} s: all inputs were let go")
     if not agent.said_goodbye:
         for _ in range(_TIMES):
             inputs.let_go()
             agent.wait_anyway(_SPACING_S)
-        _say("the agent's process is gone: all inputs were let go")
+        _safe_print("the agent's process is gone: all inputs were let go")
 
 
-def _say(text: str) -> None:
+def _safe_print(text: str) -> None:
     try:
         print(f"watchdog: {text}", file=sys.stderr, flush=True)
     except OSError:

@@ -2,7 +2,7 @@
 
 Layers, the later one wins: the files named by `extends:`, the file itself, the command line. A
 string that ends in .yaml stands for that file; below `learners` it is laid over by the file of the
-same name for the size. A `start_from` is looked for beside the file that names it. Where a later
+same name for the size. A `init_weights` is looked for beside the file that names it. Where a later
 layer names another class_path, the init_args before it go.
 """
 
@@ -179,9 +179,9 @@ def _load(path: Path, size: str | None, seen: tuple[Path, ...] = ()) -> dict[str
 
 def _beside(path: Path, entry: Any) -> Any:
     """Let weights that a settings file names be looked for beside it, else where it says."""
-    start = entry.get("start_from") if isinstance(entry, Mapping) else None
+    start = entry.get("init_weights") if isinstance(entry, Mapping) else None
     if isinstance(start, str) and (path.parent / start).is_file():
-        return {**entry, "start_from": str(path.parent / start)}
+        return {**entry, "init_weights": str(path.parent / start)}
     return entry
 
 

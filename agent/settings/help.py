@@ -50,14 +50,14 @@ def _keys(settings: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
         "trainer",
         "recording",
         "vrchat",
-        "place",
+        "scene",
         "curiosity",
-        "curiosity_beside",
+        "logged_rewards",
     )
     for name, default, sentence in _dataclass_keys(Settings):
         value = "" if name in nested else settings.get(name, default)
         yield name, value, sentence
-        if name in ("place", "curiosity"):
+        if name in ("scene", "curiosity"):
             yield from _class_keys(name, settings.get(name) or {})
     sections = (
         ("vrchat", VRChatSettings),

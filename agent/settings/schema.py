@@ -25,9 +25,9 @@ from pamiq_lightning.utils.suggest import unknown_name
 
 Size = Literal["debug", "tiny", "small", "medium", "large"]
 PHYSICS_HZ = 30
-CLASS_KEYS = ("place", "curiosity")
+CLASS_KEYS = ("scene", "curiosity")
 """Keys that hold a class_path and init_args; each learner's `model` does too."""
-BESIDE_KEY = "curiosity_beside"
+LOGGED_REWARDS_KEY = "logged_rewards"
 """Holds such ones by name."""
 
 
@@ -37,14 +37,14 @@ class Settings:
 
     Args:
         world: where to live; auto takes VRChat when its window is found, else the embedded world.
-        place: class_path and init_args of the embedded world's place.
+        scene: class_path and init_args of the embedded world's place.
         size: size of all nets and of their training rounds; default: tiny on a CPU, small on CUDA.
         clock: real, at the rate by the clock on the wall; or lockstep, as fast as all can go
             together, each window waiting for its training, so that a seed gives the same run.
         rate: actions per second (Hz).
         time_scale: how many seconds pass in the embedded world, and for the agent in it, in one on
             the wall; a tick then has that much less time.
-        window: steps in a window, after which the learners train and new weights come.
+        rollout_length: steps in a rollout, after which the learners train and new weights come.
         steps: stop after so many ticks; default: run until stopped.
         seconds: stop after so many seconds of acting; default: run until stopped.
         seed: seed of the nets, the actions and the embedded world.
@@ -55,7 +55,7 @@ class Settings:
             system decides.
         policy: learned, or random for uniformly random actions (the policy then does not learn).
         curiosity: class_path and init_args of the reward.
-        curiosity_beside: by a name of your own, class_path and init_args of rewards that are only
+        logged_rewards: by a name of your own, class_path and init_args of rewards that are only
             written down, in each row's info and in the metrics; what they need is trained, too.
         pause: who stands still when a person pauses: agent, while what was lived is learned on; or
             all, the trainer too.
@@ -68,17 +68,17 @@ class Settings:
         osc_host: address of the machine that VRChat runs on.
         osc_port: UDP port of the OSC inputs; default: 9000 for VRChat, a free one for the embedded
             world.
-        learners: by role, the learners; each has a model, start_from, freeze and budget_s.
+        learners: by role, the learners; each has a model, init_weights, freeze and round_limit_s.
         trainer: how the background trainer runs.
     """
 
     world: Literal["auto", "vrchat", "embedded"] = "auto"
-    place: dict[str, Any] = field(default_factory=dict)
+    scene: dict[str, Any] = field(default_factory=dict)
     size: Size = "tiny"
     clock: Literal["real", "lockstep"] = "real"
     rate: PositiveFloat = 10.0
     time_scale: PositiveFloat = 1.0
-    window: PositiveInt = 128
+    rollout_length: PositiveInt = 128
     steps: PositiveInt | None = None
     seconds: PositiveFloat | None = None
     seed: NonNegativeInt = 0
@@ -87,7 +87,7 @@ class Settings:
     agent_core: NonNegativeInt | None = None
     policy: Literal["learned", "random"] = "learned"
     curiosity: dict[str, Any] = field(default_factory=dict)
-    curiosity_beside: dict[str, Any] = field(default_factory=dict)
+    logged_rewards: dict[str, Any] = field(default_factory=dict)
     pause: Literal["agent", "all"] = "agent"
     api_port: PositiveInt | None = None
     runs: str = "runs"
@@ -137,7 +137,7 @@ def parse(composed: Mapping[str, Any], known_learners: set[str]) -> Settings:
 
 def _without_classes(composed: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what names classes: jsonargparse would import them, which takes seconds."""
-    named = (*CLASS_KEYS, BESIDE_KEY)
+    named = (*CLASS_KEYS, LOGGED_REWARDS_KEY)
     bare = {key: value for key, value in composed.items() if key not in named}
     bare["learners"] = {
         role: {key: value for key, value in entry.items() if key != "model"}
@@ -149,11 +149,11 @@ def _without_classes(composed: Mapping[str, Any]) -> dict[str, Any]:
 def _put_classes_back(settings: Settings, composed: Mapping[str, Any]) -> None:
     for key in CLASS_KEYS:
         setattr(settings, key, _mapping(composed.get(key), key))
-    beside = composed.get(BESIDE_KEY) or {}
+    beside = composed.get(LOGGED_REWARDS_KEY) or {}
     if not isinstance(beside, Mapping):
-        raise UsageError(f"{BESIDE_KEY}={beside}: must hold rewards by name")
-    settings.curiosity_beside = {
-        str(name): _mapping(spec, f"{BESIDE_KEY}.{name}") for name, spec in beside.items()
+        raise UsageError(f"{LOGGED_REWARDS_KEY}={beside}: must hold rewards by name")
+    settings.logged_rewards = {
+        str(name): _mapping(spec, f"{LOGGED_REWARDS_KEY}.{name}") for name, spec in beside.items()
     }
     for role, entry in (composed.get("learners") or {}).items():
         key = f"learners.{role}.model"
@@ -233,8 +233,8 @@ def _check_combinations(settings: Settings) -> None:
             raise UsageError(f"{key}={port}: must be below {2**16}")
     if settings.recording.crf > WORST_CRF:
         raise UsageError(f"recording.crf={settings.recording.crf}: must be 0 to {WORST_CRF}")
-    if settings.window < 2:
-        raise UsageError(f"window={settings.window}: must be at least 2 steps")
+    if settings.rollout_length < 2:
+        raise UsageError(f"rollout_length={settings.rollout_length}: must be at least 2 steps")
     if settings.time_scale != 1 and (settings.clock == "lockstep" or settings.world == "vrchat"):
         raise UsageError(
             f"time_scale={settings.time_scale}: only the embedded world in real time can be hurried"
@@ -255,10 +255,10 @@ def _check_combinations(settings: Settings) -> None:
                 f"rate={settings.rate}: under lockstep it must divide {PHYSICS_HZ}: {allowed}"
             )
     for role, learner in settings.learners.items():
-        if settings.clock == "lockstep" and learner.budget_s is not None:
+        if settings.clock == "lockstep" and learner.round_limit_s is not None:
             raise UsageError(
-                f"learners.{role}.budget_s={learner.budget_s}: under lockstep a round must not "
-                "depend on time"
+                f"learners.{role}.round_limit_s={learner.round_limit_s}: under lockstep a round must "
+                "not depend on time"
             )
         if not learner.model:
             raise UsageError(f"learners.{role}.model: is missing")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from agent.lifecycle.signals import StopRequest
 from agent.pause import LOOK_S, PERSON, Pauses
 from agent.ui.terminal import StatusSource
-from pamiq_lightning.exchange.status_board import Board
+from pamiq_lightning.exchange.status_board import StatusBoard
 
 PAUSE_LIMIT_S = 10.0
 """How long the loop may take to stand still, and how long the trainer may after it."""
@@ -25,11 +25,11 @@ VERBS = ("pause", "resume", "save", "stop")
 TOLD_KEPT = 50
 
 
-class NotDoneError(Exception):
+class CommandFailed(Exception):  # noqa: N818
     """What was asked for did not come about; the message says why."""
 
 
-class NotDoneInTimeError(NotDoneError):
+class NotDoneInTimeError(CommandFailed):
     """It has not come about within its limit; it may still."""
 
 
@@ -66,7 +66,7 @@ class Controls:
         folder: Path,
         stop: StopRequest,
         pauses: Pauses,
-        board: Board,
+        board: StatusBoard,
         trainer: Trainer,
         pause_trainer: bool,
         now: Callable[[], float] = time.monotonic,
@@ -87,14 +87,14 @@ class Controls:
         """Do what one of `VERBS` says for `who`; return what came of it, in a sentence.
 
         Raises:
-            NotDoneError: it did not come about.
+            CommandFailed: it did not come about.
         """
         if verb == "stop":
             return self.stop(who)
         if self._stop():
-            raise NotDoneError("the run is ending")
+            raise CommandFailed("the run is ending")
         done = {"pause": self.pause, "resume": self.resume, "save": self.save}[verb]()
-        self.tell(done)
+        self.notify(done)
         return done
 
     def pause(self) -> str:
@@ -112,7 +112,7 @@ class Controls:
 
     def _hold_trainer(self) -> str:
         """Ask after the agent stands: under lockstep it waits for the trainer until then."""
-        self._board.ask_to_pause(True)
+        self._board.request_pause(True)
         self._trainer.wake()
         self._wait(
             lambda: self._board.paused or not self._trains,
@@ -129,7 +129,7 @@ class Controls:
     def resume(self) -> str:
         """Take the person's reason to pause away; what else stands keeps the agent still."""
         with self._pausing:
-            self._board.ask_to_pause(False)
+            self._board.request_pause(False)
             self._trainer.wake()
             self.pauses.remove(PERSON)
             self._wait(
@@ -144,8 +144,8 @@ class Controls:
         """Have a checkpoint of everything written to disk."""
         with self._saving:
             if not self.trainer_lives:
-                raise NotDoneError("there is no trainer at work that could save")
-            number = self._board.ask_to_save()
+                raise CommandFailed("there is no trainer at work that could save")
+            number = self._board.request_save()
             self._trainer.wake()
             self._wait(
                 lambda: self._board.saved(number) is not None or not self.trainer_lives,
@@ -153,16 +153,16 @@ class Controls:
                 "the trainer has not saved yet",
             )
             if not self._board.saved(number):
-                raise NotDoneError(f"nothing was saved: see {self.folder / 'trainer.log'}")
+                raise CommandFailed(f"nothing was saved: see {self.folder / 'trainer.log'}")
             return f"Saved to {self.folder / 'checkpoints'}."
 
     def stop(self, who: str) -> str:
         """Ask for a clean end of the run."""
         self._stop.request(who)
-        self.tell(f"Stopping ({who}).")
+        self.notify(f"Stopping ({who}).")
         return "Stopping."
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Say something to whoever watches the run."""
         self.told.append((time.strftime("%H:%M:%S"), text))
         self.on_told(text)
@@ -178,8 +178,8 @@ class Controls:
 
     def summary(self, ended: str | None = None, exit_code: int | None = None) -> dict[str, Any]:
         """Return summary.json: all figures, and how the run ended, if it has."""
-        figures = self.source.summary() if self.source else {}
-        return figures | {
+        metrics = self.source.summary() if self.source else {}
+        return metrics | {
             "trainer_restarts": self._trainer.restarts,
             "ended": ended,
             "exit_code": exit_code,
@@ -198,7 +198,7 @@ class Controls:
                 "alive": self.trainer_lives,
                 "ready": board.ready,
                 "standing_still": board.pause and board.paused,
-                "silent_s": round(now - board.sign_of_life, 1) if board.sign_of_life else None,
+                "silent_s": round(now - board.heartbeat, 1) if board.heartbeat else None,
             },
             "told": [{"time": time, "text": text} for time, text in self.told],
         }
@@ -208,12 +208,12 @@ class Controls:
 
         Raises:
             NotDoneInTimeError: it is not within the limit.
-            NotDoneError: the run ends first.
+            CommandFailed: the run ends first.
         """
         limit = self._now() + limit_s
         while not done():
             if self._stop():
-                raise NotDoneError("the run is ending")
+                raise CommandFailed("the run is ending")
             if self._now() > limit:
                 raise NotDoneInTimeError(f"{otherwise} (waited {limit_s:.0f} s)")
             self._sleep(LOOK_S)

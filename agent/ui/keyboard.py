@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from agent.ui.commands import Controls, NotDoneError
+from agent.ui.commands import CommandFailed, Controls
 
 KEYS = {"p": "pause", "r": "resume", "s": "save", "q": "stop"}
 HINT = "keys: p pause   r resume   s save   q stop"
@@ -43,8 +43,8 @@ def press(key: str, controls: Controls) -> threading.Thread | None:
 def _do(verb: str, key: str, controls: Controls) -> None:
     try:
         controls.do(verb, f"key {key}")
-    except NotDoneError as error:
-        controls.tell(f"{verb}: {error}")
+    except CommandFailed as error:
+        controls.notify(f"{verb}: {error}")
 
 
 class Keys:
@@ -59,7 +59,7 @@ class Keys:
         self._end = threading.Event()
 
     def __enter__(self) -> None:
-        read = self._read_windows if os.name == "nt" else self._prepare_posix()
+        read = self._read_rollouts if os.name == "nt" else self._prepare_posix()
         self._thread = threading.Thread(target=read, name="keys", daemon=True)
         self._thread.start()
 
@@ -108,7 +108,7 @@ class Keys:
         if _in_foreground(self._terminal):
             termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)
 
-    def _read_windows(self) -> None:
+    def _read_rollouts(self) -> None:
         if sys.platform == "win32":
             import msvcrt
 

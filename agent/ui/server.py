@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from agent.api_file import Address
-from agent.ui.commands import VERBS, Controls, NotDoneError, NotDoneInTimeError
+from agent.ui.commands import VERBS, CommandFailed, Controls, NotDoneInTimeError
 from agent.ui.page import PAGE, POLICY
 from agent.ui.views import Views
 
@@ -88,7 +88,7 @@ class _Server(ThreadingHTTPServer):
 
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            self.controls.tell(f"a request failed: {type(error).__name__}: {error}")
+            self.controls.notify(f"a request failed: {type(error).__name__}: {error}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             done = controls.do(verb, self.headers.get("X-From", "the API")[:40])
         except NotDoneInTimeError as error:
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, str(error)) from error
-        except NotDoneError as error:
+        except CommandFailed as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         reasons = list(controls.pauses.reasons)
         self._send_json({"done": done, "state": controls.state, "pause_reasons": reasons})

@@ -18,10 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agent.metrics import LoopFigures
+from agent.metrics import LoopMetrics
 from agent.pause import Pauses
-from pamiq_lightning.exchange.status_board import Board
-from pamiq_lightning.utils.atomic_io import replace_durably
+from pamiq_lightning.exchange.status_board import StatusBoard
+from pamiq_lightning.utils.atomic_io import replace_atomic
 
 REFRESH_S = 1.0
 PLAIN_EVERY = 10
@@ -36,23 +36,23 @@ class StatusSource:
         board: the trainer's.
         roles: the learners.
         versions: returns the versions that act now, by role.
-        windows_filled: returns how many windows were handed over.
+        rollouts_filled: returns how many windows were handed over.
         pauses: the loop's reasons to stand still.
         body: returns what the body has to tell.
     """
 
     def __init__(
         self,
-        figures: LoopFigures,
-        board: Board,
+        metrics: LoopMetrics,
+        board: StatusBoard,
         roles: tuple[str, ...],
         versions: Callable[[], dict[str, int]],
-        windows_filled: Callable[[], int],
+        rollouts_filled: Callable[[], int],
         pauses: Pauses,
         body: Callable[[], Mapping[str, str | int | None]],
     ) -> None:
-        self.figures, self._board, self._roles = figures, board, roles
-        self._versions, self._windows_filled = versions, windows_filled
+        self.metrics, self._board, self._roles = metrics, board, roles
+        self._versions, self._rollouts_filled = versions, rollouts_filled
         self.pauses, self._body = pauses, body
 
     def learners(self) -> dict[str, dict[str, float | int | None]]:
@@ -62,7 +62,7 @@ class StatusSource:
         for role in self._roles:
             told = self._board.learner(role)
             found[role] = {
-                "windows": int(told["windows"]),
+                "rollouts": int(told["rollouts"]),
                 "updates": int(told["updates"]),
                 "idle_updates": int(told["idle_updates"]),
                 "skipped": int(told["skipped"]),
@@ -75,25 +75,25 @@ class StatusSource:
 
     def summary(self) -> dict[str, Any]:
         """Return all figures, in the form of summary.json."""
-        figures = self.figures
+        metrics = self.metrics
         return {
-            "ticks": figures.ticks,
-            "rate_hz": round(figures.rate_hz(figures.last_end), 4),
-            "missed_ticks": figures.missed,
+            "ticks": metrics.ticks,
+            "rate_hz": round(metrics.rate_hz(metrics.last_end), 4),
+            "missed_ticks": metrics.missed,
             "alive_s": round(self.alive_s, 3),
-            "paused_s": round(figures.paused_s, 3),
+            "paused_s": round(metrics.paused_s, 3),
             "pauses": self.pauses.count,
-            "tick_ms": figures.tick_ms.summary(),
-            "lateness_ms": figures.lateness_ms.summary(),
-            "latency_ms": figures.latency_ms.summary(),
-            "windows_filled": self._windows_filled(),
-            "windows_dropped": self._board.windows_dropped,
+            "tick_ms": metrics.tick_ms.summary(),
+            "lateness_ms": metrics.lateness_ms.summary(),
+            "latency_ms": metrics.latency_ms.summary(),
+            "rollouts_filled": self._rollouts_filled(),
+            "rollouts_dropped": self._board.rollouts_dropped,
             "recorder": {
-                "windows_dropped": self._board.recorder_dropped,
+                "rollouts_dropped": self._board.recorder_dropped,
                 "windows_refused": self._board.recorder_refused,
             },
             "learners": self.learners(),
-            "reward": figures.reward.summary(),
+            "reward": metrics.reward.summary(),
             "body": dict(self._body()),
         }
 
@@ -105,8 +105,8 @@ class StatusSource:
     @property
     def alive_s(self) -> float:
         """Seconds from when the first tick was due to the end of the last, pauses excluded."""
-        start = self.figures.first_deadline
-        return 0.0 if start is None else max(0.0, self.figures.last_end - start)
+        start = self.metrics.first_deadline
+        return 0.0 if start is None else max(0.0, self.metrics.last_end - start)
 
 
 class StatusDisplay:
@@ -138,7 +138,7 @@ class StatusDisplay:
         for thread in self._threads:
             thread.join()
 
-    def say(self, text: str) -> None:
+    def safe_print(self, text: str) -> None:
         """Print a line above the block, soon; any thread may."""
         self._said.put(text)
         self._wake.set()
@@ -153,7 +153,7 @@ class StatusDisplay:
             except Exception as error:
                 told = f"looking after the other processes fails ({type(error).__name__}: {error})"
                 if told != failure:
-                    self.say(told)
+                    self.safe_print(told)
                 failure = told
 
     def _show(self) -> None:
@@ -189,8 +189,8 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _headline(source: StatusSource) -> str:
-    f = source.figures
-    last, mean = f.reward.last_window, f.reward.mean
+    f = source.metrics
+    last, mean = f.reward.last_rollout, f.reward.mean
     state = f"PAUSED ({', '.join(source.pauses.reasons)})   " if source.pauses.standing else ""
     return (
         f"{state}alive {_clock_time(source.alive_s)}   {f.ticks} ticks at "
@@ -202,7 +202,8 @@ def _headline(source: StatusSource) -> str:
 def plain_line(source: StatusSource) -> str:
     """Return the status on one line."""
     learners = " ".join(
-        f"{role}: {told['windows']} windows {told['updates']} updates loss {_number(told['loss'])} "
+        f"{role}: {told['rollouts']} rollouts {told['updates']} updates "
+        f"loss {_number(told['loss'])} "
         f"v{told['version_in_use'] if told['version_in_use'] is not None else '-'};"
         for role, told in source.learners().items()
     )
@@ -212,23 +213,23 @@ def plain_line(source: StatusSource) -> str:
 def block(source: StatusSource, hint: str) -> Group:
     """Return the status as a block, with a hint on what a person can do."""
     table = Table(box=None, pad_edge=False)
-    for column in ("learner", "windows", "updates", "seconds", "loss", "version in use"):
+    for column in ("learner", "rollouts", "updates", "seconds", "loss", "version in use"):
         table.add_column(column, justify="left" if column == "learner" else "right")
     for role, told in source.learners().items():
         version = "-" if told["version_in_use"] is None else str(told["version_in_use"])
         table.add_row(
             role,
-            str(told["windows"]),
+            str(told["rollouts"]),
             str(told["updates"]),
             _number(told["seconds"], 1),
             _number(told["loss"]),
             version,
         )
-    ticks = source.figures.tick_ms
+    ticks = source.metrics.tick_ms
     summary = source.summary()
     foot = (
         f"tick p50 {_number(ticks.percentile(0.5), 1)} ms, p99 {_number(ticks.percentile(0.99), 1)}"
-        f" ms   windows {summary['windows_filled']} filled, {summary['windows_dropped']} dropped"
+        f" ms   windows {summary['rollouts_filled']} filled, {summary['rollouts_dropped']} dropped"
     )
     lines: list[RenderableType] = [
         Text(_headline(source), style="bold yellow" if source.pauses.standing else "bold"),
@@ -249,7 +250,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> bool:
         printed anyway, so that a disk that refuses is an error to be told, and not more.
     """
     try:
-        replace_durably(path, (json.dumps(summary, indent=2) + "\n").encode())
+        replace_atomic(path, (json.dumps(summary, indent=2) + "\n").encode())
     except OSError as error:
         told = f"error: {path} cannot be written ({error.strerror}); all it would say follows"
         print(told, file=sys.stderr, flush=True)

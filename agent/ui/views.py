@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from agent.actions import inputs
-from pamiq_lightning.exchange.rollouts import WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutWriter
 from pamiq_lightning.trainer.run_log import LIVE_PICTURE
 
 METRICS_FILE = "metrics.jsonl"
@@ -32,14 +32,14 @@ class Views:
         info_names: what each number of a row's `info` is.
     """
 
-    def __init__(self, folder: Path, windows: WindowsWriter, info_names: tuple[str, ...]) -> None:
-        self._folder, self._windows, self._info_names = folder, windows, info_names
+    def __init__(self, folder: Path, rollouts: RolloutWriter, info_names: tuple[str, ...]) -> None:
+        self._folder, self._rollouts, self._info_names = folder, rollouts, info_names
         self._encoding = threading.Lock()
         self._encoded: tuple[int, bytes] | None = None
 
     def row(self) -> dict[str, Any] | None:
         """Return the small parts of the newest row; None before the first."""
-        row = self._windows.newest()
+        row = self._rollouts.newest()
         if row is None:
             return None
         pressed = inputs(row["action"].astype(np.int64))
@@ -56,7 +56,7 @@ class Views:
 
     def frame(self) -> tuple[int, bytes] | None:
         """Return the newest frame's tick number, and the frame as a JPEG; None before the first."""
-        row = self._windows.newest()
+        row = self._rollouts.newest()
         if row is None:
             return None
         index = int(row["index"])

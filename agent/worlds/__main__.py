@@ -1,6 +1,6 @@
 """A stand-in for VRChat: an embedded world in a window, with VRChat's OSC protocol.
 
-python -m agent.worlds --place agent.worlds.embedded.scenes.street.Street
+python -m agent.worlds --scene agent.worlds.embedded.scenes.street.Street
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from agent.osc.query import Advertiser, OscQueryError
 from agent.osc.server import HOST, OscReceiver, silence_python_osc
 from agent.worlds.embedded.emulator.avatar import AvatarSender
 from agent.worlds.embedded.emulator.window import Window, WindowError
-from agent.worlds.embedded.fixed_timestep import Clockwork
+from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.lockstep import ALLOWED_RATES, STEPS_PER_SECOND
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
 
 QUERY_NAME = "VRChat-Client-Embedded"
 
 
-class StandIn:
+class Emulator:
     """One world with everything VRChat shows to the outside.
 
     Args:
@@ -58,7 +58,7 @@ class StandIn:
         with self._lock:
             self._simulation.step()
         if self._sender is not None:
-            self._sender.tell(self._simulation.stage.body)
+            self._sender.notify(self._simulation.scene_state.body)
 
     def close(self) -> None:
         """Release the ports and take the announcement back."""
@@ -70,7 +70,7 @@ class StandIn:
 
 
 def run(
-    place: Place | None = None,
+    scene: Scene | None = None,
     width: int = 640,
     height: int = 360,
     rate: int = 30,
@@ -106,25 +106,25 @@ def run(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    simulation = Simulation(place or Street(), (height, width), seed, field_of_view, supersample)
+    simulation = Simulation(scene or Street(), (height, width), seed, field_of_view, supersample)
     simulation.frame()
-    stand_in = StandIn(simulation, osc_in, osc_out, oscquery)
+    emulator = Emulator(simulation, osc_in, osc_out, oscquery)
     try:
-        view = Window(width, height, stand_in.set_input) if window else None
+        view = Window(width, height, emulator.set_input) if window else None
         out = f"avatar parameters to {osc_out}" if osc_out else "no avatar parameters"
-        print(f"OSC in on {stand_in.port}, {out}; end with Ctrl-C", flush=True)
+        print(f"OSC in on {emulator.port}, {out}; end with Ctrl-C", flush=True)
 
         def show() -> None:
             if view is not None:
                 view.show(simulation.frame())
 
-        clockwork = Clockwork(stand_in.step, show, STEPS_PER_SECOND // rate)
+        clockwork = FixedTimestep(emulator.step, show, STEPS_PER_SECOND // rate)
         while not stop.is_set() and (view is None or view.handle_events()):
             clockwork.tick()
         if view is not None:
             view.close()
     finally:
-        stand_in.close()
+        emulator.close()
 
 
 def main() -> None:

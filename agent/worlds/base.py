@@ -21,7 +21,7 @@ class World(Protocol):
         ...
 
     @property
-    def blind(self) -> str | None:
+    def invalid_reason(self) -> str | None:
         """Why what `observe` returned last cannot be trusted; None while the senses are sound."""
         ...
 
@@ -37,7 +37,7 @@ class World(Protocol):
         """Apply one action (A,), categories as in `agent.actions`; it holds until the next."""
         ...
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Set every input to neutral and forget what was sent last."""
         ...
 

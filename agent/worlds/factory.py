@@ -12,15 +12,15 @@ from agent.worlds.base import World
 from agent.worlds.vrchat.settings import check_vrchat, enter_vrchat
 from pamiq_lightning.utils.instantiate import SpecError, build, resolve
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def settle_world(settings: Settings, tell: Tell) -> None:
+def resolve_world(settings: Settings, notify: Notify) -> None:
     """Decide where to live, say so, and fail at once if that cannot be; nothing heavy is imported.
 
     Raises:
         UsageError: a setting of the body in VRChat cannot be.
-        SensesError: VRChat is asked for and cannot be seen.
+        CaptureError: VRChat is asked for and cannot be seen.
         OSError: another program holds a port.
     """
     if settings.world == "auto":
@@ -31,7 +31,7 @@ def settle_world(settings: Settings, tell: Tell) -> None:
         if window is not None:
             window.close()
         settings.world = "vrchat" if found else "embedded"
-        tell(
+        notify(
             "World: VRChat (its window was found)."
             if found
             else "World: the embedded one (no VRChat window was found)."
@@ -45,7 +45,7 @@ def settle_world(settings: Settings, tell: Tell) -> None:
         bind_udp("127.0.0.1", settings.osc_port).close()
 
 
-def settle_place(settings: Settings) -> None:
+def resolve_scene(settings: Settings) -> None:
     """Fill in the defaults of the embedded world's place.
 
     Raises:
@@ -53,10 +53,10 @@ def settle_place(settings: Settings) -> None:
     """
     if settings.world == "vrchat":
         return
-    from agent.worlds.embedded.scenes.base import Place
+    from agent.worlds.embedded.scenes.base import Scene
 
     try:
-        settings.place = resolve(Place, settings.place, "place")
+        settings.scene = resolve(Scene, settings.scene, "scene")
     except SpecError as error:
         raise UsageError(str(error)) from error
 
@@ -73,15 +73,15 @@ def build_world(settings: Settings, size: int) -> World:
             settings.vrchat, size, settings.rate, settings.osc_host, settings.osc_port or 9000
         )
     from agent.worlds.embedded.make import make_world
-    from agent.worlds.embedded.scenes.base import Place
+    from agent.worlds.embedded.scenes.base import Scene
 
-    settle_place(settings)
+    resolve_scene(settings)
     try:
-        place = build(Place, settings.place, "place")
+        scene = build(Scene, settings.scene, "scene")
     except SpecError as error:
         raise UsageError(str(error)) from error
     return make_world(
-        place,
+        scene,
         size,
         settings.seed,
         settings.clock,

@@ -25,9 +25,9 @@ from pamiq_lightning.checkpoint.store import (
     verify,
 )
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.utils.atomic_io import replace_durably
+from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.builtin_types import to_plain
-from pamiq_lightning.utils.safe_print import say
+from pamiq_lightning.utils.safe_print import safe_print
 
 __all__ = ["CheckpointError", "load_weights", "newest_weights", "read_learner", "save"]
 
@@ -46,7 +46,7 @@ def load_weights(learner: Learner, path: Path) -> None:
         CheckpointError: the file is missing, damaged, unsafe, or of another model.
     """
     _, given = read_learner(path)
-    own, parts = learner.state_dict(), learner.optional_parts
+    own, parts = learner.state_dict(), learner.optional_prefixes
     weights = {
         key: value for key, value in given.items() if key in own or not key.startswith(parts)
     }
@@ -54,7 +54,7 @@ def load_weights(learner: Learner, path: Path) -> None:
     fit_weights(learner, weights | lacking, path)
     anew = [part.strip(".") for part in parts if any(key.startswith(part) for key in lacking)]
     if anew:
-        say(f"{path} has no {', no '.join(anew)}: these begin anew")
+        safe_print(f"{path} has no {', no '.join(anew)}: these begin anew")
 
 
 def newest_weights(run_folder: Path, role: str) -> Path | None:
@@ -202,4 +202,4 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_durably(path, buffer.getvalue())
+    replace_atomic(path, buffer.getvalue())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 
-def random_state() -> dict[str, Any]:
+def rng_state() -> dict[str, Any]:
     """Return the state of every random generator of this process, as plain values and tensors."""
     told = np.random.get_state(legacy=False)
     assert isinstance(told, dict)
@@ -30,7 +30,7 @@ def random_state() -> dict[str, Any]:
     return state
 
 
-def restore_random_state(state: Mapping[str, Any]) -> None:
+def restore_rng_state(state: Mapping[str, Any]) -> None:
     """Set every random generator of this process."""
     torch.set_rng_state(state["torch"])
     told = state["numpy"]

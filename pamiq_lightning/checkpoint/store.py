@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pamiq_lightning.utils.atomic_io import sync_folder, write_durably
+from pamiq_lightning.utils.atomic_io import sync_folder, write_atomic
 
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
@@ -73,10 +73,10 @@ def write_checkpoint(
     try:
         listed = {}
         for file, content in files:
-            write_durably(staged / file, content)
+            write_atomic(staged / file, content)
             listed[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         manifest = {"format": FORMAT, "time": time.time(), **about, "files": listed}
-        write_durably(staged / MANIFEST, _sealed(manifest))
+        write_atomic(staged / MANIFEST, _sealed(manifest))
         sync_folder(staged)
         staged.rename(root / name)
         sync_folder(root)

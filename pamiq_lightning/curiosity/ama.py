@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence, squared_error
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs, squared_error
 
 
 class AMA(Curiosity):
@@ -24,7 +24,7 @@ class AMA(Curiosity):
             raise ValueError(f"eta must not be negative, got {eta}")
         self.eta = eta
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the excess error."""
-        variance = float(evidence.prediction.log_var[0].exp().mean())
-        return squared_error(evidence) - self.eta * variance
+        variance = float(inputs.prediction.log_var[0].exp().mean())
+        return squared_error(inputs) - self.eta * variance

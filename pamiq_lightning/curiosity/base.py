@@ -15,7 +15,7 @@ from pamiq_lightning.nets.forward_dynamics import Prediction
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RewardInputs:
     """What the mind knows of the transition t-1 -> t when it rewards it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Evidence:
     last_latent: Float[Tensor, "P D"]
     prediction: Prediction
     last_action: Int[Tensor, " A"] | None = None
-    last_truth: Mapping[str, float] | None = None
+    last_info: Mapping[str, float] | None = None
     novelty: Float[Tensor, ""] | None = None
 
 
@@ -42,18 +42,18 @@ class Curiosity(ABC):
 
     Attributes:
         horizon: imaginations in flight that it looks at.
-        extras: what the dynamics must train for it.
-        truths: names of the ground truth that it reads; only controls read any.
+        aux_heads: what the dynamics must train for it.
+        info_keys: names of the ground truth that it reads; only controls read any.
         state_bytes: the most that its `state` may take.
     """
 
     horizon: int = 1
-    extras: tuple[Extra, ...] = ()
-    truths: tuple[str, ...] = ()
+    aux_heads: tuple[Extra, ...] = ()
+    info_keys: tuple[str, ...] = ()
     state_bytes: int = 0
 
     @abstractmethod
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the raw reward of one transition; called once for each, in their order."""
 
     def state(self) -> dict[str, Any]:
@@ -70,6 +70,6 @@ class Curiosity(ABC):
             raise KeyError(f"{type(self).__name__} remembers nothing, got {sorted(state)}")
 
 
-def squared_error(evidence: Evidence) -> float:
+def squared_error(inputs: RewardInputs) -> float:
     """Return the mean squared error of what was expected a step before."""
-    return float((evidence.latent - evidence.prediction.mean[0]).square().mean())
+    return float((inputs.latent - inputs.prediction.mean[0]).square().mean())

@@ -1,23 +1,23 @@
-"""Disagreement: how far several opinions on what comes next lie apart."""
+"""Disagreement: how far several ensemble_means on what comes next lie apart."""
 
 from __future__ import annotations
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.nets.curiosity_parts import Extra
 
 
 class Disagreement(Curiosity):
-    """The variance of the ensemble's opinions, averaged over the latent's elements.
+    """The variance of the ensemble's ensemble_means, averaged over the latent's elements.
 
     What came does not matter: all heads expect the mean of a noise they know. Source: Pathak et al.
     2019 (arXiv:1906.04161).
     """
 
-    extras: tuple[Extra, ...] = ("ensemble",)
+    aux_heads: tuple[Extra, ...] = ("ensemble",)
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the variance."""
-        opinions = evidence.prediction.opinions
-        if opinions is None:
-            raise ValueError("the dynamics have no ensemble: its `extras` lack `ensemble`")
-        return float(opinions[:, 0].var(dim=0, correction=0).mean())
+        ensemble_means = inputs.prediction.ensemble_means
+        if ensemble_means is None:
+            raise ValueError("the dynamics have no ensemble: its `aux_heads` lack `ensemble`")
+        return float(ensemble_means[:, 0].var(dim=0, correction=0).mean())

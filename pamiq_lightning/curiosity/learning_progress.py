@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence, squared_error
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs, squared_error
 from pamiq_lightning.nets.curiosity_parts import Extra
 
 
@@ -15,11 +15,11 @@ class LearningProgress(Curiosity):
     monitoring, Hou, An, Du 2025 (arXiv:2509.25438).
     """
 
-    extras: tuple[Extra, ...] = ("progress",)
+    aux_heads: tuple[Extra, ...] = ("progress",)
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the progress; it is negative where the present version is worse than expected."""
-        expected = evidence.prediction.expected_error
+        expected = inputs.prediction.expected_error
         if expected is None:
-            raise ValueError("the dynamics have no error model: its `extras` lack `progress`")
-        return float(expected[0]) - squared_error(evidence)
+            raise ValueError("the dynamics have no error model: its `aux_heads` lack `progress`")
+        return float(expected[0]) - squared_error(inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.nets.forward_dynamics import normal_nll
 
 
@@ -26,10 +26,10 @@ class PredictionError(Curiosity):
         self.horizon = imaginations
         self._weights = [(1 - 1 / imaginations) ** k for k in range(imaginations)]
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the weighted mean of the negative log-likelihoods of the latent that came."""
-        prediction = evidence.prediction
+        prediction = inputs.prediction
         mean, log_var = prediction.mean[: self.horizon], prediction.log_var[: self.horizon]
-        nll = normal_nll(evidence.latent.expand_as(mean), mean, log_var).mean(dim=(-2, -1))
+        nll = normal_nll(inputs.latent.expand_as(mean), mean, log_var).mean(dim=(-2, -1))
         weights = nll.new_tensor(self._weights[: len(nll)])
         return float((weights * nll).sum() / weights.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.nets.curiosity_parts import Extra
 
 
@@ -13,10 +13,10 @@ class RND(Curiosity):
     et al. 2018 (arXiv:1810.12894). Both networks are the dynamics' and saved with them.
     """
 
-    extras: tuple[Extra, ...] = ("novelty",)
+    aux_heads: tuple[Extra, ...] = ("novelty",)
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the error."""
-        if evidence.novelty is None:
-            raise ValueError("the dynamics have no random network: its `extras` lack `novelty`")
-        return float(evidence.novelty)
+        if inputs.novelty is None:
+            raise ValueError("the dynamics have no random network: its `aux_heads` lack `novelty`")
+        return float(inputs.novelty)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.utils.instantiate import build
 
 
@@ -32,15 +32,15 @@ class Shuffled(Curiosity):
         if span < 2:
             raise ValueError(f"span must be at least 2, got {span}")
         self.inner = build(Curiosity, reward, "reward")
-        self.horizon, self.extras = self.inner.horizon, self.inner.extras
-        self.truths = self.inner.truths
+        self.horizon, self.aux_heads = self.inner.horizon, self.inner.aux_heads
+        self.info_keys = self.inner.info_keys
         self.state_bytes = self.inner.state_bytes + 8 * span + (16 << 10)
         self._span, self._waiting = span, torch.zeros(0, dtype=torch.float64)
         self._generator = torch.Generator().manual_seed(seed)
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Let the present reward wait, and return one that has waited."""
-        new = torch.tensor([self.inner.reward(evidence)], dtype=torch.float64)
+        new = torch.tensor([self.inner.reward(inputs)], dtype=torch.float64)
         if len(self._waiting) < self._span:
             self._waiting = torch.cat([self._waiting, new])
             return float(self._waiting[self._draw()])

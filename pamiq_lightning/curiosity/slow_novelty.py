@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.curiosity.slow_features import Reservoir, SlowFeatures
 
 ROWS_PER_NUMBER = 4
@@ -76,7 +76,7 @@ class SlowNovelty(Curiosity):
         self._neighbours, self._gap, self._solve_every = neighbours, gap, solve_every
         self._seed = seed
         self._projection: Tensor | None = None
-        self._calm = torch.zeros(projections)
+        self._ema = torch.zeros(projections)
         self._newest = torch.zeros(0, width)
         self._analysis = SlowFeatures(width, forget)
         self._reservoir = Reservoir(memory, width, seed)
@@ -86,9 +86,9 @@ class SlowNovelty(Curiosity):
         doubles = 2 * width * (width + 1)
         self.state_bytes = 4 * floats + 8 * doubles + (64 << 10)
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return how far what is seen now is from what is remembered, and remember it."""
-        row = self._row(evidence.latent)
+        row = self._row(inputs.latent)
         self._analysis.see(row)
         seen = self._analysis.seen
         if seen % self._solve_every == 0 and seen >= ROWS_PER_NUMBER * len(row):
@@ -110,13 +110,13 @@ class SlowNovelty(Curiosity):
         """Return the projections of a latent, and their running mean."""
         flat = latent.flatten().float().cpu()
         if self._projection is None:
-            chance = torch.Generator().manual_seed(self._seed)
-            drawn = torch.randn(len(flat), self._projections, generator=chance)
+            rng = torch.Generator().manual_seed(self._seed)
+            drawn = torch.randn(len(flat), self._projections, generator=rng)
             self._projection = drawn / math.sqrt(self._projections)
         now = flat @ self._projection
         # The first moments are weighed alike, so that the mean does not begin at 0.
-        self._calm = self._calm + (now - self._calm) / min(self._analysis.seen + 1, self._smoothed)
-        return torch.cat([now, self._calm])
+        self._ema = self._ema + (now - self._ema) / min(self._analysis.seen + 1, self._smoothed)
+        return torch.cat([now, self._ema])
 
     def _distance(self, row: Float[Tensor, " F"]) -> float:
         count, features = len(self._reservoir.rows), self._view.shape[1]
@@ -129,7 +129,7 @@ class SlowNovelty(Curiosity):
         """Return the statistics, the memory and the present view of it."""
         return {
             "made_with": dict(self._made_with),
-            "calm": self._calm.clone(),
+            "ema": self._ema.clone(),
             "newest": self._newest.clone(),
             "view": self._view.clone(),
             "analysis": self._analysis.state(),
@@ -149,7 +149,7 @@ class SlowNovelty(Curiosity):
                 f"what SlowNovelty remembers was made with {state['made_with']}, not with "
                 f"{self._made_with}"
             )
-        self._calm, self._newest = state["calm"].clone(), state["newest"].clone()
+        self._ema, self._newest = state["ema"].clone(), state["newest"].clone()
         self._view, self._known = state["view"].clone(), state["known"].clone()
         self._analysis.load_state(state["analysis"])
         self._reservoir.load_state(state["reservoir"])

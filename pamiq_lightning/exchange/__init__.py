@@ -1,1 +1,1 @@
-"""The hallway: the only place where the agent and the trainer touch, and neither ever waits."""
+"""The exchange: the only place where the agent and the trainer touch, and neither ever waits."""

@@ -1,4 +1,4 @@
-"""Experience, agent -> trainer: a ring of windows that the agent fills in place.
+"""RecordingDataset, agent -> trainer: a ring of windows that the agent fills in place.
 
 A window is N rows of `pamiq_lightning.step`. Each slot has a generation, odd while it is written;
 a reader copies a window out and looks at the generation again: where it moved, the copy is thrown
@@ -18,33 +18,33 @@ from pamiq_lightning.exchange.shared_memory import Layout, SharedFile, array_byt
 from pamiq_lightning.step import StepShape
 
 SLOTS = 8
-AGENT_FIGURES = ("ticks", "rate_hz", "missed_ticks", "tick_ms_p50", "tick_ms_p99", "latency_ms_p99")
+AGENT_METRICS = ("ticks", "rate_hz", "missed_ticks", "tick_ms_p50", "tick_ms_p99", "latency_ms_p99")
 """What the agent tells of itself in a window's header, for the one process that logs."""
 _OF_A_MOMENT = ("latent", "state")
 
 
 @dataclass(frozen=True)
-class WindowsSpec:
+class RolloutsSpec:
     """All that a process needs to open the ring: picklable."""
 
     path: Path
     shape: StepShape
     rows: int
     slots: int = SLOTS
-    moments: int = 4
+    agent_states: int = 4
     """How many times what it knows of one moment the agent may tell of its own state."""
     remembered_bytes: int = 0
     """What its rewards may remember beside."""
 
     @property
-    def moment_bytes(self) -> int:
+    def agent_state_bytes(self) -> int:
         """Room for what the agent tells of its own state.
 
         The rest is figures and random generators, a few tens of kB.
         """
         fields = self.shape.fields()
         known = sum(array_bytes(fields[key].shape, np.dtype(np.float32)) for key in _OF_A_MOMENT)
-        return self.moments * known + self.remembered_bytes + (256 << 10)
+        return self.agent_states * known + self.remembered_bytes + (256 << 10)
 
     @property
     def layout(self) -> Layout:
@@ -57,9 +57,9 @@ class WindowsSpec:
             ("first", (1,), np.int64),
             ("filled", (1,), np.int64),
             ("generation", (self.slots,), np.int64),
-            ("moment_size", (self.slots,), np.int64),
-            ("moment", (self.slots, self.moment_bytes), np.uint8),
-            ("figures", (self.slots, len(AGENT_FIGURES)), np.float64),
+            ("agent_state_size", (self.slots,), np.int64),
+            ("agent_state", (self.slots, self.agent_state_bytes), np.uint8),
+            ("metrics", (self.slots, len(AGENT_METRICS)), np.float64),
         ]
         return layout([*head, *rows])
 
@@ -70,7 +70,7 @@ class WindowsSpec:
 
 
 @dataclass(frozen=True)
-class Window:
+class Rollout:
     """One window, copied out.
 
     Attributes:
@@ -81,10 +81,10 @@ class Window:
 
     number: int
     steps: dict[str, NDArray[np.generic]]
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
-class WindowsWriter:
+class RolloutWriter:
     """The agent's end. Writing a row costs one copy and never blocks.
 
     Args:
@@ -92,7 +92,7 @@ class WindowsWriter:
         first: number of the first window.
     """
 
-    def __init__(self, spec: WindowsSpec, first: int = 0) -> None:
+    def __init__(self, spec: RolloutsSpec, first: int = 0) -> None:
         self.spec = spec
         self._file = SharedFile(spec.path, spec.layout, create=True)
         self._keys = tuple(spec.shape.fields())
@@ -132,11 +132,11 @@ class WindowsWriter:
         """Whether the current window has all its rows."""
         return self.row == self.spec.rows
 
-    def hand_over(self, figures: Mapping[str, float], moment: bytes = b"") -> None:
+    def commit(self, metrics: Mapping[str, float], agent_state: bytes = b"") -> None:
         """Give the full window to the readers and open the next slot.
 
         Args:
-            figures: `AGENT_FIGURES`.
+            figures: `AGENT_METRICS`.
             moment: the agent's own state, for checkpoints.
 
         Raises:
@@ -145,12 +145,14 @@ class WindowsWriter:
         """
         if not self.full:
             raise RuntimeError(f"window has {self.row} of {self.spec.rows} rows")
-        if len(moment) > self.spec.moment_bytes:
-            raise ValueError(f"a moment of {len(moment)} bytes; room is {self.spec.moment_bytes}")
+        if len(agent_state) > self.spec.agent_state_bytes:
+            raise ValueError(
+                f"a moment of {len(agent_state)} bytes; room is {self.spec.agent_state_bytes}"
+            )
         slot = self.filled % self.spec.slots
-        self._file["figures"][slot] = [figures[name] for name in AGENT_FIGURES]
-        self._file["moment_size"][slot] = len(moment)
-        self._file["moment"][slot, : len(moment)] = np.frombuffer(moment, np.uint8)
+        self._file["metrics"][slot] = [metrics[name] for name in AGENT_METRICS]
+        self._file["agent_state_size"][slot] = len(agent_state)
+        self._file["agent_state"][slot, : len(agent_state)] = np.frombuffer(agent_state, np.uint8)
         self.filled += 1
         self._file["generation"][slot] = 2 * self.filled
         self._file["filled"][0] = self.filled
@@ -161,7 +163,7 @@ class WindowsWriter:
         self._file["generation"][self.filled % self.spec.slots] = 2 * self.filled + 1
 
 
-class WindowsReader:
+class RolloutReader:
     """A reader's end, with its own cursor and its own count of dropped windows.
 
     Args:
@@ -169,17 +171,17 @@ class WindowsReader:
         cursor: number of the window to begin with; default: the first there ever was.
     """
 
-    def __init__(self, spec: WindowsSpec, cursor: int | None = None) -> None:
+    def __init__(self, spec: RolloutsSpec, cursor: int | None = None) -> None:
         self.spec = spec
         self._file = SharedFile(spec.path, spec.layout)
         self.cursor = int(self._file["first"][0]) if cursor is None else cursor
         """Number of the window that is read next."""
         self.dropped = 0
         """Windows that were overwritten before this reader had them."""
-        self.moment = b""
+        self.agent_state = b""
         """The agent's own state, as the window read last had it."""
 
-    def catch_up_with_moment(self) -> None:
+    def read_latest_state(self) -> None:
         """Take the agent's own state from the newest full window, read or not.
 
         Whoever goes on in the place of a dead reader has none of its own yet.
@@ -187,21 +189,21 @@ class WindowsReader:
         filled = int(self._file["filled"][0])
         slot, expected = (filled - 1) % self.spec.slots, 2 * filled
         if filled > int(self._file["first"][0]):
-            moment = self._moment_in(slot)
+            agent_state = self._agent_state_in(slot)
             if int(self._file["generation"][slot]) == expected:
-                self.moment = moment
+                self.agent_state = agent_state
 
-    def _moment_in(self, slot: int) -> bytes:
-        size = int(self._file["moment_size"][slot])
-        moment: bytes = self._file["moment"][slot, :size].tobytes()
-        return moment
+    def _agent_state_in(self, slot: int) -> bytes:
+        size = int(self._file["agent_state_size"][slot])
+        agent_state: bytes = self._file["agent_state"][slot, :size].tobytes()
+        return agent_state
 
     @property
     def unread(self) -> int:
         """How many completed windows wait, those already overwritten included."""
         return int(self._file["filled"][0]) - self.cursor
 
-    def read(self) -> Window | None:
+    def read(self) -> Rollout | None:
         """Copy the next window out, or return None where there is none yet."""
         while self.unread > 0:
             number = self.cursor
@@ -210,13 +212,13 @@ class WindowsReader:
             expected = 2 * (number + 1)
             if int(self._file["generation"][slot]) == expected:
                 steps = {key: self._copy(key, slot) for key in self.spec.shape.fields()}
-                figures = dict(
-                    zip(AGENT_FIGURES, self._file["figures"][slot].tolist(), strict=True)
+                metrics = dict(
+                    zip(AGENT_METRICS, self._file["metrics"][slot].tolist(), strict=True)
                 )
-                moment = self._moment_in(slot)
+                agent_state = self._agent_state_in(slot)
                 if int(self._file["generation"][slot]) == expected:
-                    self.moment = moment
-                    return Window(number, steps, figures)
+                    self.agent_state = agent_state
+                    return Rollout(number, steps, metrics)
             self.dropped += 1
         return None
 

@@ -13,7 +13,7 @@ import numpy as np
 from pamiq_lightning.exchange.shared_memory import Layout, SharedFile, layout
 
 LEARNER_FIGURES = (
-    "windows",
+    "rollouts",
     "updates",
     "idle_updates",
     "skipped",
@@ -28,7 +28,7 @@ published version."""
 
 
 @dataclass(frozen=True)
-class BoardSpec:
+class StatusBoardSpec:
     """All that a process needs to open the board: picklable."""
 
     path: Path
@@ -42,24 +42,24 @@ class BoardSpec:
                 ("stop", (1,), np.int64),
                 ("pause", (1,), np.int64),
                 ("paused", (1,), np.int64),
-                ("save_asked", (1,), np.int64),
+                ("save_requested", (1,), np.int64),
                 ("save_done", (1,), np.int64),
                 ("save_failed", (1,), np.int64),
                 ("save_error", (1,), np.int64),
                 ("ready", (1,), np.int64),
-                ("windows_dropped", (1,), np.int64),
+                ("rollouts_dropped", (1,), np.int64),
                 ("rounds", (1,), np.int64),
-                ("sign_of_life", (1,), np.float64),
+                ("heartbeat", (1,), np.float64),
                 ("recorder", (5,), np.int64),
                 ("learners", (len(self.roles), len(LEARNER_FIGURES)), np.float64),
             ]
         )
 
 
-class Board:
+class StatusBoard:
     """One process's view of the board."""
 
-    def __init__(self, spec: BoardSpec, create: bool = False) -> None:
+    def __init__(self, spec: StatusBoardSpec, create: bool = False) -> None:
         self.spec = spec
         self._file = SharedFile(spec.path, spec.layout, create)
 
@@ -71,7 +71,7 @@ class Board:
         """Whether the agent asked the trainer to end."""
         return bool(self._word("stop"))
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Agent: ask the trainer (and the recorder) to end."""
         self._file["stop"][0] = 1
 
@@ -80,7 +80,7 @@ class Board:
         """Whether the agent asked the trainer to stand still."""
         return bool(self._word("pause"))
 
-    def ask_to_pause(self, pause: bool) -> None:
+    def request_pause(self, pause: bool) -> None:
         """Agent: ask the trainer to stand still, or to go on."""
         self._file["pause"][0] = pause
 
@@ -94,14 +94,14 @@ class Board:
         self._file["paused"][0] = paused
 
     @property
-    def save_asked(self) -> int:
+    def save_requested(self) -> int:
         """Number of the newest save that was asked for."""
-        return self._word("save_asked")
+        return self._word("save_requested")
 
-    def ask_to_save(self) -> int:
+    def request_save(self) -> int:
         """Agent: ask for a save; return its number, to be compared with what `saved` says."""
-        self._file["save_asked"][0] = self.save_asked + 1
-        return self.save_asked
+        self._file["save_requested"][0] = self.save_requested + 1
+        return self.save_requested
 
     def saved(self, number: int) -> bool | None:
         """Return whether a save that was asked for is on disk; None while it is not settled."""
@@ -132,18 +132,18 @@ class Board:
         self._file["ready"][0] = ready
 
     @property
-    def sign_of_life(self) -> float:
+    def heartbeat(self) -> float:
         """When the trainer last did something, in monotonic seconds; 0 before it ever did."""
-        return float(self._file["sign_of_life"][0])
+        return float(self._file["heartbeat"][0])
 
-    def give_sign_of_life(self, now: float) -> None:
+    def beat(self, now: float) -> None:
         """Trainer: tell that it is at work."""
-        self._file["sign_of_life"][0] = now
+        self._file["heartbeat"][0] = now
 
     @property
-    def windows_dropped(self) -> int:
+    def rollouts_dropped(self) -> int:
         """Windows the trainer was too slow for."""
-        return self._word("windows_dropped")
+        return self._word("rollouts_dropped")
 
     @property
     def recorder_dropped(self) -> int:
@@ -188,9 +188,9 @@ class Board:
         """Windows that every learner has finished with (or passed over)."""
         return self._word("rounds")
 
-    def set_progress(self, rounds: int, windows_dropped: int) -> None:
+    def set_progress(self, rounds: int, rollouts_dropped: int) -> None:
         """Trainer: tell how many windows all learners are done with, and how many were dropped."""
-        self._file["windows_dropped"][0] = windows_dropped
+        self._file["rollouts_dropped"][0] = rollouts_dropped
         self._file["rounds"][0] = rounds
 
     def learner(self, role: str) -> dict[str, float]:
@@ -198,7 +198,7 @@ class Board:
         row = self._file["learners"][self.spec.roles.index(role)]
         return dict(zip(LEARNER_FIGURES, row.tolist(), strict=True))
 
-    def set_learner(self, role: str, figures: dict[str, float]) -> None:
+    def set_learner(self, role: str, metrics: dict[str, float]) -> None:
         """Trainer: write the figures of one learner."""
         row = self._file["learners"][self.spec.roles.index(role)]
-        row[:] = [figures[name] for name in LEARNER_FIGURES]
+        row[:] = [metrics[name] for name in LEARNER_FIGURES]

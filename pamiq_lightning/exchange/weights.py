@@ -27,7 +27,7 @@ def tensors_of(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
 
 
-def vector_bytes(module: nn.Module) -> int:
+def flat_size(module: nn.Module) -> int:
     """Return the length of a module's flat vector: each tensor begins at an aligned byte."""
     return sum(aligned(t.numel() * t.element_size()) for t in tensors_of(module))
 
@@ -46,7 +46,7 @@ class WeightsSpec:
         return layout(
             [
                 ("latest", (1,), np.int64),
-                ("named", (1,), np.int64),
+                ("reader_slot", (1,), np.int64),
                 ("versions", (_SLOTS,), np.int64),
                 ("vectors", (_SLOTS, max(self.size, 1)), np.uint8),
             ]
@@ -57,7 +57,7 @@ def create(spec: WeightsSpec) -> None:
     """Make the file; nothing is published in it yet (version 0)."""
     file = SharedFile(spec.path, spec.layout, create=True)
     file["latest"][0] = 0
-    file["named"][0] = 0
+    file["reader_slot"][0] = 0
 
 
 def _fence() -> None:
@@ -70,28 +70,28 @@ def _fence() -> None:
         pass
 
 
-def _places(module: nn.Module, slots: NDArray[np.generic]) -> list[list[Tensor]]:
+def _views(module: nn.Module, slots: NDArray[np.generic]) -> list[list[Tensor]]:
     """Return, for every slot, the places of a module's tensors in it."""
-    places: list[list[Tensor]] = []
+    views: list[list[Tensor]] = []
     for slot in slots:
         flat, offset = torch.from_numpy(slot), 0
-        places.append([])
+        views.append([])
         for tensor in tensors_of(module):
             size = tensor.numel() * tensor.element_size()
-            place = flat[offset : offset + size].view(tensor.dtype).view(tensor.shape)
-            places[-1].append(place)
+            view = flat[offset : offset + size].view(tensor.dtype).view(tensor.shape)
+            views[-1].append(view)
             offset += aligned(size)
-    return places
+    return views
 
 
 def _open(spec: WeightsSpec, module: nn.Module) -> tuple[SharedFile, list[list[Tensor]]]:
-    if vector_bytes(module) != spec.size:
+    if flat_size(module) != spec.size:
         raise ValueError(
-            f"{type(module).__name__} has {vector_bytes(module)} bytes of weights, "
+            f"{type(module).__name__} has {flat_size(module)} bytes of weights, "
             f"the exchange was made for {spec.size}: both sides must build the same module"
         )
     file = SharedFile(spec.path, spec.layout)
-    return file, _places(module, file["vectors"])
+    return file, _views(module, file["vectors"])
 
 
 class WeightsWriter:
@@ -102,7 +102,7 @@ class WeightsWriter:
     """
 
     def __init__(self, spec: WeightsSpec, module: nn.Module) -> None:
-        self._file, self._places = _open(spec, module)
+        self._file, self._views = _open(spec, module)
         self._tensors = tensors_of(module)
         self.version = int(self._file["versions"][int(self._file["latest"][0])])
         self._before: int | None = None
@@ -122,10 +122,10 @@ class WeightsWriter:
             raise FloatingPointError("weights that are not finite are never published")
         if self.version:
             self._before = int(self._file["latest"][0])
-        busy = {int(self._file["latest"][0]), int(self._file["named"][0])}
+        busy = {int(self._file["latest"][0]), int(self._file["reader_slot"][0])}
         slot = next(s for s in range(_SLOTS) if s not in busy)
-        for place, tensor in zip(self._places[slot], tensors, strict=True):
-            place.copy_(tensor)
+        for view, tensor in zip(self._views[slot], tensors, strict=True):
+            view.copy_(tensor)
         self.version += 1
         self._file["versions"][slot] = self.version
         self._file["latest"][0] = slot
@@ -140,7 +140,7 @@ class WeightsWriter:
         """
         if self._before is None:
             return None
-        return int(self._file["versions"][self._before]), self._places[self._before]
+        return int(self._file["versions"][self._before]), self._views[self._before]
 
 
 class WeightsReader:
@@ -157,7 +157,7 @@ class WeightsReader:
     """
 
     def __init__(self, spec: WeightsSpec, module: nn.Module, names: bool = True) -> None:
-        self._file, self._places = _open(spec, module)
+        self._file, self._views = _open(spec, module)
         self._names = names
         self._slot = 0
         # The tensor that is copied next, and how many of its numbers have been.
@@ -175,7 +175,7 @@ class WeightsReader:
         while True:
             slot = int(self._file["latest"][0])
             if self._names:
-                self._file["named"][0] = slot
+                self._file["reader_slot"][0] = slot
             _fence()
             if int(self._file["latest"][0]) == slot:
                 break
@@ -194,9 +194,9 @@ class WeightsReader:
             How many bytes were copied.
         """
         copied = 0
-        places = self._places[self._slot]
-        while self._next < len(places):
-            source, target = places[self._next].flatten(), into[self._next].view(-1)
+        views = self._views[self._slot]
+        while self._next < len(views):
+            source, target = views[self._next].flatten(), into[self._next].view(-1)
             left, size = source.numel() - self._done, max(source.element_size(), 1)
             count = left if max_bytes is None else min(left, (max_bytes - copied) // size)
             part = slice(self._done, self._done + count)
@@ -206,5 +206,5 @@ class WeightsReader:
             if self._done < source.numel():
                 break
             self._next, self._done = self._next + 1, 0
-        self.copying = self._next < len(places)
+        self.copying = self._next < len(views)
         return copied

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Memory:
+class ReplaySpec:
     """How a learner remembers, and what one training round takes from it.
 
     Attributes:
@@ -29,17 +29,17 @@ class Memory:
         length: steps of one slice.
         max_version_lag: rows whose encoder is more versions behind than this are not sampled as
             slices.
-        survival: expected number of rows, as a multiple of the capacity, that pass before every row
+        turnover: expected number of rows, as a multiple of the capacity, that pass before every row
             of a full store has been replaced.
     """
 
-    kind: Literal["rows", "slices", "windows"]
+    kind: Literal["uniform", "sequence", "on_policy"]
     capacity: int
     batch_size: int
     updates: int
     length: int = 1
     max_version_lag: int = 16
-    survival: float = 10.0
+    turnover: float = 10.0
 
 
 class Learner(L.LightningModule):
@@ -47,14 +47,14 @@ class Learner(L.LightningModule):
 
     Attributes:
         needs: keys of `pamiq_lightning.step` that it remembers.
-        optional_parts: beginnings of names of weights that it can begin anew without its others.
+        optional_prefixes: beginnings of names of weights that it can begin anew without its others.
         gradient_clip: largest norm of the gradient, or None.
         frame_size: side of the frames it takes, in pixels, where it decides that.
         latest_version: how often its weights were published; set by whoever publishes them.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
-    optional_parts: ClassVar[tuple[str, ...]] = ()
+    required_keys: ClassVar[tuple[str, ...]] = ()
+    optional_prefixes: ClassVar[tuple[str, ...]] = ()
     gradient_clip: float | None = None
     frame_size: int | None = None
     latest_version: int = 0
@@ -69,7 +69,7 @@ class Learner(L.LightningModule):
         self._notes: dict[str, Any] = {}
 
     @property
-    def acting(self) -> nn.Module | None:
+    def acting_module(self) -> nn.Module | None:
         """The module the agent runs, sharing this learner's tensors; None if nothing of it acts."""
         return None
 
@@ -77,28 +77,28 @@ class Learner(L.LightningModule):
         """Called when only the acting module's weights could be saved from a crash."""
 
     @property
-    def memory(self) -> Memory:
+    def replay(self) -> ReplaySpec:
         """How this learner remembers."""
         raise NotImplementedError(f"{type(self).__name__} must say how it remembers: `memory`")
 
-    def dimensions(self) -> dict[str, tuple[int, ...]]:
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the sizes that must agree with other learners, by the name of the init argument.
 
         An encoder's `latent` is what it makes; everybody else's is what they take.
         """
         return {}
 
-    def on_new_steps(self, steps: TensorDict) -> None:
+    def on_rollout(self, steps: TensorDict) -> None:
         """See a new window [N] once, before it is remembered: for scales and for honest tests.
 
         The encoder's latents and the rewards are in it; it may log, it must not train.
         """
 
-    def prepare(self, window: TensorDict) -> TensorDict:
+    def prepare(self, rollout: TensorDict) -> TensorDict:
         """Turn a window [N+1] into the rows of a round; for learners that remember `windows`."""
         raise NotImplementedError(f"{type(self).__name__} remembers windows and must prepare them")
 
-    def note(self, metrics: Mapping[str, float | Tensor]) -> None:
+    def log_later(self, metrics: Mapping[str, float | Tensor]) -> None:
         """Remember figures made outside of an update; they are logged with the next one.
 
         Lightning refuses `self.log` while batches are being made.
@@ -120,18 +120,18 @@ class Learner(L.LightningModule):
         self._notes = dict(checkpoint.get("notes", {}))
 
     @property
-    def satisfied(self) -> bool:
+    def should_stop_round(self) -> bool:
         """Whether the rest of this round would do harm (asked before every batch)."""
         return False
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip and log the gradient here, in the hook that every driver calls."""
         limit = float("inf") if self.gradient_clip is None else self.gradient_clip
-        norms = [nn.utils.clip_grad_norm_(group, limit) for group in self.clipped_together()]
+        norms = [nn.utils.clip_grad_norm_(group, limit) for group in self.clip_groups()]
         self.grad_norm = torch.stack(norms).norm()
         self.log("grad_norm", self.grad_norm)
 
-    def clipped_together(self) -> list[list[nn.Parameter]]:
+    def clip_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters in groups whose gradients are clipped each by its own norm."""
         return [list(self.parameters())]
 
@@ -167,7 +167,7 @@ class Learner(L.LightningModule):
         ]
 
 
-def check_dimensions(learners: Mapping[str, Learner]) -> None:
+def check_shared_shapes(learners: Mapping[str, Learner]) -> None:
     """Check that learners which meet agree on what they share.
 
     Raises:
@@ -175,7 +175,7 @@ def check_dimensions(learners: Mapping[str, Learner]) -> None:
     """
     seen: dict[str, tuple[str, tuple[int, ...]]] = {}
     for role, learner in learners.items():
-        for name, size in learner.dimensions().items():
+        for name, size in learner.shared_shapes().items():
             first_role, first = seen.setdefault(name, (role, size))
             if first != size:
                 raise ValueError(

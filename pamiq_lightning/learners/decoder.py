@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.learners.base import Learner, Memory, mean_square
+from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.nets.vit import standardise
 
@@ -21,13 +21,13 @@ class Decoder(Learner):
         channels: channels of the convolutions.
         lr: learning rate of AdamW.
         capacity: steps remembered.
-        survival: steps, as a multiple of the capacity, that pass before every one remembered has
+        turnover: steps, as a multiple of the capacity, that pass before every one remembered has
             been replaced.
         batch_size: steps of one update.
         updates: updates of a training round.
     """
 
-    needs = ("frame", "latent")
+    required_keys = ("frame", "latent")
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Decoder(Learner):
         channels: int = 32,
         lr: float = 1e-3,
         capacity: int = 2000,
-        survival: float = 2.0,
+        turnover: float = 2.0,
         batch_size: int = 8,
         updates: int = 1,
     ) -> None:
@@ -44,16 +44,16 @@ class Decoder(Learner):
         self.save_hyperparameters()
         self.require_positive("image_size", "channels", "capacity", "batch_size", "updates", "lr")
         self.latent, self.lr = (latent[0], latent[1]), lr
-        self._memory = Memory("rows", capacity, batch_size, updates, survival=survival)
+        self._replay_spec = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
         self.net = LatentDecoder(self.latent, image_size, channels)
         self.image_size = image_size
 
     @property
-    def memory(self) -> Memory:
+    def replay(self) -> ReplaySpec:
         """Recent frames with the latents they had."""
-        return self._memory
+        return self._replay_spec
 
-    def dimensions(self) -> dict[str, tuple[int, ...]]:
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return what it takes."""
         return {"latent": self.latent}
 
@@ -66,7 +66,7 @@ class Decoder(Learner):
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
         """Log the same error on an unbroken stretch [N] never trained on."""
-        parts = batch.split(self._memory.batch_size)
+        parts = batch.split(self._replay_spec.batch_size)
         errors = torch.stack([self._error(part) * len(part) for part in parts])
         error = errors.sum() / len(batch)
         self.log("reconstruction_error", error, on_epoch=True, batch_size=len(batch))
@@ -74,7 +74,7 @@ class Decoder(Learner):
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
         """Return the standardised images (N, 3, s, s) drawn for a window [N]."""
-        parts = batch["latent"].split(self._memory.batch_size)
+        parts = batch["latent"].split(self._replay_spec.batch_size)
         return {"image": torch.cat([self.net(some).float() for some in parts])}
 
     def _error(self, batch: TensorDict) -> Tensor:

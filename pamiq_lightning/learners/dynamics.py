@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tensordict import TensorDict
 from torch import Tensor, nn
 
-from pamiq_lightning.learners.base import Learner, Memory, mean_square
+from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
 from pamiq_lightning.nets.curiosity_parts import Extra
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction, normal_nll
 from pamiq_lightning.step import is_transition
@@ -24,7 +24,7 @@ HORIZONS = (1, 2, 4, 8)
 """Steps ahead at which held-out experience is imagined."""
 
 
-class Past(nn.Module):
+class LaggedModels(nn.Module):
     """Two earlier versions of the dynamics; the older is never younger than `rounds` rounds.
 
     Args:
@@ -86,14 +86,23 @@ class Dynamics(Learner):
         updates: updates of a training round.
         max_version_lag: older rows, counted in encoder versions, are not sampled.
         gradient_clip: largest norm of the gradient.
-        extras: what some curiosity rewards need trained beside: `ensemble`, `progress`, `novelty`;
+        aux_heads: heads that some rewards need: `ensemble`, `progress`, `novelty`;
             the agent adds those that its rewards need.
         progress_rounds: training rounds between the versions whose error `progress` expects.
     """
 
     # What rewards need: other runs may have had other rewards.
-    optional_parts = ("net.ensemble.", "net.error_model.", "net.novelty.", "past.")
-    needs = ("index", "latent", "state", "action", "reward", "is_first", "valid", "versions")
+    optional_prefixes = ("net.ensemble.", "net.error_model.", "net.novelty.", "lagged.")
+    required_keys = (
+        "index",
+        "latent",
+        "state",
+        "action",
+        "reward",
+        "is_first",
+        "valid",
+        "versions",
+    )
 
     def __init__(
         self,
@@ -117,7 +126,7 @@ class Dynamics(Learner):
         updates: int = 64,
         max_version_lag: int = 16,
         gradient_clip: float = 1.0,
-        extras: tuple[Extra, ...] = (),
+        aux_heads: tuple[Extra, ...] = (),
         progress_rounds: int = 4,
     ) -> None:
         super().__init__()
@@ -140,13 +149,13 @@ class Dynamics(Learner):
         self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
         self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
         self.imagined_steps, self.imagination_coef = imagined_steps, imagination_coef
-        self._dimensions = {
+        self._shared_shapes = {
             "latent": (latent[0], latent[1]),
             "state": (state[0], state[1]),
             "action_choices": tuple(action_choices),
         }
-        self._memory = Memory(
-            "slices",
+        self._replay_spec = ReplaySpec(
+            "sequence",
             capacity,
             batch_size,
             updates,
@@ -163,29 +172,29 @@ class Dynamics(Learner):
             mix_features=mix_features,
             dropout=dropout,
             core=core,
-            extras=extras,
+            aux_heads=aux_heads,
         )
-        self.past = Past(self.net, progress_rounds) if "progress" in extras else None
+        self.lagged = LaggedModels(self.net, progress_rounds) if "progress" in aux_heads else None
 
     @property
-    def acting(self) -> ForwardDynamics:
+    def acting_module(self) -> ForwardDynamics:
         """Latent, action and state -> prediction and new state."""
         return self.net
 
     @property
-    def memory(self) -> Memory:
+    def replay(self) -> ReplaySpec:
         """Unbroken slices of the newest steps."""
-        return self._memory
+        return self._replay_spec
 
-    def dimensions(self) -> dict[str, tuple[int, ...]]:
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return what it takes, and the state it makes."""
-        return dict(self._dimensions)
+        return dict(self._shared_shapes)
 
     @torch.no_grad()
-    def on_new_steps(self, steps: TensorDict) -> None:
+    def on_rollout(self, steps: TensorDict) -> None:
         """Log the one-step error on a window never trained on, beside that of copying the last."""
-        if self.past is not None:
-            self.past.age(self.net)
+        if self.lagged is not None:
+            self.lagged.age(self.net)
         steps = steps.to(self.device)
         self.net.eval()
         prediction, _ = self.net(
@@ -195,14 +204,14 @@ class Dynamics(Learner):
             steps["is_first"][None, :-1],
         )
         self.net.train()
-        sound = is_transition(steps)
+        valid = is_transition(steps)
         # The stored state was made by older weights.
-        sound[: min(self.burn_in, len(sound) // 2)] = False
-        if not sound.any():
+        valid[: min(self.burn_in, len(valid) // 2)] = False
+        if not valid.any():
             return
-        goal, now = steps["latent"][1:][sound], steps["latent"][:-1][sound]
-        error, copied = mean_square(prediction.mean[0, sound] - goal), mean_square(now - goal)
-        self.note(
+        goal, now = steps["latent"][1:][valid], steps["latent"][:-1][valid]
+        error, copied = mean_square(prediction.mean[0, valid] - goal), mean_square(now - goal)
+        self.log_later(
             {
                 "online_latent_error": error,
                 "online_copy_last_error": copied,
@@ -265,11 +274,13 @@ class Dynamics(Learner):
         losses: dict[str, Tensor] = {}
         scored = slice(self.burn_in, None)
         goal = batch["latent"][:, 1:][:, scored]
-        if prediction.opinions is not None:
-            losses["ensemble_loss"] = mean_square(prediction.opinions[:, :, scored].float() - goal)
-        if prediction.expected_error is not None and self.past is not None:
+        if prediction.ensemble_means is not None:
+            losses["ensemble_loss"] = mean_square(
+                prediction.ensemble_means[:, :, scored].float() - goal
+            )
+        if prediction.expected_error is not None and self.lagged is not None:
             with torch.no_grad():
-                before, _ = self.past.older.eval()(
+                before, _ = self.lagged.older.eval()(
                     batch["latent"][:, :-1], batch["action"][:, :-1], batch["state"][:, 0]
                 )
             error = (before.mean[:, scored].float() - goal).square().mean(dim=(-2, -1))
@@ -279,8 +290,8 @@ class Dynamics(Learner):
             losses["novelty_loss"] = self.net.novelty(batch["latent"]).mean()
         return losses
 
-    def clipped_together(self) -> list[list[nn.Parameter]]:
-        """Clip the dynamics as if there were no extras."""
+    def clip_groups(self) -> list[list[nn.Parameter]]:
+        """Clip the dynamics as if there were no aux_heads."""
         parts = (self.net.ensemble, self.net.error_model, self.net.novelty)
         groups = [list(part.parameters()) for part in parts if part is not None]
         extra = {id(parameter) for group in groups for parameter in group}
@@ -332,7 +343,7 @@ class Dynamics(Learner):
 
     def _action_loss(self, logits: Tensor, action: Tensor) -> Tensor:
         """Return the cross-entropy of the next action, averaged over its categories."""
-        choices = self._dimensions["action_choices"]
+        choices = self._shared_shapes["action_choices"]
         parts = logits.float().flatten(0, 1).split(choices, dim=-1)
         each = [F.cross_entropy(p, action[..., i].flatten()) for i, p in enumerate(parts)]
         return torch.stack(each).mean()

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from tensordict import TensorDict
 from torch import Tensor, nn
 
-from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.base import Learner, ReplaySpec
 from pamiq_lightning.learners.masks import MaskSampler
 from pamiq_lightning.nets.vit import (
     LatentEncoder,
@@ -83,13 +83,13 @@ class IJEPA(Learner):
         lr: learning rate of AdamW.
         weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
         capacity: frames remembered.
-        survival: frames, as a multiple of the capacity, that pass before every one remembered has
+        turnover: frames, as a multiple of the capacity, that pass before every one remembered has
             been replaced.
         batch_size: frames of one update.
         updates: updates of a training round.
     """
 
-    needs = ("frame",)
+    required_keys = ("frame",)
     position_mean: Tensor
 
     def __init__(
@@ -110,7 +110,7 @@ class IJEPA(Learner):
         lr: float = 1e-4,
         weight_decay: float = 0.04,
         capacity: int = 20_000,
-        survival: float = 10.0,
+        turnover: float = 10.0,
         batch_size: int = 32,
         updates: int = 24,
     ) -> None:
@@ -135,7 +135,7 @@ class IJEPA(Learner):
         self.frame_size, self.pool = image_size, pool
         self.variance_coef, self.covariance_coef = variance_coef, covariance_coef
         self.ema, self.lr, self.weight_decay = ema, lr, weight_decay
-        self._memory = Memory("rows", capacity, batch_size, updates, survival=survival)
+        self._replay_spec = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
         self.encoder = VisionTransformer(image_size, patch_size, width, depth, heads, latent[1])
         grid = self.encoder.grid
         if latent[0] * pool**2 != grid**2:
@@ -155,14 +155,14 @@ class IJEPA(Learner):
         self._recent: deque[Tensor] = deque(maxlen=-(-HEALTH_FRAMES // batch_size))
 
     @property
-    def acting(self) -> LatentEncoder:
+    def acting_module(self) -> LatentEncoder:
         """Frame -> LN(target encoder), pooled."""
         return LatentEncoder(self.target, self.pool)
 
     @property
-    def memory(self) -> Memory:
+    def replay(self) -> ReplaySpec:
         """Frames, with a known half-life."""
-        return self._memory
+        return self._replay_spec
 
     def on_acting_restored(self) -> None:
         """Begin the encoder at its target, which is what acts."""
@@ -178,11 +178,11 @@ class IJEPA(Learner):
         super().on_load_checkpoint(checkpoint)
         self._recent.extend(latents.to(self.device) for latents in checkpoint.get("recent", []))
 
-    def dimensions(self) -> dict[str, tuple[int, ...]]:
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return what it makes."""
         return {"latent": self.latent}
 
-    def on_new_steps(self, steps: TensorDict) -> None:
+    def on_rollout(self, steps: TensorDict) -> None:
         """Log how far the present encoder has drifted from the latents that came with the steps.
 
         Offline there may be none, or those of an encoder of another size.
@@ -191,9 +191,9 @@ class IJEPA(Learner):
             return
         some = steps[torch.linspace(0, len(steps) - 1, min(32, len(steps))).long()]
         with torch.no_grad():
-            now = self.acting(some["frame"].to(self.device))
+            now = self.acting_module(some["frame"].to(self.device))
         drift = 1 - F.cosine_similarity(now, some["latent"].to(self.device), dim=-1).mean()
-        self.note({"latent_drift": drift})
+        self.log_later({"latent_drift": drift})
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Predict hidden latents; smooth L1 (beta 1) averaged over the target tokens."""
@@ -230,15 +230,15 @@ class IJEPA(Learner):
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
         """Log the content's standard deviation in an unbroken stretch [N] never trained on."""
-        parts = batch["frame"].split(self._memory.batch_size)
-        latents = torch.cat([self.acting(some).float() for some in parts])
+        parts = batch["frame"].split(self._replay_spec.batch_size)
+        latents = torch.cat([self.acting_module(some).float() for some in parts])
         self.log("feature_std", content_std(latents), on_epoch=True, batch_size=len(latents))
 
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
         """Return the latents (N, P, D) of a window [N]."""
-        parts = batch["frame"].split(self._memory.batch_size)
-        return {"latent": torch.cat([self.acting(some).float() for some in parts])}
+        parts = batch["frame"].split(self._replay_spec.batch_size)
+        return {"latent": torch.cat([self.acting_module(some).float() for some in parts])}
 
     def _spread_losses(
         self, seen: Float[Tensor, "B N D"], keep: Int[Tensor, "B N"]
@@ -255,9 +255,9 @@ class IJEPA(Learner):
     @torch.no_grad()
     def _log_health(self, frames: Tensor) -> None:
         """Log the collapse alarms; the loss tells nothing of a collapse."""
-        if int(self.n_updates) % self._memory.updates >= self._recent.maxlen:  # type: ignore[operator]
+        if int(self.n_updates) % self._replay_spec.updates >= self._recent.maxlen:  # type: ignore[operator]
             return
-        self._recent.append(self.acting(frames).float())
+        self._recent.append(self.acting_module(frames).float())
         latents = torch.cat(tuple(self._recent))
         if len(latents) >= HEALTH_FRAMES:
             self.log_dict({"rank_me": rank_me(latents), "feature_std": content_std(latents)})

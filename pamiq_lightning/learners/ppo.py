@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchrl.modules import PopArtValueNorm
 from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
 
-from pamiq_lightning.learners.base import Learner, Memory, mean_square
-from pamiq_lightning.nets.actor_critic import ActorCritic, Judgement
+from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
+from pamiq_lightning.nets.actor_critic import ActorCritic, ActorCriticOutput
 from pamiq_lightning.step import ACTING_ROLES, is_transition, is_transition_into
 
 OUTLIER_SCALES = 10.0
@@ -38,10 +38,12 @@ class Policy(nn.Module):
         super().__init__()
         self.net, self.value_norm = net, value_norm
 
-    def forward(self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]) -> Judgement:
+    def forward(
+        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
+    ) -> ActorCriticOutput:
         """Judge every situation; the value is of the scaled, not normalised, return."""
         judged = self.net(latent, state)
-        return Judgement(judged.logits, self.value_norm.denormalize(judged.value).float())
+        return ActorCriticOutput(judged.logits, self.value_norm.denormalize(judged.value).float())
 
 
 class PPO(Learner):
@@ -68,7 +70,7 @@ class PPO(Learner):
         gradient_clip: largest norm of the gradient.
     """
 
-    needs: ClassVar[tuple[str, ...]] = (
+    required_keys: ClassVar[tuple[str, ...]] = (
         "index",
         "latent",
         "state",
@@ -108,12 +110,12 @@ class PPO(Learner):
         self.lr, self.gamma, self.gae_lambda, self.clip = lr, gamma, gae_lambda, clip
         self.entropy_coef, self.value_coef, self.target_kl = entropy_coef, value_coef, target_kl
         self.max_version_lag, self.gradient_clip = max_version_lag, gradient_clip
-        self._dimensions = {
+        self._shared_shapes = {
             "latent": (latent[0], latent[1]),
             "state": (state[0], state[1]),
             "action_choices": tuple(action_choices),
         }
-        self._memory = Memory("windows", 0, batch_size, epochs)
+        self._replay_spec = ReplaySpec("on_policy", 0, batch_size, epochs)
         self.net = ActorCritic(
             (latent[0], latent[1]),
             (state[0], state[1]),
@@ -131,17 +133,17 @@ class PPO(Learner):
         self._satisfied = False
 
     @property
-    def acting(self) -> Policy:
+    def acting_module(self) -> Policy:
         """Latent and state -> logits and value."""
         return Policy(self.net, self.value_norm)
 
     @property
-    def memory(self) -> Memory:
+    def replay(self) -> ReplaySpec:
         """Every new window once."""
-        return self._memory
+        return self._replay_spec
 
     @property
-    def satisfied(self) -> bool:
+    def should_stop_round(self) -> bool:
         """Whether the policy has moved far enough from the one that acted in this window."""
         return self._satisfied
 
@@ -164,12 +166,12 @@ class PPO(Learner):
         smallest: Tensor = (SMALLEST_SPREAD * size).clamp(min=SMALLEST_RETURN)
         return smallest
 
-    def dimensions(self) -> dict[str, tuple[int, ...]]:
+    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return what it takes."""
-        return dict(self._dimensions)
+        return dict(self._shared_shapes)
 
     @torch.no_grad()
-    def on_new_steps(self, steps: TensorDict) -> None:
+    def on_rollout(self, steps: TensorDict) -> None:
         """Update the reward's running scale, once per window.
 
         The discounted return goes on over gaps, as RND's does; it begins at its expected value, for
@@ -182,7 +184,7 @@ class PPO(Learner):
         begun = bool(self.reward_norm.debiasing_term > 0)
         clipped = 0
         if not begun and not rewards.any():
-            self.note({"reward_raw": 0.0, "reward_scale": 1.0, "reward_outliers": 0.0})
+            self.log_later({"reward_raw": 0.0, "reward_scale": 1.0, "reward_outliers": 0.0})
             return
         if begun and bool(self.reward_norm.scale() > self._smallest_scale):
             middle = float(self.running_return) * (1 - self.gamma)
@@ -198,7 +200,7 @@ class PPO(Learner):
         self.running_return.fill_(carry)
         values = torch.tensor(returns, dtype=torch.float64, device=self.device)
         self.reward_norm.update(values[:, None])
-        self.note(
+        self.log_later(
             {
                 "reward_raw": rewards.mean(),
                 "reward_scale": self.reward_scale,
@@ -207,7 +209,7 @@ class PPO(Learner):
         )
 
     @torch.no_grad()
-    def prepare(self, window: TensorDict) -> TensorDict:
+    def prepare(self, rollout: TensorDict) -> TensorDict:
         """Turn N+1 rows into the N transitions that start at the first, with their advantages.
 
         A transition into an `is_first`, into or out of an invalid row, or across a gap is left out
@@ -216,76 +218,78 @@ class PPO(Learner):
         present weights.
         """
         self._satisfied = False
-        window = window.to(self.device)
-        judged = self.net(window["latent"], window["state"])
-        value = self.outlook(window, self.value_norm.denormalize(judged.value).float())
-        sound = is_transition(window)
-        advantage = self.advantages(value, window["reward"] / self.reward_scale, sound)
+        rollout = rollout.to(self.device)
+        judged = self.net(rollout["latent"], rollout["state"])
+        value = self.bootstrap_values(rollout, self.value_norm.denormalize(judged.value).float())
+        valid = is_transition(rollout)
+        advantage = self.advantages(value, rollout["reward"] / self.reward_scale, valid)
         target = advantage + value[:-1]
-        fresh = self.latest_version - window["versions"][:-1, _POLICY] <= self.max_version_lag
-        near = self._near(judged.logits, window)[:-1]
-        kept = sound & fresh & near
+        fresh = self.latest_version - rollout["versions"][:-1, _POLICY] <= self.max_version_lag
+        near = self._near(judged.logits, rollout)[:-1]
+        kept = valid & fresh & near
         if kept.any():
             self.value_norm.update(target[kept].double()[:, None])
-        rows = window[:-1][kept].select("latent", "state", "action", "log_prob")
+        rows = rollout[:-1][kept].select("latent", "state", "action", "log_prob")
         rows["advantage"] = advantage[kept]
         rows["value_target"] = self.value_norm.normalize(target[kept]).float()
-        self._log_window(value[:-1][kept], target[kept])
-        self.note(
+        self._log_rollout(value[:-1][kept], target[kept])
+        self.log_later(
             {
-                "stale_steps": float((sound & ~fresh).sum()),
-                "diverged_steps": float((sound & fresh & ~near).sum()),
+                "stale_steps": float((valid & ~fresh).sum()),
+                "diverged_steps": float((valid & fresh & ~near).sum()),
             }
         )
         return rows
 
-    def outlook(self, window: TensorDict, value: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+    def bootstrap_values(
+        self, rollout: TensorDict, value: Float[Tensor, " M"]
+    ) -> Float[Tensor, " M"]:
         """Return what each row still promises: its value, for a life has no end.
 
         For subclasses in worlds whose episodes end: a row after which nothing comes promises 0.
         """
         return value
 
-    def _near(self, logits: Float[Tensor, "M C"], window: TensorDict) -> Bool[Tensor, " M"]:
+    def _near(self, logits: Float[Tensor, "M C"], rollout: TensorDict) -> Bool[Tensor, " M"]:
         """Tell which actions are about as likely now as when they were taken.
 
         In a recording the weights that acted are unknown; beyond this the ratio says nothing.
         """
-        now = self.net.distribution(logits.float()).log_prob(window["action"])
-        near: Tensor = (now - window["log_prob"]).abs() <= LARGEST_LOG_RATIO
+        now = self.net.distribution(logits.float()).log_prob(rollout["action"])
+        near: Tensor = (now - rollout["log_prob"]).abs() <= LARGEST_LOG_RATIO
         return near
 
     def advantages(
         self,
         value: Float[Tensor, " M"],
         reward: Float[Tensor, " M"],
-        sound: Bool[Tensor, " M-1"],
+        valid: Bool[Tensor, " M-1"],
     ) -> Float[Tensor, " M-1"]:
         """Return the GAE of each transition t -> t+1, whose reward is reward[t+1].
 
         An unsound transition gets advantage 0 and passes nothing back, so that the step before it
         bootstraps from the value of the row it reached.
         """
-        gained = torch.where(sound, reward[1:], value[:-1])
+        gained = torch.where(valid, reward[1:], value[:-1])
         if self.gamma * self.gae_lambda == 0:
             # TorchRL's cannot do this one; the advantage is then the one-step error.
-            return gained + self.gamma * value[1:] * sound - value[:-1]
+            return gained + self.gamma * value[1:] * valid - value[:-1]
         advantage, _ = vec_generalized_advantage_estimate(
             self.gamma,
             self.gae_lambda,
             value[:-1, None],
             value[1:, None],
             gained[:, None],
-            done=~sound[:, None],
-            terminated=~sound[:, None],
+            done=~valid[:, None],
+            terminated=~valid[:, None],
         )
         result: Tensor = advantage.squeeze(-1)
         return result
 
-    def _log_window(self, value: Tensor, target: Tensor) -> None:
+    def _log_rollout(self, value: Tensor, target: Tensor) -> None:
         if len(value) > 1:
             unexplained = (target - value).var() / target.var().clamp(min=1e-8)
-            self.note({"explained_variance": 1 - unexplained})
+            self.log_later({"explained_variance": 1 - unexplained})
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Clipped surrogate on the joint probability, value loss, entropy bonus."""
@@ -328,22 +332,22 @@ class PPO(Learner):
             return
         judged = self.net(batch["latent"], batch["state"])
         value = self.value_norm.denormalize(judged.value).float()
-        sound = is_transition(batch)
-        target = self.advantages(value, batch["reward"] / self.reward_scale, sound) + value[:-1]
+        valid = is_transition(batch)
+        target = self.advantages(value, batch["reward"] / self.reward_scale, valid) + value[:-1]
         actions = self.net.distribution(judged.logits.float())
         log_ratio = actions.log_prob(batch["action"]) - batch["log_prob"]
-        unexplained = (target - value[:-1])[sound].var() / target[sound].var().clamp(min=1e-8)
-        figures = {
+        unexplained = (target - value[:-1])[valid].var() / target[valid].var().clamp(min=1e-8)
+        metrics = {
             "explained_variance": 1 - unexplained,
             "entropy": actions.entropies().sum(dim=-1).mean(),
             "approx_kl": (log_ratio.exp() - 1 - log_ratio).mean(),
         }
-        self.log_dict(figures, on_epoch=True, batch_size=len(batch))
+        self.log_dict(metrics, on_epoch=True, batch_size=len(batch))
 
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
         """Return logits (N, sum of choices) and values (N,) of a window [N]."""
-        judged = self.acting(batch["latent"], batch["state"])
+        judged = self.acting_module(batch["latent"], batch["state"])
         return {"logits": judged.logits.float(), "value": judged.value}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -44,7 +44,7 @@ class ActionDistribution:
         return torch.stack([c.entropy() for c in self.categories], dim=-1)
 
 
-class Judgement(NamedTuple):
+class ActorCriticOutput(NamedTuple):
     """What the actor-critic says of a situation."""
 
     logits: Tensor
@@ -112,10 +112,12 @@ class ActorCritic(nn.Module):
         x: Tensor = self.trunk(self.enter(torch.cat([self.mix(latent), remembered], dim=-1)))
         return x
 
-    def forward(self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]) -> Judgement:
+    def forward(
+        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
+    ) -> ActorCriticOutput:
         """Judge every situation."""
         x = self.features(latent, state)
-        return Judgement(self.actor(x), self.critic(x).squeeze(-1))
+        return ActorCriticOutput(self.actor(x), self.critic(x).squeeze(-1))
 
     def distribution(self, logits: Float[Tensor, "B C"]) -> ActionDistribution:
         """Make the distribution of these logits."""

@@ -47,8 +47,8 @@ class Ensemble(nn.Module):
         """Return what each head expects: the present latent and what it thinks will change."""
         features = features.detach()
         changes = torch.stack([head(features) for head in self.heads])
-        opinions: Tensor = latent + changes.unflatten(-1, self.latent)
-        return opinions
+        ensemble_means: Tensor = latent + changes.unflatten(-1, self.latent)
+        return ensemble_means
 
 
 class ErrorModel(nn.Module):

@@ -34,7 +34,7 @@ class Prediction(NamedTuple):
     """(..., sum of choices), logits of the next action, category after category."""
     reward: Tensor
     """(...), the reward of this transition, in symlog space."""
-    opinions: Tensor | None = None
+    ensemble_means: Tensor | None = None
     """(K, ..., P, D), means of the next latent by an ensemble, where there is one."""
     expected_error: Tensor | None = None
     """(...), squared error expected of an earlier version, where there is a model of it."""
@@ -63,10 +63,10 @@ class ForwardDynamics(nn.Module):
         action_features: size of the embedding of each action category.
         dropout: probability, while training.
         core: `sioconv` or `sioconv_ps`.
-        extras: what some rewards need beside; each costs nothing where it is not asked for.
+        aux_heads: what some rewards need beside; each costs nothing where it is not asked for.
 
     Attributes:
-        ensemble: K further opinions on the next latent, or None.
+        ensemble: K further ensemble_means on the next latent, or None.
         error_model: expects an earlier version's error, or None.
         novelty: tells how new a latent is, or None.
     """
@@ -82,7 +82,7 @@ class ForwardDynamics(nn.Module):
         action_features: int = 8,
         dropout: float = 0.1,
         core: str = "sioconv",
-        extras: Collection[Extra] = (),
+        aux_heads: Collection[Extra] = (),
     ) -> None:
         super().__init__()
         self.latent, self.state_shape = latent, (depth, dim)
@@ -100,9 +100,9 @@ class ForwardDynamics(nn.Module):
         nn.init.constant_(self.forget.bias, FORGET_BIAS)
         # Apart, so that a run is the same whether or not a reward is logged beside.
         with torch.random.fork_rng(devices=[]):
-            self.ensemble = Ensemble(latent, dim) if "ensemble" in extras else None
-            self.error_model = ErrorModel(dim) if "progress" in extras else None
-            self.novelty = Novelty(latent) if "novelty" in extras else None
+            self.ensemble = Ensemble(latent, dim) if "ensemble" in aux_heads else None
+            self.error_model = ErrorModel(dim) if "progress" in aux_heads else None
+            self.novelty = Novelty(latent) if "novelty" in aux_heads else None
 
     def _enter(self, latent: Tensor, action: Tensor) -> Tensor:
         embedded = [table(action[..., i]) for i, table in enumerate(self.actions)]

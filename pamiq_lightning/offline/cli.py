@@ -14,7 +14,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from pamiq_lightning.checkpoint.files import CheckpointError
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.datamodule import Recording
+from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.evaluate import Evaluation
 from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the CLI; return the exit code."""
     # Lightning 2.6 calls what jsonargparse 4.49 renamed.
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
-    # Batches come from this process alone, see `RelivedRounds`.
+    # Batches come from this process alone, see `TrainingRounds`.
     warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
-    # Nothing is validated while training, see `Recording.val_dataloader`.
+    # Nothing is validated while training, see `RecordingDataModule.val_dataloader`.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
     warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages of its makers.
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         LightningCLI(
             Learner,
-            Recording,
+            RecordingDataModule,
             subclass_mode_model=True,
             # Learners make their own optimizers.
             auto_configure_optimizers=False,

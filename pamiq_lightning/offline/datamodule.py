@@ -14,13 +14,13 @@ from tensordict import TensorDict
 from torch.utils.data import DataLoader, IterableDataset
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.dataset import HEAVY, Experience
-from pamiq_lightning.offline.eyes import Eyes, choose_eyes
+from pamiq_lightning.offline.dataset import HEAVY, RecordingDataset
+from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
 from pamiq_lightning.recording.schema import find_recording
 from pamiq_lightning.replay.sampling import make_replay, trace_ids, training_round
 
 
-class Recording(L.LightningDataModule):
+class RecordingDataModule(L.LightningDataModule):
     """Steps that a run recorded, of which every tenth minute is held out of training.
 
     One epoch relives the recording once: each window makes one training round, as it did in life.
@@ -44,7 +44,7 @@ class Recording(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self._folders = [recording] if isinstance(recording, str) else recording or []
-        self.eyes = Eyes(
+        self.frozen = FrozenEncoders(
             Path(encoder) if encoder else None,
             Path(dynamics) if dynamics else None,
         )
@@ -61,20 +61,20 @@ class Recording(L.LightningDataModule):
         """
         if not self._folders:
             raise ValueError("name a recording: --data.recording runs/NAME/DATE-TIME")
-        shape = self.learner.dimensions().get("state", ())
-        self.experiences = []
+        shape = self.learner.shared_shapes().get("state", ())
+        self.datasets = []
         for name in self._folders:
             folder = find_recording(Path(name))
-            eyes = choose_eyes(folder, self.eyes, self.learner)
-            self.experiences.append(Experience(folder, eyes, shape))
-        for experience in self.experiences:
-            experience.make_anew(_wanted(self.learner))
+            frozen = choose_frozen(folder, self.frozen, self.learner)
+            self.datasets.append(RecordingDataset(folder, frozen, shape))
+        for dataset in self.datasets:
+            dataset.recompute(_wanted(self.learner))
 
     def describe_held_out(self) -> str:
         """Return in a line what the learner is judged on."""
         minutes, rows = 0, 0
-        for experience in self.experiences:
-            split = experience.split
+        for dataset in self.datasets:
+            split = dataset.split
             minutes += len(np.unique(split.minute[split.judged]))
             rows += int(split.judged.sum())
         return f"held out of training: {minutes} minutes, {rows} steps of them judged on"
@@ -88,7 +88,7 @@ class Recording(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the learner's own batches."""
         # Batches are made by the learner's memory, in this process, one round after another.
-        rounds = RelivedRounds(self.learner, self.experiences)
+        rounds = TrainingRounds(self.learner, self.datasets)
         return DataLoader(rounds, batch_size=None, collate_fn=_as_is)
 
     def val_dataloader(self) -> DataLoader[TensorDict] | list[TensorDict]:
@@ -100,13 +100,13 @@ class Recording(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the unbroken stretches held out."""
-        stretches = HeldOut(self.learner, self.experiences)
+        stretches = HeldOut(self.learner, self.datasets)
         return DataLoader(stretches, batch_size=None, collate_fn=_as_is)
 
     def predict_dataloader(self) -> DataLoader[TensorDict]:
         """Yield every window in order."""
-        windows = EveryWindow(self.learner, self.experiences)
-        return DataLoader(windows, batch_size=None, collate_fn=_as_is)
+        rollouts = EveryWindow(self.learner, self.datasets)
+        return DataLoader(rollouts, batch_size=None, collate_fn=_as_is)
 
 
 def _as_is(batch: TensorDict) -> TensorDict:
@@ -116,15 +116,15 @@ def _as_is(batch: TensorDict) -> TensorDict:
 
 def _wanted(learner: Learner) -> set[str]:
     """Return which of the keys that take long to read or to make a learner has a use for."""
-    return set(HEAVY) & set(learner.needs)
+    return set(HEAVY) & set(learner.required_keys)
 
 
-class RelivedRounds(IterableDataset[TensorDict]):
+class TrainingRounds(IterableDataset[TensorDict]):
     """The batches of one training round after each window, held-out rows left out."""
 
-    def __init__(self, learner: Learner, experiences: Sequence[Experience]) -> None:
-        self.learner, self.experiences = learner, experiences
-        self._replay = make_replay(learner.memory)
+    def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
+        self.learner, self.datasets = learner, datasets
+        self._replay = make_replay(learner.replay)
 
     def __len__(self) -> int:
         """Return the most batches there can be.
@@ -132,45 +132,45 @@ class RelivedRounds(IterableDataset[TensorDict]):
         With a length Lightning fetches no batch ahead; without, the next window would be prepared
         by weights that the last one had not finished training.
         """
-        memory, batches = self.learner.memory, 0
-        for experience in self.experiences:
-            rows = math.ceil(len(experience) / experience.window_count)
-            each = math.ceil(rows / memory.batch_size) if memory.kind == "windows" else 1
-            batches += experience.window_count * memory.updates * each
+        memory, batches = self.learner.replay, 0
+        for dataset in self.datasets:
+            rows = math.ceil(len(dataset) / dataset.rollout_count)
+            each = math.ceil(rows / memory.batch_size) if memory.kind == "on_policy" else 1
+            batches += dataset.rollout_count * memory.updates * each
         return batches
 
     def __iter__(self) -> Iterator[TensorDict]:
-        for experience in self.experiences:
-            rows = experience.split.trained
-            for steps in experience.windows(rows, _wanted(self.learner)):
+        for dataset in self.datasets:
+            rows = dataset.split.trained
+            for steps in dataset.rollouts(rows, _wanted(self.learner)):
                 yield from training_round(self.learner, self._replay, [steps])
 
 
 class EveryWindow(IterableDataset[TensorDict]):
     """All windows, info left out, which no learner may read."""
 
-    def __init__(self, learner: Learner, experiences: Sequence[Experience]) -> None:
-        self.learner, self.experiences = learner, experiences
+    def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
+        self.learner, self.datasets = learner, datasets
 
     def __iter__(self) -> Iterator[TensorDict]:
-        for experience in self.experiences:
-            everything = np.ones(len(experience), np.bool_)
-            for steps in experience.windows(everything, _wanted(self.learner)):
+        for dataset in self.datasets:
+            everything = np.ones(len(dataset), np.bool_)
+            for steps in dataset.rollouts(everything, _wanted(self.learner)):
                 yield steps.exclude("info")
 
 
 class HeldOut(IterableDataset[TensorDict]):
     """Unbroken stretches of the held-out minutes, whole."""
 
-    def __init__(self, learner: Learner, experiences: Sequence[Experience]) -> None:
-        self.learner, self.experiences = learner, experiences
+    def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
+        self.learner, self.datasets = learner, datasets
 
     def __iter__(self) -> Iterator[TensorDict]:
-        for experience in self.experiences:
-            split = experience.split
+        for dataset in self.datasets:
+            split = dataset.split
             for minute in np.unique(split.minute[split.judged]):
                 rows = split.judged & (split.minute == minute)
-                parts = list(experience.windows(rows, _wanted(self.learner)))
+                parts = list(dataset.rollouts(rows, _wanted(self.learner)))
                 yield from unbroken(TensorDict.cat(parts))
 
 

@@ -18,7 +18,7 @@ from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.vit import LatentEncoder
 from pamiq_lightning.offline.ahead import one_ahead
-from pamiq_lightning.offline.eyes import Eyes
+from pamiq_lightning.offline.eyes import FrozenEncoders
 from pamiq_lightning.offline.frozen import fingerprint, from_checkpoint
 from pamiq_lightning.offline.splits import Split, split
 from pamiq_lightning.recording.reader import RecordingReader
@@ -33,7 +33,7 @@ _FRAMES = 64
 _ENCODER, _DYNAMICS = ACTING_ROLES.index("encoder"), ACTING_ROLES.index("dynamics")
 
 
-class Experience:
+class RecordingDataset:
     """One recording.
 
     Latents are the given encoder's, states the given dynamics', or blank where none are given. Both
@@ -50,30 +50,32 @@ class Experience:
         CheckpointError: a checkpoint cannot be used.
     """
 
-    def __init__(self, path: Path, eyes: Eyes, state_shape: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, frozen: FrozenEncoders, state_shape: tuple[int, ...] = ()
+    ) -> None:
         self._reader = RecordingReader(path)
-        self.folder, self.eyes, self._state_shape = self._reader.folder, eyes, state_shape
-        self.info_names = self._reader.plan.info_names
-        self._rows = self._reader.plan.window
-        seconds = elapsed(self._reader.column("time"), 1 / self._reader.plan.fps)
+        self.folder, self.frozen, self._state_shape = self._reader.folder, frozen, state_shape
+        self.info_names = self._reader.spec.info_names
+        self._rows = self._reader.spec.rollout_length
+        seconds = elapsed(self._reader.column("time"), 1 / self._reader.spec.fps)
         self.split: Split = split(seconds)
 
     def __len__(self) -> int:
         return len(self._reader)
 
     @property
-    def window_count(self) -> int:
+    def rollout_count(self) -> int:
         """How many windows there are."""
         return -(-len(self) // self._rows)
 
-    def make_anew(self, wanted: Collection[str]) -> None:
+    def recompute(self, wanted: Collection[str]) -> None:
         """Make what is to be made anew at once, not when it is first asked for."""
         if "latent" in wanted:
             self.latents  # noqa: B018
-        if "state" in wanted and self.eyes.dynamics:
+        if "state" in wanted and self.frozen.dynamics:
             self.states  # noqa: B018
 
-    def windows(
+    def rollouts(
         self, rows: Bool[NDArray[np.bool_], " N"], wanted: Collection[str]
     ) -> Iterator[TensorDict]:
         """Yield the chosen rows of each window that has any.
@@ -85,18 +87,18 @@ class Experience:
             rows: which rows, of all in the recording.
             wanted: which of the keys in `HEAVY` are needed; all others come anyhow.
         """
-        return one_ahead(self._windows(rows, wanted))
+        return one_ahead(self._rollouts(rows, wanted))
 
-    def _windows(
+    def _rollouts(
         self, rows: Bool[NDArray[np.bool_], " N"], wanted: Collection[str]
     ) -> Iterator[TensorDict]:
         for start in range(0, len(self), self._rows):
             here = slice(start, min(start + self._rows, len(self)))
             chosen = np.flatnonzero(rows[here])
             if len(chosen):
-                yield self._window(here, wanted)[torch.from_numpy(chosen)]
+                yield self._rollout(here, wanted)[torch.from_numpy(chosen)]
 
-    def _window(self, here: slice, wanted: Collection[str]) -> TensorDict:
+    def _rollout(self, here: slice, wanted: Collection[str]) -> TensorDict:
         unwanted = set(HEAVY) - set(wanted)
         stored = self._reader.read(here.start, here.stop, without=unwanted)
         rows = {key: torch.from_numpy(array) for key, array in stored.items()}
@@ -105,7 +107,7 @@ class Experience:
             rows["latent"] = torch.from_numpy(self.latents[here].copy())
             rows["versions"][:, _ENCODER] = 0
         if "state" in wanted:
-            if self.eyes.dynamics:
+            if self.frozen.dynamics:
                 rows["state"] = torch.from_numpy(self.states[here].copy())
             else:
                 rows["state"] = torch.zeros(here.stop - here.start, *self._state_shape)
@@ -115,16 +117,18 @@ class Experience:
     @cached_property
     def latents(self) -> NDArray[np.float32]:
         """Latents (N, P, D) of all rows by the given encoder."""
-        assert self.eyes.encoder is not None
-        encoder = from_checkpoint(self.eyes.encoder, IJEPA)
-        return self._kept("latent", [self.eyes.encoder], lambda: self._encode(encoder.acting))
+        assert self.frozen.encoder is not None
+        encoder = from_checkpoint(self.frozen.encoder, IJEPA)
+        return self._kept(
+            "latent", [self.frozen.encoder], lambda: self._encode(encoder.acting_module)
+        )
 
     @cached_property
     def states(self) -> NDArray[np.float32]:
         """States (N, depth, dim) before each row, by the given dynamics."""
-        assert self.eyes.dynamics is not None
-        dynamics = from_checkpoint(self.eyes.dynamics, Dynamics)
-        made_from = [path for path in (self.eyes.encoder, self.eyes.dynamics) if path]
+        assert self.frozen.dynamics is not None
+        dynamics = from_checkpoint(self.frozen.dynamics, Dynamics)
+        made_from = [path for path in (self.frozen.encoder, self.frozen.dynamics) if path]
         return self._kept("state", made_from, lambda: self._remember(dynamics.net))
 
     def _kept(
@@ -152,7 +156,7 @@ class Experience:
 
     @torch.inference_mode()
     def _encode(self, encoder: LatentEncoder) -> Iterator[Tensor]:
-        for steps in self.windows(np.ones(len(self), np.bool_), {"frame"}):
+        for steps in self.rollouts(np.ones(len(self), np.bool_), {"frame"}):
             yield torch.cat([encoder(some) for some in steps["frame"].split(_FRAMES)])
 
     @torch.inference_mode()
@@ -161,7 +165,7 @@ class Experience:
         blank = torch.zeros(1, *dynamics.state_shape)
         state, last = blank, None
         everything = np.ones(len(self), np.bool_)
-        for steps in self.windows(everything, {"latent"}):
+        for steps in self.rollouts(everything, {"latent"}):
             fresh = steps["is_first"].clone()
             fresh[1:] |= steps["index"].diff() != 1
             fresh[0] |= last is None or int(steps["index"][0]) != last + 1

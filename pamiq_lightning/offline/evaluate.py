@@ -14,7 +14,7 @@ from PIL import Image
 from pamiq_lightning.learners.decoder import Decoder
 from pamiq_lightning.learners.dynamics import HORIZONS, Dynamics
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.offline.datamodule import Recording
+from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.offline.probing import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
 from pamiq_lightning.offline.visualize import draw_imagined, draw_kept, held_out_moments
@@ -38,19 +38,19 @@ class Evaluation(L.Callback):
 
     @staticmethod
     def _judge(trainer: L.Trainer, module: L.LightningModule) -> None:
-        data = cast(Recording, trainer.datamodule)  # type: ignore[attr-defined]
+        data = cast(RecordingDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         lines, metrics = [data.describe_held_out()], {}
         if isinstance(module, Dynamics):
             lines += error_lines({k: float(v) for k, v in trainer.callback_metrics.items()})
         encoder = module if isinstance(module, IJEPA) else None
-        eyes = {experience.eyes for experience in data.experiences}
-        if encoder is None and len(eyes) == 1 and (path := eyes.pop().encoder):
+        frozen = {dataset.frozen for dataset in data.datasets}
+        if encoder is None and len(frozen) == 1 and (path := frozen.pop().encoder):
             encoder = from_checkpoint(path, IJEPA)
         if encoder is None:
             lines.append("place and heading: name the encoder with --data.encoder to probe it")
         else:
             try:
-                rows = probe_rows(data.experiences)
+                rows = probe_rows(data.datasets)
             except ValueError as error:
                 # VRChat and films tell of no place; all else is judged all the same.
                 lines.append(f"place and heading: not probed, for {error}")
@@ -71,19 +71,19 @@ class Evaluation(L.Callback):
             logger.log_metrics(metrics)
 
 
-def draw(module: L.LightningModule, data: Recording) -> dict[str, Image.Image]:
+def draw(module: L.LightningModule, data: RecordingDataModule) -> dict[str, Image.Image]:
     """Return the pictures that can be made: they take an encoder and a decoder."""
-    eyes = data.experiences[0].eyes
+    frozen = data.datasets[0].frozen
     dynamics = module if isinstance(module, Dynamics) else None
-    if dynamics is None and eyes.dynamics:
-        dynamics = from_checkpoint(eyes.dynamics, Dynamics)
+    if dynamics is None and frozen.dynamics:
+        dynamics = from_checkpoint(frozen.dynamics, Dynamics)
     decoder = module if isinstance(module, Decoder) else None
     if decoder is None and data.decoder:
         decoder = from_checkpoint(data.decoder, Decoder)
-    if decoder is None or eyes.encoder is None:
+    if decoder is None or frozen.encoder is None:
         return {}
     wanted = {"frame", "latent"} | ({"state"} if dynamics else set())
-    moments = held_out_moments(data.experiences, wanted)
+    moments = held_out_moments(data.datasets, wanted)
     pictures = {"kept": draw_kept(moments, decoder.net)}
     if dynamics is not None:
         pictures["imagined"] = draw_imagined(moments, decoder.net, dynamics.net)
@@ -140,8 +140,8 @@ def probe_lines(scores: Mapping[str, list[float]], rank: float) -> list[str]:
         f"{'R2 of a linear probe':<20} {'x':>7} {'y':>7} {'sin':>7} {'cos':>7} {'mean':>7}",
     ]
     for name, r2 in scores.items():
-        figures = " ".join(f"{value:>7.3f}" for value in [*r2, mean(r2)])
-        lines.append(f"{name:<20} {figures}")
+        metrics = " ".join(f"{value:>7.3f}" for value in [*r2, mean(r2)])
+        lines.append(f"{name:<20} {metrics}")
     best, others = mean(scores[TRAINED]), [mean(scores[name]) for name in (RANDOM, PIXELS)]
     return [
         *lines,

@@ -12,14 +12,14 @@ from pamiq_lightning.recording.schema import RecordingError
 
 
 @dataclass(frozen=True)
-class Eyes:
+class FrozenEncoders:
     """Checkpoints that latents and states are made with; None where there is none."""
 
     encoder: Path | None = None
     dynamics: Path | None = None
 
 
-def choose_eyes(recording: Path, given: Eyes, learner: Learner) -> Eyes:
+def choose_frozen(recording: Path, given: FrozenEncoders, learner: Learner) -> FrozenEncoders:
     """Return what makes the latents and states that a learner needs of a recording.
 
     What is given comes first, then what the recording's own run has left beside it. Its dynamics
@@ -36,15 +36,15 @@ def choose_eyes(recording: Path, given: Eyes, learner: Learner) -> Eyes:
     """
     encoder, dynamics = given.encoder, given.dynamics
     run = recording.resolve().parent
-    if encoder is None and "latent" in learner.needs:
+    if encoder is None and "latent" in learner.required_keys:
         encoder = newest_weights(run, "encoder")
         if encoder is None:
             raise RecordingError(_missing(recording, learner, "latents", "encoder"))
-    if dynamics is None and "state" in learner.needs and not isinstance(learner, Dynamics):
+    if dynamics is None and "state" in learner.required_keys and not isinstance(learner, Dynamics):
         dynamics = newest_weights(run, "dynamics") if given.encoder is None else None
         if dynamics is None:
             raise RecordingError(_missing(recording, learner, "states", "dynamics"))
-    return Eyes(encoder, dynamics)
+    return FrozenEncoders(encoder, dynamics)
 
 
 def _missing(recording: Path, learner: Learner, what: str, role: str) -> str:

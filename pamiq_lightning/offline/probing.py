@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pamiq_lightning.learners.ijepa import IJEPA, rank_me
 from pamiq_lightning.nets.vit import standardise
-from pamiq_lightning.offline.dataset import Experience
+from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.offline.probe import PixelComponents, place_targets, ridge_r2
 from pamiq_lightning.utils.instantiate import build
 
@@ -56,25 +56,25 @@ class ProbeRows:
         return scores.tolist()
 
 
-def probe_rows(experiences: Sequence[Experience]) -> ProbeRows:
+def probe_rows(datasets: Sequence[RecordingDataset]) -> ProbeRows:
     """Choose evenly spread rows of recordings.
 
     Raises:
         ValueError: no minute is held out, or the place is not known.
     """
     parts = []
-    total = sum(int(experience.split.trained.sum()) for experience in experiences)
+    total = sum(int(dataset.split.trained.sum()) for dataset in datasets)
     every, minutes = max(1, total // PROBE_ROWS), 0
-    for experience in experiences:
-        chosen = np.zeros(len(experience), np.bool_)
+    for dataset in datasets:
+        chosen = np.zeros(len(dataset), np.bool_)
         chosen[::every] = True
-        chosen &= experience.split.trained | experience.split.judged
-        windows = experience.windows(chosen, {"frame"})
-        rows = TensorDict.cat([window.select("frame", "info") for window in windows])
-        rows["target"] = place_targets(rows["info"], experience.info_names)
-        rows["minute"] = torch.from_numpy(experience.split.minute[chosen] + minutes)
-        rows["judged"] = torch.from_numpy(experience.split.judged[chosen])
-        minutes += int(experience.split.minute[-1]) + 1
+        chosen &= dataset.split.trained | dataset.split.judged
+        rollouts = dataset.rollouts(chosen, {"frame"})
+        rows = TensorDict.cat([rollout.select("frame", "info") for rollout in rollouts])
+        rows["target"] = place_targets(rows["info"], dataset.info_names)
+        rows["minute"] = torch.from_numpy(dataset.split.minute[chosen] + minutes)
+        rows["judged"] = torch.from_numpy(dataset.split.judged[chosen])
+        minutes += int(dataset.split.minute[-1]) + 1
         parts.append(rows.exclude("info"))
     rows = TensorDict.cat(parts)
     if not rows["judged"].any():
@@ -96,13 +96,13 @@ def _untrained_r2(model: dict[str, Any], rows: ProbeRows) -> list[float]:
             torch.manual_seed(seed)
             untrained = build(IJEPA, model)
         untrained.eval()
-        scores.append(rows.r2(encode(untrained.acting, rows.frames).flatten(1)))
+        scores.append(rows.r2(encode(untrained.acting_module, rows.frames).flatten(1)))
     return [sum(of_one) / len(of_one) for of_one in zip(*scores, strict=True)]
 
 
 def probe_table(encoder: IJEPA, rows: ProbeRows) -> tuple[dict[str, list[float]], float]:
     """Return the R2s of the trained encoder, a random one and PCA of pixels; and RankMe."""
-    latents = encode(encoder.acting, rows.frames)
+    latents = encode(encoder.acting_module, rows.frames)
     # Lightning's CLI adds names of its own, such as `_class_path`.
     settings = {name: v for name, v in encoder.hparams.items() if not name.startswith("_")}
     class_path = f"{type(encoder).__module__}.{type(encoder).__qualname__}"

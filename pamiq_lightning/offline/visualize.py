@@ -16,14 +16,14 @@ from pamiq_lightning.learners.dynamics import HORIZONS
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.offline.datamodule import unbroken
-from pamiq_lightning.offline.dataset import Experience
+from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.trainer.previews import colour, sheet
 
 MOMENTS = 4
 
 
 def held_out_moments(
-    experiences: Sequence[Experience], wanted: Collection[str]
+    datasets: Sequence[RecordingDataset], wanted: Collection[str]
 ) -> list[TensorDict]:
     """Return unbroken runs of held-out steps, each from one moment to the furthest horizon.
 
@@ -35,11 +35,11 @@ def held_out_moments(
         ValueError: no held-out stretch is that long.
     """
     span, found = HORIZONS[-1] + 1, []
-    for experience in experiences:
-        judged = experience.split.judged
-        for minute in np.unique(experience.split.minute[judged]):
-            rows = judged & (experience.split.minute == minute)
-            parts = list(experience.windows(rows, wanted))
+    for dataset in datasets:
+        judged = dataset.split.judged
+        for minute in np.unique(dataset.split.minute[judged]):
+            rows = judged & (dataset.split.minute == minute)
+            parts = list(dataset.rollouts(rows, wanted))
             for steps in unbroken(TensorDict.cat(parts)):
                 if len(steps) >= span:
                     middle = (len(steps) - span) // 2

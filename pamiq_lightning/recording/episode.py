@@ -17,8 +17,8 @@ from pamiq_lightning.recording.schema import (
     CHUNKS_SIZE,
     FRAME_KEY,
     TASK,
+    DatasetSpec,
     EpisodeFiles,
-    Plan,
     RecordingError,
 )
 from pamiq_lightning.recording.stats import SAMPLE_EVERY, Stats
@@ -39,14 +39,14 @@ class OpenEpisode:
         OSError: the disk refuses.
     """
 
-    def __init__(self, files: EpisodeFiles, plan: Plan, first_index: int, crf: int) -> None:
+    def __init__(self, files: EpisodeFiles, spec: DatasetSpec, first_index: int, crf: int) -> None:
         self.files, self.rows = files, 0
-        self._plan, self._first_index = plan, first_index
+        self._spec, self._first_index = spec, first_index
         self._batches: list[pa.RecordBatch] = []
         self._frames: list[NDArray[np.uint8]] = []
-        self._journal = JournalWriter(files.journal, tables.schema(plan))
+        self._journal = JournalWriter(files.journal, tables.schema(spec))
         try:
-            self._film = FilmWriter(files.video, plan.fps, plan.frame_size, crf, plan.lossless)
+            self._film = FilmWriter(files.video, spec.fps, spec.frame_size, crf, spec.lossless)
         except OSError:
             self._journal.close()
             raise
@@ -58,7 +58,7 @@ class OpenEpisode:
             OSError: the disk refuses.
         """
         batch = tables.to_batch(
-            self._plan, steps, self.files.number, self.rows, self._first_index + self.rows
+            self._spec, steps, self.files.number, self.rows, self._first_index + self.rows
         )
         self._journal.write(batch)
         frames = steps["frame"]
@@ -76,7 +76,7 @@ class OpenEpisode:
         self._film.close()
         self._journal.close()
         table = pa.Table.from_batches(self._batches)
-        return close_episode(self.files, self._plan, table, np.concatenate(self._frames))
+        return close_episode(self.files, self._spec, table, np.concatenate(self._frames))
 
     def abandon(self) -> None:
         """Let go of all files as they are."""
@@ -85,7 +85,7 @@ class OpenEpisode:
 
 
 def close_episode(
-    files: EpisodeFiles, plan: Plan, table: pa.Table, frames: NDArray[np.uint8]
+    files: EpisodeFiles, spec: DatasetSpec, table: pa.Table, frames: NDArray[np.uint8]
 ) -> Stats:
     """Write an episode's rows and then, which closes it, its line in LeRobot's table of episodes.
 
@@ -116,7 +116,7 @@ def close_episode(
         f"videos/{FRAME_KEY}/chunk_index": chunk,
         f"videos/{FRAME_KEY}/file_index": file,
         f"videos/{FRAME_KEY}/from_timestamp": 0.0,
-        f"videos/{FRAME_KEY}/to_timestamp": len(table) / plan.fps,
+        f"videos/{FRAME_KEY}/to_timestamp": len(table) / spec.fps,
         "meta/episodes/chunk_index": chunk,
         "meta/episodes/file_index": file,
     }
@@ -139,24 +139,24 @@ def stats_of(line: Mapping[str, Any]) -> Stats:
     return found
 
 
-def left_open(files: EpisodeFiles, plan: Plan) -> pa.Table:
+def unclosed_rows(files: EpisodeFiles, spec: DatasetSpec) -> pa.Table:
     """Return the rows, with a frame to each, of an episode whose writer was killed; maybe none."""
-    table = read_journal(files.journal, tables.schema(plan))
+    table = read_journal(files.journal, tables.schema(spec))
     count = 0
-    with suppress(RecordingError), FilmReader(files.video, plan.fps) as film:
+    with suppress(RecordingError), FilmReader(files.video, spec.fps) as film:
         count = film.count()
     return table.slice(0, min(len(table), count))
 
 
-def recover(files: EpisodeFiles, plan: Plan) -> Stats | None:
+def recover(files: EpisodeFiles, spec: DatasetSpec) -> Stats | None:
     """Close an episode whose writer was killed with what can be read of it; None if nothing can.
 
     Raises:
         OSError: the disk refuses.
     """
-    table = read_journal(files.journal, tables.schema(plan))
+    table = read_journal(files.journal, tables.schema(spec))
     frames = np.empty((0, 3, 0, 0), np.uint8)
-    with suppress(RecordingError), FilmReader(files.video, plan.fps) as film:
+    with suppress(RecordingError), FilmReader(files.video, spec.fps) as film:
         count, frames = film.check(len(table), SAMPLE_EVERY)
         table = table.slice(0, count)
     if not len(frames):
@@ -165,4 +165,4 @@ def recover(files: EpisodeFiles, plan: Plan) -> Stats | None:
         return None
     with files.video.open("rb") as file:
         os.fsync(file.fileno())
-    return close_episode(files, plan, table, frames)
+    return close_episode(files, spec, table, frames)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pamiq_lightning.recording import tables
-from pamiq_lightning.recording.episode import left_open
+from pamiq_lightning.recording.episode import unclosed_rows
 from pamiq_lightning.recording.schema import (
     COLUMNS,
     DATA_PATH,
@@ -48,7 +48,7 @@ class RecordingReader:
 
     def __init__(self, path: Path) -> None:
         self.folder = find_recording(path)
-        self.plan = read_plan(self.folder)
+        self.spec = read_plan(self.folder)
         self.episodes = list(self._find())
         if not self.episodes:
             raise RecordingError(
@@ -78,7 +78,7 @@ class RecordingReader:
             files = EpisodeFiles(self.folder, number)
             if files.meta.is_file():
                 yield Episode(files, _rows_in(files.data))
-            elif len(table := left_open(files, self.plan)):
+            elif len(table := unclosed_rows(files, self.spec)):
                 yield Episode(files, len(table), table)
 
     def column(self, key: str) -> NDArray[Any]:
@@ -88,7 +88,7 @@ class RecordingReader:
             table = episode.table
             if table is None:
                 table = tables.read_table(episode.files.data, [COLUMNS.get(key, key)])
-            parts.append(tables.to_steps(self.plan, table, [key])[key])
+            parts.append(tables.to_steps(self.spec, table, [key])[key])
         return np.concatenate(parts)
 
     def read(self, start: int, stop: int, without: Collection[str] = ()) -> dict[str, NDArray[Any]]:
@@ -125,14 +125,14 @@ class RecordingReader:
             table = episode.table
             if table is None:
                 table = tables.read_table(episode.files.data)
-            self._steps = number, tables.to_steps(self.plan, table)
+            self._steps = number, tables.to_steps(self.spec, table)
         return self._steps[1]
 
     def _opened(self, number: int) -> FilmReader:
         """Return the film of one episode; the newest asked for stays open."""
         if self._film is None or self._film[0] != number:
             self.close()
-            self._film = number, FilmReader(self.episodes[number].files.video, self.plan.fps)
+            self._film = number, FilmReader(self.episodes[number].files.video, self.spec.fps)
         return self._film[1]
 
 

@@ -27,7 +27,7 @@ EPISODE_STEPS = 3000
 INFO = "meta/info.json"
 STATS = "meta/stats.json"
 TASKS = "meta/tasks.parquet"
-PLAN = "meta/pamiq_lightning.json"
+DATASET_SPEC = "meta/pamiq_lightning.json"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -54,7 +54,7 @@ class RecordingError(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetSpec:
     """What all episodes of a recording have in common.
 
     Attributes:
@@ -72,7 +72,7 @@ class Plan:
     action_choices: tuple[int, ...]
     action_names: tuple[str, ...]
     info_names: tuple[str, ...] = ()
-    window: int = 128
+    rollout_length: int = 128
     lossless: bool = False
 
     def fields(self) -> dict[str, Field]:
@@ -206,10 +206,10 @@ def find_recording(path: Path) -> Path:
         RecordingError: there is no recording.
     """
     for folder in (path, path / RECORDING):
-        if (folder / PLAN).is_file():
+        if (folder / DATASET_SPEC).is_file():
             return folder
     raise RecordingError(
-        f"{path} is not a recording: neither it nor its folder `recording` has a {PLAN}"
+        f"{path} is not a recording: neither it nor its folder `recording` has a {DATASET_SPEC}"
     )
 
 
@@ -218,33 +218,33 @@ def recorder_lock(folder: Path) -> Path:
     return folder / "recorder.lock"
 
 
-def read_plan(folder: Path) -> Plan:
+def read_plan(folder: Path) -> DatasetSpec:
     """Return what all episodes of a recording have in common.
 
     Raises:
         RecordingError: it is damaged, or of a format this version does not know.
     """
-    path = folder / PLAN
+    path = folder / DATASET_SPEC
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("format")
         if version == FORMAT_VERSION:
             lists = {key: tuple(v) for key, v in content.items() if isinstance(v, list)}
-            return Plan(**{**content, **lists})
+            return DatasetSpec(**{**content, **lists})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordingError(f"{path} is damaged: {error}") from error
     raise RecordingError(f"{path} has format {version}; this version reads {FORMAT_VERSION}")
 
 
-def check_plan(folder: Path, plan: Plan) -> None:
+def check_spec(folder: Path, spec: DatasetSpec) -> None:
     """See that a recording, if one is there, can be gone on with.
 
     Raises:
         RecordingError: it was recorded otherwise; the message says in what.
     """
-    if not (folder / PLAN).is_file():
+    if not (folder / DATASET_SPEC).is_file():
         return
-    had, wanted = asdict(read_plan(folder)), asdict(plan)
+    had, wanted = asdict(read_plan(folder)), asdict(spec)
     other = [f"{key} {had[key]} -> {wanted[key]}" for key in wanted if wanted[key] != had[key]]
     if other:
         raise RecordingError(
@@ -252,9 +252,9 @@ def check_plan(folder: Path, plan: Plan) -> None:
         )
 
 
-def write_plan(folder: Path, plan: Plan) -> None:
+def write_plan(folder: Path, spec: DatasetSpec) -> None:
     """Write what `read_plan` reads."""
-    write_json(folder / PLAN, {"format": FORMAT_VERSION, **asdict(plan)})
+    write_json(folder / DATASET_SPEC, {"format": FORMAT_VERSION, **asdict(spec)})
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

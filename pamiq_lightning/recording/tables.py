@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pamiq_lightning.recording.schema import COLUMNS, COUNTERS, TASK, Plan, RecordingError
+from pamiq_lightning.recording.schema import COLUMNS, COUNTERS, TASK, DatasetSpec, RecordingError
 
 Steps = Mapping[str, NDArray[Any]]
 
 
-def schema(plan: Plan) -> pa.Schema:
+def schema(spec: DatasetSpec) -> pa.Schema:
     """Return the columns of a data file."""
     columns = []
-    for key, field in plan.tabular().items():
+    for key, field in spec.tabular().items():
         kind = pa.from_numpy_dtype(np.dtype(field.dtype))
         # LeRobot has a plain column where a list would have one element.
         many = field.shape and field.shape != (1,)
@@ -31,7 +31,7 @@ def schema(plan: Plan) -> pa.Schema:
 
 
 def to_batch(
-    plan: Plan, steps: Steps, episode: int, first_frame: int, first_index: int
+    spec: DatasetSpec, steps: Steps, episode: int, first_frame: int, first_index: int
 ) -> pa.RecordBatch:
     """Return steps as rows of a data file.
 
@@ -46,16 +46,16 @@ def to_batch(
     frame = np.arange(first_frame, first_frame + rows, dtype=np.int64)
     columns: dict[str, NDArray[Any]] = {
         COLUMNS.get(key, key): np.asarray(steps[key], field.dtype)
-        for key, field in plan.tabular().items()
+        for key, field in spec.tabular().items()
     }
     columns |= {
-        "timestamp": (frame / plan.fps).astype(np.float32),
+        "timestamp": (frame / spec.fps).astype(np.float32),
         "frame_index": frame,
         "episode_index": np.full(rows, episode, np.int64),
         "index": np.arange(first_index, first_index + rows, dtype=np.int64),
         "task_index": np.zeros(rows, np.int64),
     }
-    kinds = schema(plan)
+    kinds = schema(spec)
     arrays = [_arrow(columns[name], kinds.field(name).type) for name in kinds.names]
     return pa.RecordBatch.from_arrays(arrays, schema=kinds)
 
@@ -68,7 +68,7 @@ def _arrow(array: NDArray[Any], kind: pa.DataType) -> pa.Array:
 
 
 def to_steps(
-    plan: Plan, table: pa.Table, keys: Collection[str] | None = None
+    spec: DatasetSpec, table: pa.Table, keys: Collection[str] | None = None
 ) -> dict[str, NDArray[Any]]:
     """Return the rows of a data file as arrays; the inverse of `to_batch`, without frames.
 
@@ -78,7 +78,7 @@ def to_steps(
         keys: keys wanted; default: all.
     """
     steps = {}
-    for key, field in plan.fields().items():
+    for key, field in spec.fields().items():
         if key == "frame" or (keys is not None and key not in keys):
             continue
         dtype = np.dtype(field.dtype)

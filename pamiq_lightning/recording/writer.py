@@ -15,17 +15,17 @@ from pamiq_lightning.recording import stats, tables
 from pamiq_lightning.recording.episode import OpenEpisode, recover, stats_of
 from pamiq_lightning.recording.schema import (
     DATA_PATH,
+    DATASET_SPEC,
     EPISODE_STEPS,
     EPISODES_PATH,
     INFO,
-    PLAN,
     STATS,
     TASKS,
     VIDEO_PATH,
+    DatasetSpec,
     EpisodeFiles,
-    Plan,
     RecordingError,
-    check_plan,
+    check_spec,
     numbers_of,
     write_json,
     write_plan,
@@ -50,8 +50,10 @@ class RecordingWriter:
             closed, so that the open one comes on top.
     """
 
-    def __init__(self, folder: Path, plan: Plan, crf: int, max_bytes: float | None = None) -> None:
-        self.folder, self.plan, self.removed = folder, plan, 0
+    def __init__(
+        self, folder: Path, spec: DatasetSpec, crf: int, max_bytes: float | None = None
+    ) -> None:
+        self.folder, self.spec, self.removed = folder, spec, 0
         self._crf, self._max_bytes = crf, max_bytes
         self._ready = False
         self._open: OpenEpisode | None = None
@@ -80,7 +82,7 @@ class RecordingWriter:
                     self._close_episode()
                 if self._open is None:
                     files = EpisodeFiles(self.folder, self._next)
-                    self._open = OpenEpisode(files, self.plan, self._rows, self._crf)
+                    self._open = OpenEpisode(files, self.spec, self._rows, self._crf)
                 self._open.append(piece)
         except OSError:
             self._let_go()
@@ -125,9 +127,9 @@ class RecordingWriter:
         """Take up what is there: close what was left open, and count."""
         if self._ready:
             return
-        check_plan(self.folder, self.plan)
-        if not (self.folder / PLAN).is_file():
-            write_plan(self.folder, self.plan)
+        check_spec(self.folder, self.spec)
+        if not (self.folder / DATASET_SPEC).is_file():
+            write_plan(self.folder, self.spec)
         if not (self.folder / TASKS).is_file():
             tables.write_tasks(self.folder / TASKS)
         for number in numbers_of(self.folder, DATA_PATH, ".arrow"):
@@ -144,7 +146,7 @@ class RecordingWriter:
     def _recover(self, files: EpisodeFiles) -> None:
         """Close what was left open; what cannot be is put aside, so that others can follow."""
         try:
-            recover(files, self.plan)
+            recover(files, self.spec)
         except (RecordingError, ValueError) as error:
             print(f"recorder: {files.journal} is put aside: {error}", file=sys.stderr, flush=True)
             for path in (files.journal, files.video):
@@ -191,7 +193,7 @@ class RecordingWriter:
             self.removed += 1
 
     def _write_totals(self) -> None:
-        write_json(self.folder / INFO, self.plan.info(self._first, self._next, self._rows))
+        write_json(self.folder / INFO, self.spec.info(self._first, self._next, self._rows))
         write_json(self.folder / STATS, stats.plain(self._stats) if self._stats else {})
 
 

@@ -1,4 +1,4 @@
-"""Rows of a memory in memory-mapped files, which all checkpoints of a run share.
+"""MemmapRows of a memory in memory-mapped files, which all checkpoints of a run share.
 
 A checkpoint then holds only where a memory stands, and a save of 20 GB moves what is new. For each
 key there is one file of `capacity` rows. Every row carries the number of the step it came from and
@@ -28,7 +28,7 @@ _CHUNK_BYTES = 64 << 20
 """Disk is claimed in pieces of about this size, so that a short life leaves small files."""
 
 
-class Rows:
+class MemmapRows:
     """The rows of one memory. One process at a time may have them open.
 
     Args:
@@ -58,7 +58,7 @@ class Rows:
         self.tensors = TensorDict(
             {key: torch.from_numpy(arrays[key]) for key in fields}, [capacity]
         )
-        self._known_sound = np.zeros(capacity, np.bool_)
+        self._known_valid = np.zeros(capacity, np.bool_)
         self.claimed = 0
 
     def _row_bytes(self, key: str) -> int:
@@ -76,7 +76,7 @@ class Rows:
                 file.truncate(size)
         return np.memmap(path, dtype, "r+", shape=(self.capacity, *shape))
 
-    def claim(self, count: int) -> int:
+    def allocate(self, count: int) -> int:
         """Make sure of disk for the first `count` rows; return for how many there is.
 
         A write into a mapped file that the disk has no block for would end the process.
@@ -96,21 +96,21 @@ class Rows:
         self.claimed = wanted
         return wanted
 
-    def seal(self, places: Int[Tensor, " n"], numbers: Int[Tensor, " n"]) -> None:
+    def write_checksum(self, indices: Int[Tensor, " n"], numbers: Int[Tensor, " n"]) -> None:
         """Say that the rows at these places are written, and which steps they came from."""
-        for place, number in zip(places.tolist(), numbers.tolist(), strict=True):
-            self._checksums[place] = self._checksum(place, number)
-            self.numbers[place] = number
-        self._known_sound[places.numpy()] = True
+        for index, number in zip(indices.tolist(), numbers.tolist(), strict=True):
+            self._checksums[index] = self._checksum(index, number)
+            self.numbers[index] = number
+        self._known_valid[indices.numpy()] = True
 
-    def sound(self, places: Int[Tensor, " n"]) -> NDArray[np.bool_]:
+    def valid(self, indices: Int[Tensor, " n"]) -> NDArray[np.bool_]:
         """Tell which of the rows at these places are whole; each is looked at once."""
-        wanted = places.numpy()
-        for place in np.unique(wanted[~self._known_sound[wanted]]).tolist():
-            number = int(self.numbers[place])
-            is_sound = int(self._checksums[place]) == self._checksum(place, number)
-            self._known_sound[place] = is_sound
-        found: NDArray[np.bool_] = self._known_sound[wanted]
+        wanted = indices.numpy()
+        for index in np.unique(wanted[~self._known_valid[wanted]]).tolist():
+            number = int(self.numbers[index])
+            is_sound = int(self._checksums[index]) == self._checksum(index, number)
+            self._known_valid[index] = is_sound
+        found: NDArray[np.bool_] = self._known_valid[wanted]
         return found
 
     def move(self, source: int, target: int) -> None:
@@ -121,12 +121,12 @@ class Rows:
             self._checksums[source],
             self.numbers[source],
         )
-        self._known_sound[target] = self._known_sound[source]
+        self._known_valid[target] = self._known_valid[source]
 
-    def _checksum(self, place: int, number: int) -> int:
+    def _checksum(self, index: int, number: int) -> int:
         total = zlib.crc32(number.to_bytes(8, "little", signed=True))
         for content in self._contents:
-            total = zlib.crc32(content[place : place + 1].data, total)
+            total = zlib.crc32(content[index : index + 1].data, total)
         return total
 
     def flush(self) -> None:

@@ -11,14 +11,14 @@ from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 from torchrl.data.replay_buffers.samplers import SamplerWithoutReplacement
 
-from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.base import Learner, ReplaySpec
 
 
-class WindowReplay:
+class OnPolicyReplay:
     """Every new window once, whole, together with the last row of the window before it."""
 
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
+    def __init__(self, spec: ReplaySpec) -> None:
+        self.spec = spec
         self._last: TensorDict | None = None
         self._new: list[TensorDict] = []
         self._buffer: TensorDictReplayBuffer | None = None
@@ -37,7 +37,7 @@ class WindowReplay:
             self._buffer = TensorDictReplayBuffer(
                 storage=LazyTensorStorage(self._capacity),
                 sampler=SamplerWithoutReplacement(),
-                batch_size=self.memory.batch_size,
+                batch_size=self.spec.batch_size,
             )
         self._buffer.empty()
         self._buffer.extend(rows)
@@ -50,8 +50,8 @@ class WindowReplay:
             if not len(rows):
                 continue
             buffer = self._filled(rows)
-            for _ in range(self.memory.updates * math.ceil(len(rows) / self.memory.batch_size)):
-                if learner.satisfied:
+            for _ in range(self.spec.updates * math.ceil(len(rows) / self.spec.batch_size)):
+                if learner.should_stop_round:
                     break
                 yield buffer.sample()
 
@@ -61,28 +61,28 @@ class WindowReplay:
     def state(self) -> dict[str, Any]:
         """Return the last row, and the windows whose turn has not come."""
         return {
-            "kind": self.memory.kind,
-            "capacity": self.memory.capacity,
+            "kind": self.spec.kind,
+            "capacity": self.spec.capacity,
             "last": None if self._last is None else self._last.to_dict(),
-            "new": [window.to_dict() for window in self._new],
+            "new": [rollout.to_dict() for rollout in self._new],
         }
 
     def restore(self, state: dict[str, Any]) -> str | None:
         """Take up the row that the next window is put behind, and the windows that wait."""
-        check_memory(state, self.memory)
+        check_memory(state, self.spec)
         self._last = None if state["last"] is None else TensorDict(state["last"], [1])
-        self._new = [TensorDict(window, [len(window["index"])]) for window in state["new"]]
+        self._new = [TensorDict(rollout, [len(rollout["index"])]) for rollout in state["new"]]
         return None
 
 
-def check_memory(state: Mapping[str, Any], memory: Memory) -> None:
+def check_memory(state: Mapping[str, Any], spec: ReplaySpec) -> None:
     """Check that a memory's state is of one that remembers like this.
 
     Raises:
         ValueError: it is not.
     """
-    if (state["kind"], state["capacity"]) != (memory.kind, memory.capacity):
+    if (state["kind"], state["capacity"]) != (spec.kind, spec.capacity):
         raise ValueError(
-            f"it remembers {state['capacity']} {state['kind']}, the settings say "
-            f"{memory.capacity} {memory.kind}"
+            f"it has {state['capacity']} rows ({state['kind']}), the settings say "
+            f"{spec.capacity} rows ({spec.kind})"
         )

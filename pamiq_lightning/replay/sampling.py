@@ -20,10 +20,10 @@ from tensordict import TensorDict
 from torch import Tensor
 from torchrl.data.replay_buffers.samplers import RandomSampler
 
-from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.base import Learner, ReplaySpec
 from pamiq_lightning.replay.memmap import Field as RowField
-from pamiq_lightning.replay.memmap import Rows
-from pamiq_lightning.replay.on_policy import WindowReplay, check_memory
+from pamiq_lightning.replay.memmap import MemmapRows
+from pamiq_lightning.replay.on_policy import OnPolicyReplay, check_memory
 from pamiq_lightning.replay.storage import Store
 from pamiq_lightning.step import ACTING_ROLES, is_transition
 
@@ -69,10 +69,10 @@ class Replay(Protocol):
         ...
 
 
-class RowReplay:
+class UniformReplay:
     """Single sound rows in a store of which, once full, each new row replaces a random old one.
 
-    A new row is stored with probability p = min(1, (C / L)(ln C + 0.577)), L = survival * C being
+    A new row is stored with probability p = min(1, (C / L)(ln C + 0.577)), L = turnover * C being
     the expected number of rows that pass before every row of today is gone.
 
     Attributes:
@@ -83,15 +83,15 @@ class RowReplay:
         rows: the files to keep the rows in; default: in memory alone.
     """
 
-    def __init__(self, memory: Memory, rows: Rows | None = None) -> None:
-        self.memory = memory
+    def __init__(self, spec: ReplaySpec, rows: MemmapRows | None = None) -> None:
+        self.spec = spec
         self._store = Store(
-            memory.capacity, rows, sampler=RandomSampler(), batch_size=memory.batch_size
+            spec.capacity, rows, sampler=RandomSampler(), batch_size=spec.batch_size
         )
         self._buffer = self._store.buffer
         self.damaged = 0
-        C = memory.capacity
-        self.keep_probability = min(1.0, (math.log(C) + _EULER_GAMMA) / memory.survival)
+        C = spec.capacity
+        self.keep_probability = min(1.0, (math.log(C) + _EULER_GAMMA) / spec.turnover)
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -108,12 +108,12 @@ class RowReplay:
         late, numbers = sound[room:][chosen], numbers[room:][chosen]
         # Chosen without replacement, else two rows of one window could want the same place.
         if len(late):
-            places = torch.randperm(len(self))[: len(late)]
-            self._store.put(places, late[: len(places)], numbers[: len(places)])
+            indices = torch.randperm(len(self))[: len(late)]
+            self._store.put(indices, late[: len(indices)], numbers[: len(indices)])
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
         """Yield `updates` uniform batches."""
-        for _ in range(self.memory.updates if len(self) else 0):
+        for _ in range(self.spec.updates if len(self) else 0):
             batch = self._sample()
             if batch is not None:
                 yield batch
@@ -125,24 +125,24 @@ class RowReplay:
             rows = self._store.rows
             if rows is None:
                 return batch
-            places = batch["index"]
-            unsound = places[torch.from_numpy(~rows.sound(places))].unique()
-            if not len(unsound):
+            indices = batch["index"]
+            corrupt = indices[torch.from_numpy(~rows.valid(indices))].unique()
+            if not len(corrupt):
                 return batch
-            self._leave_out(unsound)
+            self._leave_out(corrupt)
         return None
 
-    def _leave_out(self, places: Int[Tensor, " n"]) -> None:
+    def _leave_out(self, indices: Int[Tensor, " n"]) -> None:
         """Close the gaps that these rows leave with the last ones."""
         rows = self._store.rows
         assert rows is not None
         length = len(self)
-        for place in sorted(places.tolist(), reverse=True):
+        for index in sorted(indices.tolist(), reverse=True):
             length -= 1
-            if place != length:
-                rows.move(length, place)
-        self.damaged += len(places)
-        self._store.stand_at(length, length)
+            if index != length:
+                rows.move(length, index)
+        self.damaged += len(indices)
+        self._store.set_cursor(length, length)
 
     def flush(self) -> None:
         """Return when all rows are on the disk."""
@@ -150,23 +150,23 @@ class RowReplay:
 
     def state(self) -> dict[str, Any]:
         """Return how many rows there are."""
-        return {"kind": self.memory.kind, "capacity": self.memory.capacity, "length": len(self)}
+        return {"kind": self.spec.kind, "capacity": self.spec.capacity, "length": len(self)}
 
     def restore(self, state: dict[str, Any]) -> str | None:
         """Take up the rows; those a crash or a disk spoiled are left out when they are met."""
-        check_memory(state, self.memory)
+        check_memory(state, self.spec)
         rows = _rows_of(self._store)
         length = int(state["length"])
-        rows.claim(length)
-        self._store.stand_at(length, length % self.memory.capacity)
+        rows.allocate(length)
+        self._store.set_cursor(length, length % self.spec.capacity)
         if not rows.damaged:
             return None
-        places = torch.arange(length)
-        self._leave_out(places[torch.from_numpy(~rows.sound(places))])
+        indices = torch.arange(length)
+        self._leave_out(indices[torch.from_numpy(~rows.valid(indices))])
         return f"{'; '.join(rows.damaged)}: {self.damaged} of {length} rows are lost"
 
 
-class SliceReplay:
+class SequenceReplay:
     """Unbroken slices of the newest rows, none across a gap, a reset or an unsound row.
 
     Every possible start is equally likely. (TorchRL's SliceSampler draws a trace first, which would
@@ -180,15 +180,15 @@ class SliceReplay:
         OSError: there is no room for the files.
     """
 
-    def __init__(self, memory: Memory, rows: Rows | None = None) -> None:
-        if memory.capacity < memory.length:
+    def __init__(self, spec: ReplaySpec, rows: MemmapRows | None = None) -> None:
+        if spec.capacity < spec.length:
             raise ValueError(
-                f"capacity {memory.capacity} cannot hold one slice of {memory.length} steps"
+                f"capacity {spec.capacity} cannot hold one slice of {spec.length} steps"
             )
-        self.memory = memory
-        self._store = Store(memory.capacity, rows)
+        self.spec = spec
+        self._store = Store(spec.capacity, rows)
         self._buffer = self._store.buffer
-        if rows is not None and rows.claim(memory.capacity) < memory.capacity:
+        if rows is not None and rows.allocate(spec.capacity) < spec.capacity:
             raise OSError(errno.ENOSPC, "no room on the disk for the newest steps")
         self._last: TensorDict | None = None
         # The newest trace, and how many rows were ever written: where the ring begins.
@@ -205,34 +205,34 @@ class SliceReplay:
         numbers, steps = steps["index"], steps.exclude("index")
         self._newest = int(numbers[-1])
         steps["trace"] = traces
-        steps, numbers = steps[-self.memory.capacity :], numbers[-self.memory.capacity :]
+        steps, numbers = steps[-self.spec.capacity :], numbers[-self.spec.capacity :]
         self._store.extend(steps, numbers)
         self._written += len(steps)
 
-    def _places(self) -> Int[Tensor, " N"]:
+    def _indices(self) -> Int[Tensor, " N"]:
         """Return the places of all rows from old to new."""
-        oldest = max(0, self._written - self.memory.capacity)
-        return torch.arange(oldest, self._written) % self.memory.capacity
+        oldest = max(0, self._written - self.spec.capacity)
+        return torch.arange(oldest, self._written) % self.spec.capacity
 
     def _starts(self) -> tuple[Int[Tensor, " N"], Int[Tensor, " S"]]:
         """Return the places of all rows from old to new, and which of these can begin a slice."""
-        places = self._places()
-        rows = self._buffer[places].select("trace", "versions")
-        span = self.memory.length - 1
-        unbroken = rows["trace"][span:] == rows["trace"][: len(places) - span]
+        indices = self._indices()
+        rows = self._buffer[indices].select("trace", "versions")
+        span = self.spec.length - 1
+        unbroken = rows["trace"][span:] == rows["trace"][: len(indices) - span]
         version = rows["versions"][:, _ENCODER]
         # Versions only grow, so the first row of a slice is its oldest.
-        fresh = version >= version.max() - self.memory.max_version_lag
-        return places, (unbroken & fresh[: len(unbroken)]).nonzero()[:, 0]
+        fresh = version >= version.max() - self.spec.max_version_lag
+        return indices, (unbroken & fresh[: len(unbroken)]).nonzero()[:, 0]
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
         """Yield `updates` batches (B, length); none while no trace is long enough."""
-        if self._written < self.memory.length:
+        if self._written < self.spec.length:
             return
-        places, starts = self._starts()
-        for _ in range(self.memory.updates if len(starts) else 0):
-            chosen = starts[torch.randint(len(starts), (self.memory.batch_size, 1))]
-            yield self._buffer[places[chosen + torch.arange(self.memory.length)]]
+        indices, starts = self._starts()
+        for _ in range(self.spec.updates if len(starts) else 0):
+            chosen = starts[torch.randint(len(starts), (self.spec.batch_size, 1))]
+            yield self._buffer[indices[chosen + torch.arange(self.spec.length)]]
 
     def flush(self) -> None:
         """Return when all rows are on the disk."""
@@ -241,8 +241,8 @@ class SliceReplay:
     def state(self) -> dict[str, Any]:
         """Return how many rows were written, the newest one's number, and the newest whole."""
         return {
-            "kind": self.memory.kind,
-            "capacity": self.memory.capacity,
+            "kind": self.spec.kind,
+            "capacity": self.spec.capacity,
             "written": self._written,
             "newest": self._newest,
             "last": None if self._last is None else self._last.to_dict(),
@@ -250,20 +250,20 @@ class SliceReplay:
 
     def restore(self, state: dict[str, Any]) -> str | None:
         """Take up the ring; a row that is spoiled, or newer than `state`, breaks its trace."""
-        check_memory(state, self.memory)
+        check_memory(state, self.spec)
         rows = _rows_of(self._store)
         self._written, self._newest = int(state["written"]), int(state["newest"])
         self._last = None if state["last"] is None else TensorDict(state["last"], [1])
-        capacity = self.memory.capacity
-        self._store.stand_at(min(self._written, capacity), self._written % capacity)
+        capacity = self.spec.capacity
+        self._store.set_cursor(min(self._written, capacity), self._written % capacity)
         if not self._written:
             return None
-        places = self._places()
-        sound = torch.from_numpy(rows.sound(places))
-        unfit = ~sound | (torch.from_numpy(rows.numbers)[places] > self._newest)
+        indices = self._indices()
+        sound = torch.from_numpy(rows.valid(indices))
+        unfit = ~sound | (torch.from_numpy(rows.numbers)[indices] > self._newest)
         if unfit.any():
-            _break_traces(rows, places, unfit)
-        self._trace = int(rows.tensors["trace"][places[-1]])
+            _break_traces(rows, indices, unfit)
+        self._trace = int(rows.tensors["trace"][indices[-1]])
         if unfit[-1]:
             # What comes next must not be joined to it.
             self._last, self._trace = None, self._trace + 1
@@ -271,23 +271,23 @@ class SliceReplay:
         if not lost:
             return None
         why = rows.damaged or ["rows do not have their checksum"]
-        return f"{'; '.join(why)}: {lost} of {len(places)} rows are lost"
+        return f"{'; '.join(why)}: {lost} of {len(indices)} rows are lost"
 
 
-def _break_traces(rows: Rows, places: Int[Tensor, " N"], unfit: Bool[Tensor, " N"]) -> None:
+def _break_traces(rows: MemmapRows, indices: Int[Tensor, " N"], unfit: Bool[Tensor, " N"]) -> None:
     """Number the traces of rows, from old to new, anew, so that none holds an unfit row."""
-    trace = rows.tensors["trace"][places]
+    trace = rows.tensors["trace"][indices]
     breaks = (trace[1:] != trace[:-1]) | unfit[1:] | unfit[:-1]
     traces = torch.cat([torch.zeros(1, dtype=torch.int64), breaks.to(torch.int64).cumsum(0)])
-    numbers = torch.from_numpy(rows.numbers)[places]
+    numbers = torch.from_numpy(rows.numbers)[indices]
     numbers[unfit] = -1
     # One after the other: whoever is killed in the middle of this leaves one row unsealed at most.
-    for n in range(len(places)):
-        place = places[n : n + 1]
-        rows.tensors["trace"][place] = traces[n : n + 1]
+    for n in range(len(indices)):
+        index = indices[n : n + 1]
+        rows.tensors["trace"][index] = traces[n : n + 1]
         if unfit[n]:
-            rows.tensors["versions"][place] = 0
-        rows.seal(place, numbers[n : n + 1])
+            rows.tensors["versions"][index] = 0
+        rows.write_checksum(index, numbers[n : n + 1])
 
 
 def trace_ids(steps: TensorDict, first_id: int = 0) -> Int[Tensor, " N"]:
@@ -301,7 +301,7 @@ def trace_ids(steps: TensorDict, first_id: int = 0) -> Int[Tensor, " N"]:
 
 
 def make_replay(
-    memory: Memory, folder: Path | None = None, fields: Mapping[str, RowField] | None = None
+    spec: ReplaySpec, folder: Path | None = None, fields: Mapping[str, RowField] | None = None
 ) -> Replay:
     """Return the memory a learner asks for.
 
@@ -313,19 +313,19 @@ def make_replay(
     Raises:
         OSError: there is no room for the files.
     """
-    if memory.kind == "windows":
-        return WindowReplay(memory)
+    if spec.kind == "on_policy":
+        return OnPolicyReplay(spec)
     rows = None
     if folder is not None:
         assert fields is not None
         kept = {key: field for key, field in fields.items() if key not in ("index", "valid")}
-        if memory.kind == "slices":
+        if spec.kind == "sequence":
             kept |= {"trace": ((), np.int64), "valid": ((), np.bool_)}
-        rows = Rows(folder, memory.capacity, kept)
-    return RowReplay(memory, rows) if memory.kind == "rows" else SliceReplay(memory, rows)
+        rows = MemmapRows(folder, spec.capacity, kept)
+    return UniformReplay(spec, rows) if spec.kind == "uniform" else SequenceReplay(spec, rows)
 
 
-def _rows_of(store: Store) -> Rows:
+def _rows_of(store: Store) -> MemmapRows:
     """Return the files of a memory that is to be restored."""
     if store.rows is None:
         raise ValueError("a memory without files cannot be restored")
@@ -344,20 +344,20 @@ def _only_finite(steps: TensorDict) -> TensorDict:
 
 
 def training_round(
-    learner: Learner, replay: Replay, windows: Iterable[TensorDict]
+    learner: Learner, replay: Replay, rollouts: Iterable[TensorDict]
 ) -> Iterator[TensorDict]:
     """Show the learner new windows, remember them, and yield the batches of one round.
 
     Raises:
         KeyError: a window lacks a key that the learner needs.
     """
-    for steps in windows:
+    for steps in rollouts:
         # TorchRL's storages take what they are given: a missing key would leave stale memory.
-        missing = set(learner.needs) - set(steps.keys())
+        missing = set(learner.required_keys) - set(steps.keys())
         if missing:
             raise KeyError(f"{type(learner).__name__} needs {sorted(missing)}, not in these steps")
         # What no learner may read is not even shown.
         steps = _only_finite(steps.exclude("info"))
-        learner.on_new_steps(steps)
-        replay.add(steps.select(*{*learner.needs, "valid", "index"}))
+        learner.on_rollout(steps)
+        replay.add(steps.select(*{*learner.required_keys, "valid", "index"}))
     yield from replay.batches(learner)

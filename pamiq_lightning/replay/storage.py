@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer, TensorStorage
 
-from pamiq_lightning.replay.memmap import Rows
+from pamiq_lightning.replay.memmap import MemmapRows
 
 
 class Store:
@@ -22,17 +22,17 @@ class Store:
         kwargs: of the buffer.
     """
 
-    def __init__(self, capacity: int, rows: Rows | None, **kwargs: Any) -> None:
+    def __init__(self, capacity: int, rows: MemmapRows | None, **kwargs: Any) -> None:
         self.rows = rows
         self.storage: TensorStorage = LazyTensorStorage(capacity)
         if rows is not None:
             # TorchRL's buffer keeps a storage index of its own under this name.
-            places = torch.zeros(capacity, dtype=torch.int64)
-            self.storage = TensorStorage(rows.tensors.clone(recurse=False).set("index", places))
+            indices = torch.zeros(capacity, dtype=torch.int64)
+            self.storage = TensorStorage(rows.tensors.clone(recurse=False).set("index", indices))
         self.buffer = TensorDictReplayBuffer(storage=self.storage, **kwargs)
-        self.stand_at(0, 0)
+        self.set_cursor(0, 0)
 
-    def stand_at(self, length: int, cursor: int) -> None:
+    def set_cursor(self, length: int, cursor: int) -> None:
         """Take the first `length` places for filled, and write at `cursor` next."""
         # Private, but TorchRL has no other way to adopt rows that are there; it is pinned to 0.14.
         self.storage._len = length
@@ -44,19 +44,21 @@ class Store:
         wanted = min(wanted, self.storage.max_size - length)
         if self.rows is None:
             return wanted
-        return min(wanted, self.rows.claim(length + wanted) - length)
+        return min(wanted, self.rows.allocate(length + wanted) - length)
 
     def extend(self, steps: TensorDict, numbers: Int[Tensor, " N"]) -> None:
         """Write behind the row written last."""
-        places = self.buffer.extend(steps)
+        indices = self.buffer.extend(steps)
         if self.rows is not None:
-            self.rows.seal(places, numbers)
+            self.rows.write_checksum(indices, numbers)
 
-    def put(self, places: Int[Tensor, " N"], steps: TensorDict, numbers: Int[Tensor, " N"]) -> None:
+    def put(
+        self, indices: Int[Tensor, " N"], steps: TensorDict, numbers: Int[Tensor, " N"]
+    ) -> None:
         """Write in the place of other rows."""
-        self.storage.set(places, steps, set_cursor=False)
+        self.storage.set(indices, steps, set_cursor=False)
         if self.rows is not None:
-            self.rows.seal(places, numbers)
+            self.rows.write_checksum(indices, numbers)
 
     def flush(self) -> None:
         """Return when all that is in files is on the disk.

@@ -25,7 +25,7 @@ from pamiq_lightning.checkpoint.files import (
     value_bytes,
     weights_bytes,
 )
-from pamiq_lightning.checkpoint.rng_state import random_state, restore_random_state
+from pamiq_lightning.checkpoint.rng_state import restore_rng_state, rng_state
 from pamiq_lightning.checkpoint.store import (
     SETTINGS,
     checkpoints_folder,
@@ -34,17 +34,17 @@ from pamiq_lightning.checkpoint.store import (
     verify,
     write_checkpoint,
 )
-from pamiq_lightning.exchange.rollouts import Window, WindowsReader
+from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.on_policy import check_memory
 from pamiq_lightning.trainer.settings import TrainerSettings
 from pamiq_lightning.trainer.update import configure
-from pamiq_lightning.trainer.worker import Trainee, as_tensors
-from pamiq_lightning.utils.safe_print import say
+from pamiq_lightning.trainer.worker import LearnerWorker, as_tensors
+from pamiq_lightning.utils.safe_print import safe_print
 
 TRAINER, AGENT, BEFORE = "trainer.pt", "agent.safetensors", "_before.safetensors"
-_OF_A_LEARNER = {"driver", "learner", "version", "replay", "figures"}
-_OF_THE_TRAINER = {"cursor", "dropped", "windows", "pending", "random"}
+_OF_A_LEARNER = {"updater", "learner", "version", "replay", "metrics"}
+_OF_THE_TRAINER = {"cursor", "dropped", "rollouts", "pending", "random"}
 _WARN_EVERY_S = 60.0
 
 
@@ -127,8 +127,8 @@ def check_fit(checkpoint: Checkpoint, learners: Mapping[str, Learner]) -> None:
         state = checkpoint.learners[role]
         try:
             optimizer, _ = configure(learner)
-            optimizer.load_state_dict(state["driver"]["optimizer"])
-            check_memory(state["replay"], learner.memory)
+            optimizer.load_state_dict(state["updater"]["optimizer"])
+            check_memory(state["replay"], learner.replay)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise _unfit(checkpoint, role, error) from error
 
@@ -147,12 +147,12 @@ def _unfit(checkpoint: Checkpoint, role: str, error: Exception) -> CheckpointErr
     return CheckpointError(f"{path} does not fit learners.{role} as it is set: {error}")
 
 
-class Keeper:
+class Checkpointer:
     """Saves everything every so many windows.
 
     Args:
         run_folder: of the run.
-        trainees: the learners with all that belongs to them.
+        workers: the learners with all that belongs to them.
         reader: where the windows come from.
         trainer: how often to save, and what to keep.
         settings: of the run, to be kept beside.
@@ -164,14 +164,14 @@ class Keeper:
     def __init__(
         self,
         run_folder: Path,
-        trainees: Sequence[Trainee],
-        reader: WindowsReader,
+        workers: Sequence[LearnerWorker],
+        reader: RolloutReader,
         trainer: TrainerSettings,
         settings: Mapping[str, Any],
         exact: bool,
         on_saved: Callable[[int], None] = lambda number: None,
     ) -> None:
-        self._run_folder, self._trainees, self._reader = run_folder, trainees, reader
+        self._run_folder, self._trainees, self._reader = run_folder, workers, reader
         self._trainer, self._settings, self._exact = trainer, settings, exact
         self._agent: bytes | None = None
         # The first at once: what a young encoder has learned is not all in what acts.
@@ -179,10 +179,10 @@ class Keeper:
         self._warned = -_WARN_EVERY_S
         self._on_saved = on_saved
 
-    def __call__(self, window: Window) -> None:
+    def __call__(self, rollout: Rollout) -> None:
         """Save if it is time; a disk that refuses is tried again at the next window."""
-        if window.number + 1 >= self._next and self.try_to_save():
-            self._next = window.number + 1 + self._trainer.save_every
+        if rollout.number + 1 >= self._next and self.try_to_save():
+            self._next = rollout.number + 1 + self._trainer.save_every
 
     def try_to_save(self) -> bool:
         """Save; say so in the log, once a minute, and return False where the disk refuses."""
@@ -192,7 +192,7 @@ class Keeper:
             self._on_saved(error.errno or errno.EIO)
             if time.monotonic() - self._warned >= _WARN_EVERY_S:
                 self._warned = time.monotonic()
-                say(f"not saved: {error}")
+                safe_print(f"not saved: {error}")
             return False
         self._on_saved(0)
         return True
@@ -204,12 +204,12 @@ class Keeper:
             OSError: the disk refuses; the checkpoints before are still whole.
         """
         began = time.monotonic()
-        for trainee in self._trainees:
-            trainee.back_from_unsound_weights()
-            trainee.replay.flush()
+        for worker in self._trainees:
+            worker.rollback_if_nonfinite()
+            worker.replay.flush()
         folder = write_checkpoint(self._run_folder, self._files(), self._about())
         prune(self._run_folder, self._trainer.keep_last, self._trainer.keep_every)
-        say(f"saved {folder.name} in {time.monotonic() - began:.3f} s")
+        safe_print(f"saved {folder.name} in {time.monotonic() - began:.3f} s")
         return folder
 
     def save_for_lightning(self) -> None:
@@ -218,44 +218,44 @@ class Keeper:
         Raises:
             OSError: the disk refuses.
         """
-        for trainee in self._trainees:
-            path = checkpoints_folder(self._run_folder) / f"{trainee.role}.ckpt"
-            save(trainee.learner, trainee.driver.optimizer, path)
+        for worker in self._trainees:
+            path = checkpoints_folder(self._run_folder) / f"{worker.role}.ckpt"
+            save(worker.learner, worker.updater.optimizer, path)
 
     def _about(self) -> dict[str, Any]:
         return {
-            "roles": [trainee.role for trainee in self._trainees],
-            "window": self._reader.cursor,
-            "updates": {trainee.role: trainee.driver.batches for trainee in self._trainees},
+            "roles": [worker.role for worker in self._trainees],
+            "rollout": self._reader.cursor,
+            "updates": {worker.role: worker.updater.batches for worker in self._trainees},
             "torch": torch.__version__,
             "lightning": L.__version__,
         }
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
-        for trainee in self._trainees:
-            yield trainee.role + WEIGHTS, weights_bytes(trainee.learner)
-            yield trainee.role + ".pt", value_bytes(trainee.state())
-            before = trainee.writer.before if trainee.writer else None
+        for worker in self._trainees:
+            yield worker.role + WEIGHTS, weights_bytes(worker.learner)
+            yield worker.role + ".pt", value_bytes(worker.state())
+            before = worker.writer.before if worker.writer else None
             if self._exact and before:
                 named = {str(number): tensor for number, tensor in enumerate(before[1])}
-                yield trainee.role + BEFORE, tensor_bytes(named, {"version": str(before[0])})
+                yield worker.role + BEFORE, tensor_bytes(named, {"version": str(before[0])})
         yield TRAINER, value_bytes(self._trainer_state())
-        agent = self._reader.moment or self._agent
+        agent = self._reader.agent_state or self._agent
         if agent:
             yield AGENT, agent
         yield SETTINGS, json.dumps(self._settings, indent=1).encode()
 
     def _trainer_state(self) -> dict[str, Any]:
-        waiting = {w.number: w for trainee in self._trainees for w in trainee.pending}
+        waiting = {w.number: w for worker in self._trainees for w in worker.pending}
         return {
             "cursor": self._reader.cursor,
             "dropped": self._reader.dropped,
-            "windows": {
-                number: {"steps": as_tensors(window).to_dict(), "figures": window.figures}
-                for number, window in waiting.items()
+            "rollouts": {
+                number: {"steps": as_tensors(rollout).to_dict(), "metrics": rollout.metrics}
+                for number, rollout in waiting.items()
             },
-            "pending": {t.role: [window.number for window in t.pending] for t in self._trainees},
-            "random": random_state(),
+            "pending": {t.role: [rollout.number for rollout in t.pending] for t in self._trainees},
+            "random": rng_state(),
         }
 
     def restore_learners(self, checkpoint: Checkpoint) -> None:
@@ -264,34 +264,34 @@ class Keeper:
         Raises:
             CheckpointError: it is of other learners.
         """
-        _check_roles(checkpoint, [trainee.role for trainee in self._trainees])
-        for trainee in self._trainees:
-            role = trainee.role
+        _check_roles(checkpoint, [worker.role for worker in self._trainees])
+        for worker in self._trainees:
+            role = worker.role
             fit_weights(
-                trainee.learner, checkpoint.weights[role], checkpoint.folder / (role + WEIGHTS)
+                worker.learner, checkpoint.weights[role], checkpoint.folder / (role + WEIGHTS)
             )
             try:
-                lost = trainee.restore(checkpoint.learners[role])
+                lost = worker.restore(checkpoint.learners[role])
             except (KeyError, ValueError, TypeError, RuntimeError) as error:
                 raise _unfit(checkpoint, role, error) from error
             if lost:
-                say(f"{role}: a part of what it remembers is lost: {lost}")
+                safe_print(f"{role}: a part of what it remembers is lost: {lost}")
         if checkpoint.agent is not None:
             self._agent = (checkpoint.folder / AGENT).read_bytes()
-        restore_random_state(checkpoint.trainer["random"])
+        restore_rng_state(checkpoint.trainer["random"])
 
-    def restore_windows(self, checkpoint: Checkpoint) -> None:
+    def restore_rollouts(self, checkpoint: Checkpoint) -> None:
         """Let the windows that waited wait again; under lockstep read on where it was read."""
         told = checkpoint.trainer
-        windows = {
-            number: Window(
+        rollouts = {
+            number: Rollout(
                 number,
-                {key: tensor.numpy() for key, tensor in window["steps"].items()},
-                window["figures"],
+                {key: tensor.numpy() for key, tensor in rollout["steps"].items()},
+                rollout["metrics"],
             )
-            for number, window in told["windows"].items()
+            for number, rollout in told["rollouts"].items()
         }
-        for trainee in self._trainees:
-            trainee.pending = [windows[number] for number in told["pending"][trainee.role]]
+        for worker in self._trainees:
+            worker.pending = [rollouts[number] for number in told["pending"][worker.role]]
         self._reader.dropped = told["dropped"]
         self._next = self._reader.cursor + self._trainer.save_every

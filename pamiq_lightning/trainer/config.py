@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pamiq_lightning.exchange.rollouts import WindowsSpec
-from pamiq_lightning.exchange.status_board import BoardSpec
+from pamiq_lightning.exchange.rollouts import RolloutsSpec
+from pamiq_lightning.exchange.status_board import StatusBoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 
 @dataclass(frozen=True)
-class TrainerJob:
+class TrainerConfig:
     """All that the trainer process needs: picklable.
 
     Attributes:
@@ -29,9 +29,9 @@ class TrainerJob:
 
     trainer: TrainerSettings
     learners: dict[str, LearnerSettings]
-    windows: WindowsSpec
+    rollouts: RolloutsSpec
     weights: dict[str, WeightsSpec]
-    board: BoardSpec
+    board: StatusBoardSpec
     run_folder: Path
     device: str
     seed: int

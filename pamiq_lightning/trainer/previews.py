@@ -12,7 +12,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from torch.nn import functional as F
 
-from pamiq_lightning.exchange.rollouts import Window
+from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.decoder import Decoder
 from pamiq_lightning.learners.dynamics import Dynamics
@@ -23,11 +23,11 @@ from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.worker import as_tensors
 
 COLUMNS = 4
-ROWS = ("seen", "kept", "expected")
+ROWS = ("observed", "reconstructed", "predicted")
 _CAPTION = 12
 
 
-class Artist:
+class PreviewRenderer:
     """Draws every window small and every so many large, where there is what it takes.
 
     That is a decoder, and dynamics. The small picture is the live page's, and only the newest is
@@ -48,19 +48,19 @@ class Artist:
         )
         self._log, self._every, self._next = log, every, 0
 
-    def __call__(self, window: Window) -> None:
+    def __call__(self, rollout: Rollout) -> None:
         """Draw this window."""
         if self._tools is None:
             return
-        steps = as_tensors(window)
+        steps = as_tensors(rollout)
         newest = newest_triple(steps, *self._tools)
         if newest is not None:
             self._log.live_picture(newest)
-        if window.number >= self._next:
-            self._next = window.number + self._every
+        if rollout.number >= self._next:
+            self._next = rollout.number + self._every
             picture = triples(steps, *self._tools)
             if picture is not None:
-                self._log.picture("seen_kept_expected", window.number, picture)
+                self._log.picture("observed_reconstructed_predicted", rollout.number, picture)
 
 
 def triples(
@@ -71,10 +71,10 @@ def triples(
     Returns:
         The picture, or None where the window has no sound transition.
     """
-    sound = is_transition(steps).nonzero()[:, 0]
-    if not len(sound):
+    valid = is_transition(steps).nonzero()[:, 0]
+    if not len(valid):
         return None
-    at = sound[torch.linspace(0, len(sound) - 1, COLUMNS).long()]
+    at = valid[torch.linspace(0, len(valid) - 1, COLUMNS).long()]
     images = _draw(steps, at, decoder, dynamics).split(len(at))
     return sheet(dict(zip(ROWS, images, strict=True)), [""] * len(at))
 
@@ -87,10 +87,10 @@ def newest_triple(
     Returns:
         A picture three times as wide as high, or None where the window has no sound transition.
     """
-    sound = is_transition(steps).nonzero()[:, 0]
-    if not len(sound):
+    valid = is_transition(steps).nonzero()[:, 0]
+    if not len(valid):
         return None
-    strip = torch.cat(list(_draw(steps, sound[-1:], decoder, dynamics)), dim=-1)
+    strip = torch.cat(list(_draw(steps, valid[-1:], decoder, dynamics)), dim=-1)
     return as_image(strip)
 
 

@@ -23,11 +23,11 @@ from pamiq_lightning.utils.processes import (
     ignore_stop_signals,
     parent_lives,
 )
-from pamiq_lightning.utils.safe_print import say
+from pamiq_lightning.utils.safe_print import safe_print
 
 if TYPE_CHECKING:
-    from pamiq_lightning.exchange.status_board import Board
-    from pamiq_lightning.trainer.config import TrainerJob
+    from pamiq_lightning.exchange.status_board import StatusBoard
+    from pamiq_lightning.trainer.config import TrainerConfig
 
 LOOK_S = 0.5
 """Longest wait without a look at whether the other process still lives."""
@@ -49,7 +49,7 @@ class TrainerProcess:
         self._context = context()
         self._filled = self._context.Semaphore(0)
         self._trained = self._context.Semaphore(0)
-        self._job: TrainerJob | None = None
+        self._job: TrainerConfig | None = None
         self._stopping = False
         self._backoff = Backoff()
         self._start_at: float | None = None
@@ -71,7 +71,7 @@ class TrainerProcess:
         """Number of the process; None before it is started."""
         return self._process.pid
 
-    def begin(self, job: TrainerJob) -> None:
+    def begin(self, job: TrainerConfig) -> None:
         """Give it its job."""
         self._job = job
         self._starting.wait()
@@ -80,7 +80,7 @@ class TrainerProcess:
         with suppress(BrokenPipeError):
             self._job_pipe.send(job)
 
-    def watch(self, board: Board, now: float) -> str | None:
+    def watch(self, board: StatusBoard, now: float) -> str | None:
         """Replace a trainer that died or hangs; call it a few times a second.
 
         It waits twice as long before each further try, and begins anew with short waits once a
@@ -99,8 +99,8 @@ class TrainerProcess:
             except OSError as error:
                 return self._plan_restart(board, now, f"could not be started ({error.strerror})")
             return None
-        patience = self._job.trainer.hang_s if board.ready else START_LIMIT_S
-        if self.alive and now - max(board.sign_of_life, self._started) > patience:
+        patience = self._job.trainer.heartbeat_timeout_s if board.ready else START_LIMIT_S
+        if self.alive and now - max(board.heartbeat, self._started) > patience:
             self.kill()
             why = f"hangs ({patience:.0f} s without a sign of life)"
             return self._plan_restart(board, now, why)
@@ -108,7 +108,7 @@ class TrainerProcess:
             return self._plan_restart(board, now, f"ended (exit code {self._process.exitcode})")
         return None
 
-    def _plan_restart(self, board: Board, now: float, what: str) -> str:
+    def _plan_restart(self, board: StatusBoard, now: float, what: str) -> str:
         if board.rounds > self._rounds_at_start:
             self._backoff.reset()
         self._rounds_at_start = board.rounds
@@ -116,13 +116,13 @@ class TrainerProcess:
         self._start_at = now + delay
         return f"the trainer {what}; a new one starts in {delay:.3g} s; see {self._log_file}"
 
-    def _start_again(self, board: Board, now: float) -> None:
+    def _start_again(self, board: StatusBoard, now: float) -> None:
         assert self._job is not None
         self._start_at = None
         self.restarts += 1
         board.set_ready(False)
         board.set_paused(False)
-        board.give_sign_of_life(now)
+        board.beat(now)
         self._start()
         self.begin(replace(self._job, resume=True))
 
@@ -171,7 +171,7 @@ def _child(job_pipe: Connection, filled: Semaphore, trained: Semaphore) -> None:
     from pamiq_lightning.trainer.main import train
 
     try:
-        job: TrainerJob = job_pipe.recv()
+        job: TrainerConfig = job_pipe.recv()
     except EOFError:
         # The agent found something wrong before it had a job for us, and has said so.
         return
@@ -201,5 +201,5 @@ def _wait(filled: Semaphore, block: bool) -> bool:
     filled.acquire(block, LOOK_S if block else None)
     if parent_lives():
         return True
-    say("the agent is gone: saving and ending")
+    safe_print("the agent is gone: saving and ending")
     return False

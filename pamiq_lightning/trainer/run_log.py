@@ -16,14 +16,14 @@ from typing import Any
 
 from PIL import Image
 
-from pamiq_lightning.utils.safe_print import say
+from pamiq_lightning.utils.safe_print import safe_print
 
 QUEUE_LENGTH = 10_000
 _WARN_EVERY_S = 60.0
 _LONGEST_LINE = 1 << 16
 LIVE_PICTURE = "live.png"
 """In the run's folder: what was drawn last, for who watches the run."""
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class RunLog:
@@ -89,7 +89,7 @@ class RunLog:
         except OSError as error:
             if time.monotonic() - self._refused_at >= _WARN_EVERY_S:
                 self._refused_at = time.monotonic()
-                say(f"figures and pictures are being lost: {error}")
+                safe_print(f"figures and pictures are being lost: {error}")
 
     def close(self) -> None:
         """Write what is left."""
@@ -138,10 +138,10 @@ class AimThread:
         repo: Path,
         experiment: str,
         settings: dict[str, Any],
-        tell: Tell,
+        notify: Notify,
         hash_file: Path,
     ) -> None:
-        self._tell = tell
+        self._notify = notify
         self._jobs: queue.Queue[Callable[[Any], None] | None] = queue.Queue(QUEUE_LENGTH)
         self._broken = threading.Event()
         self.lost = 0
@@ -160,7 +160,7 @@ class AimThread:
         except queue.Full:
             self.lost += 1
             if self.lost == 1:
-                self._tell("Aim is too slow: records are being left out (metrics.jsonl has all)")
+                self._notify("Aim is too slow: records are being left out (metrics.jsonl has all)")
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what is queued, or give up after `timeout` seconds."""
@@ -175,7 +175,7 @@ class AimThread:
         # Whatever an optional back-end dies of, it must not end the run: it is told, and over.
         except Exception as error:
             self._broken.set()
-            self._tell(f"Aim is not available ({type(error).__name__}: {error}); logging goes on")
+            self._notify(f"Aim is not available ({type(error).__name__}: {error}); logging goes on")
 
     def _write(
         self, repo: Path, experiment: str, settings: dict[str, Any], hash_file: Path

@@ -16,31 +16,31 @@ class TrainerSettings:
         threads: torch threads of the trainer; default: all cores but one, 1 under lockstep.
         nice: how far the trainer steps back for others on Linux and macOS, 0 (not) to 19.
         precision: number format of the updates; weights and their averages stay float32.
-        pictures_every: windows between two pictures of what the agent sees and expects.
+        preview_every: windows between two pictures of what the agent sees and expects.
         save_every: windows between two checkpoints of everything.
         keep_last: checkpoints kept, the newest ones.
         keep_every: checkpoints whose number this divides are kept for ever; default: none. What a
             learner remembered then is overwritten all the same.
-        idle: go on learning from memory while no new window waits; never under lockstep.
-        idle_ratio: updates from memory for each one made on new windows, at most.
-        hang_s: seconds without a sign of life after which the trainer is started anew.
+        replay_when_idle: train from replay while no rollout is unread; never under lockstep.
+        replay_ratio: updates from memory for each one made on new windows, at most.
+        heartbeat_timeout_s: seconds without a sign of life after which the trainer is started anew.
         aim: log to Aim beside metrics.jsonl.
-        track: keep the small parts of every row (all but frame, latent and state) in the run's
+        step_log: keep the small parts of every row (all but frame, latent and state) in the run's
             folder; under lockstep none is missing.
     """
 
     threads: PositiveInt | None = None
     nice: NonNegativeInt = 19
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    pictures_every: PositiveInt = 5
+    preview_every: PositiveInt = 5
     save_every: PositiveInt = 20
     keep_last: PositiveInt = 3
     keep_every: PositiveInt | None = None
-    idle: bool = True
-    idle_ratio: PositiveFloat = 3.0
-    hang_s: PositiveFloat = 120.0
+    replay_when_idle: bool = True
+    replay_ratio: PositiveFloat = 3.0
+    heartbeat_timeout_s: PositiveFloat = 120.0
     aim: bool = True
-    track: bool = False
+    step_log: bool = False
 
 
 @dataclass
@@ -49,13 +49,13 @@ class LearnerSettings:
 
     Args:
         model: the learner's class_path and its init_args.
-        start_from: file whose weights it begins with: a Lightning checkpoint, or the .safetensors
+        init_weights: file whose weights it begins with: a Lightning checkpoint, or the .safetensors
             of a learner in a checkpoint of a run.
         freeze: keep its weights as they are; it acts but does not learn.
-        budget_s: seconds a training round may take at most; default: no limit.
+        round_limit_s: seconds a training round may take at most; default: no limit.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
-    start_from: str | None = None
+    init_weights: str | None = None
     freeze: bool = False
-    budget_s: PositiveFloat | None = None
+    round_limit_s: PositiveFloat | None = None

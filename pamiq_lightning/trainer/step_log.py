@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pamiq_lightning.exchange.rollouts import Window
+from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.step import StepShape
 
 TRACK, DESCRIPTION = "track.bin", "track.json"
@@ -16,7 +16,7 @@ LEFT_OUT = ("frame", "latent", "state")
 """What makes a row large."""
 
 
-class TrackError(Exception):
+class StepLogError(Exception):
     """There is no track that could be read; the message says where and why."""
 
 
@@ -31,7 +31,7 @@ def row_type(shape: StepShape) -> np.dtype[np.void]:
     )
 
 
-class Track:
+class StepLog:
     """Writes every window that it is given behind those before.
 
     Args:
@@ -48,31 +48,31 @@ class Track:
         }
         (folder / DESCRIPTION).write_text(json.dumps(described, indent=1), encoding="utf-8")
 
-    def __call__(self, window: Window) -> None:
+    def __call__(self, rollout: Rollout) -> None:
         """Write one window; a disk that refuses costs that window, not the trainer."""
-        rows = np.zeros(len(window.steps["index"]), self._type)
+        rows = np.zeros(len(rollout.steps["index"]), self._type)
         for name in self._type.names or ():
-            rows[name] = window.steps[name]
+            rows[name] = rollout.steps[name]
         try:
             with self._path.open("ab") as file:
                 file.write(rows.tobytes())
         except OSError as error:
-            print(f"window {window.number} is not in the track: {error.strerror}", flush=True)
+            print(f"window {rollout.number} is not in the track: {error.strerror}", flush=True)
 
 
-def load_track(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
+def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
     """Return the rows of a run's track in the order lived, and what each number of `info` is.
 
     What was not written to its end is left out; of what was written twice, the last counts.
 
     Raises:
-        TrackError: the run has none.
+        StepLogError: the run has none.
     """
     try:
         described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         written = (folder / TRACK).read_bytes()
     except FileNotFoundError as error:
-        raise TrackError(f"{folder} has no track: run it with trainer.track=true") from error
+        raise StepLogError(f"{folder} has no track: run it with trainer.step_log=true") from error
     kind = np.dtype([(name, dtype, tuple(shape)) for name, dtype, shape in described["fields"]])
     whole = len(written) // kind.itemsize
     rows = np.frombuffer(written, kind, whole)

@@ -89,7 +89,7 @@ def configure(learner: Learner) -> tuple[Optimizer, list[LRSchedulerConfig]]:
     return optimizers[0], configs
 
 
-class Driver:
+class Updater:
     """Drives one learner.
 
     Attributes:
@@ -124,7 +124,7 @@ class Driver:
             compile_training(learner)
         self.batches = self.skipped = self.rollbacks = 0
         self._skipped_in_a_row = 0
-        self.remember_good_state()
+        self.snapshot()
         learner.train()
         learner.on_fit_start()
         learner.on_train_start()
@@ -181,9 +181,9 @@ class Driver:
         self._skipped_in_a_row, self.rollbacks = state["skipped_in_a_row"], state["rollbacks"]
         self.metrics.take()
         self.metrics.log_metrics(state["metrics"])
-        self.remember_good_state()
+        self.snapshot()
 
-    def remember_good_state(self) -> None:
+    def snapshot(self) -> None:
         """Keep a copy of learner and optimizer to go back to; call it when the weights are good."""
         self._good_state = copy.deepcopy((self.learner.state_dict(), self.optimizer.state_dict()))
 

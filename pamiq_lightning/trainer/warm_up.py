@@ -13,7 +13,7 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.sampling import make_replay, training_round
 from pamiq_lightning.step import StepShape
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 
 
 def warm_up(
@@ -28,12 +28,12 @@ def warm_up(
         precision: as it will train.
         compiled: whether it will be compiled; what is compiled here serves the real one too.
     """
-    rows = max(2 * learner.memory.length, 64)
-    driver = Driver(learner, device, precision, compiled)
-    replay = make_replay(replace(learner.memory, capacity=rows))
+    rows = max(2 * learner.replay.length, 64)
+    updater = Updater(learner, device, precision, compiled)
+    replay = make_replay(replace(learner.replay, capacity=rows))
     batches = training_round(learner, replay, [noise(shape, rows)])
     for batch in itertools.islice(batches, 1):
-        driver.update(batch)
+        updater.update(batch)
 
 
 def noise(shape: StepShape, rows: int) -> TensorDict:

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.exchange.rollouts import SLOTS, Window
+from pamiq_lightning.exchange.rollouts import SLOTS, Rollout
 from pamiq_lightning.exchange.weights import WeightsWriter
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.sampling import Replay, make_replay, training_round
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 
 
-class Trainee:
+class LearnerWorker:
     """One learner with its driver, its memory, its way out, and a count of what it has done.
 
     Attributes:
@@ -43,34 +43,34 @@ class Trainee:
         self,
         role: str,
         learner: Learner,
-        driver: Driver,
+        updater: Updater,
         writer: WeightsWriter | None,
         settings: LearnerSettings,
         replay: Replay | None = None,
     ) -> None:
-        self.role, self.learner, self.driver, self.writer = role, learner, driver, writer
+        self.role, self.learner, self.updater, self.writer = role, learner, updater, writer
         self.settings = settings
-        self.replay = make_replay(learner.memory) if replay is None else replay
-        self.pending: list[Window] = []
-        self.windows = self.dropped = self.idle_updates = 0
+        self.replay = make_replay(learner.replay) if replay is None else replay
+        self.pending: list[Rollout] = []
+        self.rollouts = self.dropped = self.idle_updates = 0
         self.seconds = self.idle_seconds = 0.0
         self.loss = float("nan")
         self._rehearsal: Iterator[TensorDict] = iter(())
         self._rehearsals_left = 0
 
-    def go_on_from(self, figures: Mapping[str, float]) -> None:
+    def restore_counters(self, metrics: Mapping[str, float]) -> None:
         """Count on from what a trainer before this one had done."""
-        self.windows, self.seconds = int(figures["windows"]), figures["seconds"]
-        self.driver.batches, self.loss = int(figures["updates"]), figures["loss"]
-        self.idle_updates = int(figures["idle_updates"])
-        self.driver.skipped = int(figures["skipped"])
-        self.driver.rollbacks = int(figures["rollbacks"])
+        self.rollouts, self.seconds = int(metrics["rollouts"]), metrics["seconds"]
+        self.updater.batches, self.loss = int(metrics["updates"]), metrics["loss"]
+        self.idle_updates = int(metrics["idle_updates"])
+        self.updater.skipped = int(metrics["skipped"])
+        self.updater.rollbacks = int(metrics["rollbacks"])
 
-    def take(self, window: Window) -> None:
+    def enqueue(self, rollout: Rollout) -> None:
         """Let a new window wait for its next round."""
         if self.settings.freeze:
             return
-        self.pending.append(window)
+        self.pending.append(rollout)
         if len(self.pending) > SLOTS:
             self.pending.pop(0)
             self.dropped += 1
@@ -83,21 +83,21 @@ class Trainee:
             stop: asked after every update.
         """
         started = time.monotonic()
-        windows, self.pending = self.pending, []
+        rollouts, self.pending = self.pending, []
         # What it would have drawn from may be overwritten now.
         self._rehearsal, self._rehearsals_left = iter(()), 0
-        steps = [as_tensors(window) for window in windows]
+        steps = [as_tensors(rollout) for rollout in rollouts]
         for batch in training_round(self.learner, self.replay, steps):
             self._update(batch, log)
             if stop() or self._over_budget(started):
                 break
         # A round without a batch has still told something of its windows.
-        log.metrics(self.role, self.driver.batches, self.driver.metrics.take())
-        self.windows += len(windows)
+        log.metrics(self.role, self.updater.batches, self.updater.metrics.take())
+        self.rollouts += len(rollouts)
         self.publish()
         self.seconds += time.monotonic() - started
 
-    def rehearse(self, log: RunLog, ratio: float) -> bool:
+    def replay_update(self, log: RunLog, ratio: float) -> bool:
         """Make one update from memory, while nothing new waits; return whether it could.
 
         What comes of it is published with the next round, so that a version stays a window's.
@@ -106,47 +106,47 @@ class Trainee:
             log: takes the figures of the last update of every round's worth.
             ratio: updates from memory for each one made on new windows, at most.
         """
-        lived = self.driver.batches - self.idle_updates
+        lived = self.updater.batches - self.idle_updates
         if self.settings.freeze or self.idle_updates + 1 > ratio * lived:
             return False
         batch = next(self._rehearsal, None)
         if batch is None:
-            log.metrics(self.role, self.driver.batches, self.driver.metrics.take())
+            log.metrics(self.role, self.updater.batches, self.updater.metrics.take())
             self._rehearsal = self.replay.batches(self.learner)
-            self._rehearsals_left = self.learner.memory.updates
+            self._rehearsals_left = self.learner.replay.updates
             batch = next(self._rehearsal, None)
         if batch is None:
             return False
         self._rehearsals_left -= 1
-        started, before = time.monotonic(), self.driver.batches
-        self.loss = self.driver.update(batch)
-        made = self.driver.batches - before
+        started, before = time.monotonic(), self.updater.batches
+        self.loss = self.updater.update(batch)
+        made = self.updater.batches - before
         self.idle_updates += made
         self.idle_seconds += time.monotonic() - started
         # An update that had to be left out must not be tried for ever.
         return made > 0
 
     def _update(self, batch: TensorDict, log: RunLog) -> None:
-        self.loss = self.driver.update(batch)
-        log.metrics(self.role, self.driver.batches, self.driver.metrics.take())
+        self.loss = self.updater.update(batch)
+        log.metrics(self.role, self.updater.batches, self.updater.metrics.take())
 
     def _over_budget(self, started: float) -> bool:
-        budget = self.settings.budget_s
+        budget = self.settings.round_limit_s
         return budget is not None and time.monotonic() - started > budget
 
     def publish(self) -> None:
         """Let the agent have the present weights, unless some are not finite; then go back."""
-        if self.back_from_unsound_weights():
+        if self.rollback_if_nonfinite():
             return
-        self.driver.remember_good_state()
+        self.updater.snapshot()
         if self.writer:
             self.learner.latest_version = self.writer.publish()
 
-    def back_from_unsound_weights(self) -> bool:
+    def rollback_if_nonfinite(self) -> bool:
         """Go back to the last good state if some weights are not finite; return whether it did."""
         if all(bool(torch.isfinite(t).all()) for t in self.learner.state_dict().values()):
             return False
-        self.driver.roll_back()
+        self.updater.roll_back()
         return True
 
     def state(self) -> dict[str, Any]:
@@ -158,14 +158,14 @@ class Trainee:
         # Lightning's own hook: learners keep there what is no parameter and no buffer.
         self.learner.on_save_checkpoint(learner)
         return {
-            "driver": self.driver.state(),
+            "updater": self.updater.state(),
             "learner": learner,
             "version": self.learner.latest_version,
             "replay": self.replay.state(),
             "rehearsals_left": self._rehearsals_left,
             "dropped": self.dropped,
             "idle_seconds": self.idle_seconds,
-            "figures": self.figures(),
+            "metrics": self.metrics(),
         }
 
     def restore(self, state: dict[str, Any]) -> str | None:
@@ -177,31 +177,31 @@ class Trainee:
         Raises:
             KeyError, ValueError: it is the state of another learner.
         """
-        self.driver.restore(state["driver"])
+        self.updater.restore(state["updater"])
         self.learner.on_load_checkpoint(state["learner"])
         self.learner.latest_version = state["version"]
         lost = self.replay.restore(state["replay"])
-        self.go_on_from(state["figures"])
+        self.restore_counters(state["metrics"])
         self.dropped, self.idle_seconds = state["dropped"], state["idle_seconds"]
         left = self._rehearsals_left = state["rehearsals_left"]
         self._rehearsal = itertools.islice(self.replay.batches(self.learner), left)
         return lost
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return what the board shows of it."""
         return {
-            "windows": self.windows,
-            "updates": self.driver.batches,
+            "rollouts": self.rollouts,
+            "updates": self.updater.batches,
             "idle_updates": self.idle_updates,
-            "skipped": self.driver.skipped,
-            "rollbacks": self.driver.rollbacks,
+            "skipped": self.updater.skipped,
+            "rollbacks": self.updater.rollbacks,
             "seconds": self.seconds,
             "loss": self.loss,
             "version": self.learner.latest_version,
         }
 
 
-def as_tensors(window: Window) -> TensorDict:
+def as_tensors(rollout: Rollout) -> TensorDict:
     """Return a window's steps as a TensorDict [N] over the same memory."""
-    rows = {key: torch.from_numpy(array) for key, array in window.steps.items()}
-    return TensorDict(rows, [len(window.steps["index"])])
+    rows = {key: torch.from_numpy(array) for key, array in rollout.steps.items()}
+    return TensorDict(rows, [len(rollout.steps["index"])])

@@ -42,7 +42,7 @@ class WholeFile:
         return getattr(self._file, name)
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Write a file and return when it is on the disk.
 
     Raises:
@@ -54,7 +54,7 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def replace_durably(path: Path, content: bytes) -> None:
+def replace_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a crash leaves the one before it or this one, whole.
 
     Raises:
@@ -62,7 +62,7 @@ def replace_durably(path: Path, content: bytes) -> None:
     """
     staged = path.with_suffix(".part")
     try:
-        write_durably(staged, content)
+        write_atomic(staged, content)
         staged.replace(path)
     except OSError:
         # What there is of it would take room that others need.

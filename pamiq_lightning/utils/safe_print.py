@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 
 
-def say(text: str) -> None:
+def safe_print(text: str) -> None:
     """Print a line; a full disk, or a terminal that is gone, costs the line alone."""
     with suppress(OSError, ValueError):
         # Past Python's buffer, which would keep what it could not write and fail again at the end.

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.actions import CHOICES, LIMBS, NEUTRAL, inputs
+from agent.actions import ACTIONS, CHOICES, NEUTRAL, inputs
 
 
 def test_choice_zero_is_neutral() -> None:
-    assert inputs(np.zeros(len(LIMBS), np.int64)) == NEUTRAL
+    assert inputs(np.zeros(len(ACTIONS), np.int64)) == NEUTRAL
     assert all(value == 0 for value in NEUTRAL.values())
 
 
@@ -26,7 +26,7 @@ def test_choice_one_is_forward_right_turn_right_jump_run() -> None:
 
 
 def test_axes_are_floats_and_buttons_ints() -> None:
-    types = {limb.name: {type(value) for value in limb.values} for limb in LIMBS}
+    types = {axis.name: {type(value) for value in axis.values} for axis in ACTIONS}
     assert types == {
         "vertical": {float},
         "horizontal": {float},
@@ -37,7 +37,7 @@ def test_axes_are_floats_and_buttons_ints() -> None:
 
 
 def test_only_jump_is_a_tap() -> None:
-    assert [limb.name for limb in LIMBS if limb.tap] == ["jump"]
+    assert [axis.name for axis in ACTIONS if axis.tap] == ["jump"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent import check
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.window import Rectangle
 from agent.check import MOVES, Body, Finding, blank, listen, main, move, query, see, speak
 from agent.osc.ports import bind_udp
@@ -18,7 +18,7 @@ from agent.osc.query import Found, OscQueryError
 from tests.agent.osc.receiver import Receiver
 
 
-class Eye:
+class FrameSource:
     """Sees a different noise at every look, as of a body that moves, or what it is given."""
 
     captured = None
@@ -27,7 +27,7 @@ class Eye:
         self._frame = frame
         self._rng = np.random.default_rng(0)
 
-    def look(self) -> NDArray[np.uint8]:
+    def read(self) -> NDArray[np.uint8]:
         if self._frame is not None:
             return self._frame
         return self._rng.integers(0, 256, (3, 8, 8), np.uint8)
@@ -53,7 +53,7 @@ def body(receiver: Receiver, tmp_path: Path) -> Body:
         picture=tmp_path / "seen.png",
         ask=lambda question: "",
         sleep=lambda seconds: None,
-        eye=Eye(),
+        source=FrameSource(),
     )
 
 
@@ -74,22 +74,22 @@ def test_what_it_sees_is_written_as_a_picture(body: Body, parts: ExitStack) -> N
 def test_a_picture_of_nothing_does_not_work(
     body: Body, parts: ExitStack, level: int, why: str
 ) -> None:
-    body.eye = Eye(np.full((3, 8, 8), level, np.uint8))
+    body.source = FrameSource(np.full((3, 8, 8), level, np.uint8))
     (finding,) = see(body, parts)
     assert finding.works is False
     assert why in finding.detail
 
 
 def test_noise_is_not_blank() -> None:
-    assert blank(Eye().look()) is None
+    assert blank(FrameSource().read()) is None
 
 
 def test_no_window_is_said(body: Body, parts: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(size: int, title: str) -> None:
-        raise SensesError(f"no window {title}")
+        raise CaptureError(f"no window {title}")
 
     monkeypatch.setattr(check, "Screen", missing)
-    body.eye = None
+    body.source = None
     assert list(see(body, parts)) == [Finding("window", False, "no window VRChat")]
 
 
@@ -165,7 +165,7 @@ def test_the_table_says_what_does_not_work(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing(size: int, title: str) -> None:
-        raise SensesError("no screen here")
+        raise CaptureError("no screen here")
 
     monkeypatch.setattr(check, "Screen", missing)
     terminal = Terminal("s")
@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_the_avatar_at_rest(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    screen = Eye()
+    screen = FrameSource()
     screen.area = Rectangle(0, 0, 640, 360)  # type: ignore[attr-defined]
     monkeypatch.setattr(check, "Screen", lambda size, title: screen)
     terminal = Terminal("Ctrl-C")

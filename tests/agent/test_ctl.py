@@ -13,7 +13,7 @@ from agent.api_file import write_address
 from agent.osc.ports import bind_tcp
 from agent.ui.server import HOST, Api
 from agent.ui.views import Views
-from pamiq_lightning.exchange.rollouts import WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutWriter
 from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
 from tests.pamiq_lightning.exchange.test_rollouts import ring
@@ -27,7 +27,7 @@ def run(tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ctl, "is_agent", lambda pid: pid == os.getpid())
     run = FakeRun(folder, clock)
     run.begin()
-    views = Views(folder, WindowsWriter(ring(tmp_path, rows=4, slots=4)), ("x",))
+    views = Views(folder, RolloutWriter(ring(tmp_path, rows=4, slots=4)), ("x",))
     api = Api(bind_tcp(HOST, 0), run.controls, views)
     write_address(folder, api.address)
     yield run

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from agent.hot_swap import HotModule
+from agent.hot_swap import DoubleBufferedModule
 from pamiq_lightning.exchange.weights import (
     WeightsSpec,
     WeightsWriter,
     create,
+    flat_size,
     tensors_of,
-    vector_bytes,
 )
 
 CPU = torch.device("cpu")
@@ -23,10 +23,10 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         self.source = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.Linear(2, 2))
-        spec = WeightsSpec(folder / "w", vector_bytes(self.source))
+        spec = WeightsSpec(folder / "w", flat_size(self.source))
         create(spec)
         self.writer = WeightsWriter(spec, self.source)
-        self.hot: HotModule[nn.Module] = HotModule(self.source, spec, CPU)
+        self.hot: DoubleBufferedModule[nn.Module] = DoubleBufferedModule(self.source, spec, CPU)
 
     def publish(self, value: float) -> None:
         with torch.no_grad():
@@ -55,12 +55,12 @@ def test_the_newest_weights_can_be_had_at_once(pair: Pair) -> None:
 def test_what_acts_never_changes_but_by_a_whole_swap(pair: Pair) -> None:
     pair.publish(1.0)
     pair.hot.load_latest()
-    pair.hot.settle()
+    pair.hot.release_previous()
     pair.publish(2.0)
     ticks = 0
     while pair.hot.version == 1:
         assert content(pair.hot.active) == {1.0}
-        assert pair.hot.advance(max_bytes=16) <= 16
+        assert pair.hot.copy_chunk(max_bytes=16) <= 16
         pair.hot.swap()
         ticks += 1
     # Twelve numbers, four a tick.
@@ -71,18 +71,18 @@ def test_what_acts_never_changes_but_by_a_whole_swap(pair: Pair) -> None:
 def test_for_one_tick_the_standby_is_the_one_that_acted_before(pair: Pair) -> None:
     pair.publish(1.0)
     pair.hot.load_latest()
-    pair.hot.settle()
+    pair.hot.release_previous()
     pair.publish(2.0)
-    pair.hot.advance(None)
+    pair.hot.copy_chunk(None)
     assert not pair.hot.just_swapped
     pair.hot.swap()
     pair.publish(3.0)
     assert pair.hot.just_swapped
     assert content(pair.hot.standby) == {1.0}
-    assert pair.hot.advance(None) == 0
+    assert pair.hot.copy_chunk(None) == 0
     assert content(pair.hot.standby) == {1.0}
-    pair.hot.settle()
-    pair.hot.advance(None)
+    pair.hot.release_previous()
+    pair.hot.copy_chunk(None)
     assert content(pair.hot.standby) == {3.0}
 
 
@@ -90,7 +90,7 @@ def test_nothing_new_is_nothing_to_do(pair: Pair) -> None:
     pair.publish(1.0)
     pair.hot.load_latest()
     acting = pair.hot.active
-    pair.hot.advance(None)
+    pair.hot.copy_chunk(None)
     assert not pair.hot.swap()
     assert pair.hot.active is acting
 
@@ -130,17 +130,17 @@ def test_on_a_card_the_swap_waits_for_the_copy_and_nothing_else_does(pair: Pair)
     pair.hot._lift = lift  # type: ignore[assignment]
     pair.publish(1.0)
     while not lift.begun:
-        assert pair.hot.advance(max_bytes=16) <= 16
+        assert pair.hot.copy_chunk(max_bytes=16) <= 16
     for _ in range(3):
-        assert pair.hot.advance(max_bytes=16) == 0
+        assert pair.hot.copy_chunk(max_bytes=16) == 0
         assert not pair.hot.swap()
     assert not pair.hot.copying
     lift.over = True
-    pair.hot.advance(max_bytes=16)
+    pair.hot.copy_chunk(max_bytes=16)
     assert pair.hot.swap()
     assert content(pair.hot.active) == {1.0}
     lift.over = False
-    pair.hot.settle()
+    pair.hot.release_previous()
     pair.publish(2.0)
     pair.hot.load_latest()
     assert content(pair.hot.active) == {2.0}

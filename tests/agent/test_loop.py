@@ -9,7 +9,7 @@ import pytest
 from agent.clock import LockstepClock
 from agent.loop import Loop
 from agent.pause import PERSON, Pauses
-from pamiq_lightning.exchange.rollouts import WindowsReader, WindowsSpec, WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutsSpec, RolloutWriter
 from tests.conftest import VirtualClock
 from tests.samples import SHAPE, arrays
 
@@ -21,12 +21,12 @@ class FakeWorld:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock, self.costs, self.blind_at = clock, {}, set[int]()
-        self.looks, self.actions, self.blind = 0, [], None
+        self.looks, self.actions, self.invalid_reason = 0, [], None
         self.deeds: list[tuple[str, float]] = []
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         self.clock.advance(self.costs.get(self.looks, 0.0))
-        self.blind = "dark" if self.looks in self.blind_at else None
+        self.invalid_reason = "dark" if self.looks in self.blind_at else None
         self.looks += 1
         return np.zeros((3, 24, 24), np.uint8), np.float32([self.looks])
 
@@ -34,7 +34,7 @@ class FakeWorld:
         self.actions.append(action)
         self.deeds.append(("act", self.clock.now()))
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         self.deeds.append(("rest", self.clock.now()))
 
     def close(self) -> None: ...
@@ -50,13 +50,13 @@ class FakeMind:
     def act(self, frame: np.ndarray) -> np.ndarray:
         return np.zeros(5, np.int64)
 
-    def reflect(self, truth: np.ndarray, sees: bool) -> dict[str, np.ndarray]:
+    def finish_step(self, truth: np.ndarray, sees: bool) -> dict[str, np.ndarray]:
         row = {key: values[0] for key, values in arrays(1).items()}
         row["is_first"], self.fresh = np.bool_(self.fresh), False
         row["info"] = truth
         return row
 
-    def take_weights(self, max_bytes: int | None) -> bool:
+    def poll_weights(self, max_bytes: int | None) -> bool:
         self.taken.append(max_bytes)
         self.on_piece()
         self.pieces -= 1
@@ -66,51 +66,53 @@ class FakeMind:
         self.fresh = True
 
 
-class Life:
+class Runner:
     """A loop with all around it made up."""
 
     def __init__(
         self, folder: Path, clock: VirtualClock, rows: int = 8, pauses: Pauses | None = None
     ) -> None:
-        self.clock, self.world, self.mind = clock, FakeWorld(clock), FakeMind()
+        self.clock, self.world, self.actor = clock, FakeWorld(clock), FakeMind()
         if isinstance(pauses, Watched):
             # One list, so that it shows what came before what.
             pauses.deeds = self.world.deeds
-        spec = WindowsSpec(folder / "windows", SHAPE, rows)
-        writer = WindowsWriter(spec)
-        self.reader, self.windows = WindowsReader(spec), 0
-        self.loop = Loop(self.world, self.mind, writer, clock, 10.0, self.on_window, pauses=pauses)
+        spec = RolloutsSpec(folder / "rollouts", SHAPE, rows)
+        writer = RolloutWriter(spec)
+        self.reader, self.rollouts = RolloutReader(spec), 0
+        self.loop = Loop(
+            self.world, self.actor, writer, clock, 10.0, self.on_rollout, pauses=pauses
+        )
 
-    def on_window(self) -> None:
-        self.windows += 1
+    def on_rollout(self) -> None:
+        self.rollouts += 1
 
     def steps(self) -> dict[str, np.ndarray]:
         parts = []
-        while (window := self.reader.read()) is not None:
-            parts.append(window.steps)
+        while (rollout := self.reader.read()) is not None:
+            parts.append(rollout.steps)
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 @pytest.fixture
-def life(tmp_path: Path, clock: VirtualClock) -> Life:
-    return Life(tmp_path, clock)
+def life(tmp_path: Path, clock: VirtualClock) -> Runner:
+    return Runner(tmp_path, clock)
 
 
 def never() -> bool:
     return False
 
 
-def test_deadlines_do_not_drift(life: Life) -> None:
+def test_deadlines_do_not_drift(life: Runner) -> None:
     start = life.clock.now()
     life.world.costs = dict.fromkeys(range(100), 0.037)
     life.loop.run(never, max_ticks=100)
-    figures = life.loop.figures
-    assert (figures.ticks, figures.missed) == (100, 0)
+    metrics = life.loop.metrics
+    assert (metrics.ticks, metrics.missed) == (100, 0)
     # The 100th tick is due at 100 periods; what ticks cost does not add up.
     assert life.clock.now() == pytest.approx(start + 10.0 + 0.037)
 
 
-def test_an_overrun_is_followed_by_one_tick_at_once_and_its_slots_are_missed(life: Life) -> None:
+def test_an_overrun_is_followed_by_one_tick_at_once_and_its_slots_are_missed(life: Runner) -> None:
     life.world.costs = {3: 0.55}
     life.loop.run(never, max_ticks=10)
     steps = life.steps()
@@ -118,10 +120,10 @@ def test_an_overrun_is_followed_by_one_tick_at_once_and_its_slots_are_missed(lif
     # Tick 3 begins in slot 4 and ends half-way through slot 9, which is entered at once.
     assert gaps.tolist()[:5] == [0.1, 0.1, 0.1, 0.55, 0.05]
     # Slots 5 to 8 were skipped, the one at 9 was half a period late.
-    assert life.loop.figures.missed == 5
+    assert life.loop.metrics.missed == 5
 
 
-def test_a_long_stall_is_a_gap(life: Life) -> None:
+def test_a_long_stall_is_a_gap(life: Runner) -> None:
     life.world.costs = {3: 5.0}
     life.loop.run(never, max_ticks=8)
     steps = life.steps()
@@ -130,9 +132,9 @@ def test_a_long_stall_is_a_gap(life: Life) -> None:
     assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
 
 
-def test_windows_are_handed_over_and_indices_never_reused(life: Life) -> None:
+def test_rollouts_are_handed_over_and_indices_never_reused(life: Runner) -> None:
     life.loop.run(never, max_ticks=20)
-    assert life.windows == 2
+    assert life.rollouts == 2
     steps = life.steps()
     assert steps["index"].tolist() == list(range(16))
     assert steps["is_first"].tolist() == [True] + 15 * [False]
@@ -140,7 +142,7 @@ def test_windows_are_handed_over_and_indices_never_reused(life: Life) -> None:
     assert steps["info"][:, 0].tolist() == list(range(1, 17))
 
 
-def test_blind_steps_are_marked_and_sight_begins_anew(life: Life) -> None:
+def test_blind_steps_are_marked_and_sight_begins_anew(life: Runner) -> None:
     life.world.blind_at = {4, 5}
     life.loop.run(never, max_ticks=8)
     steps = life.steps()
@@ -149,53 +151,53 @@ def test_blind_steps_are_marked_and_sight_begins_anew(life: Life) -> None:
 
 
 @pytest.mark.parametrize("seconds, ticks", [(0.95, 10), (2.0, 20)])
-def test_lives_for_so_many_seconds(life: Life, seconds: float, ticks: int) -> None:
+def test_lives_for_so_many_seconds(life: Runner, seconds: float, ticks: int) -> None:
     life.loop.run(never, max_seconds=seconds)
-    assert life.loop.figures.ticks == ticks
+    assert life.loop.metrics.ticks == ticks
 
 
-def test_stops_before_the_next_tick(life: Life) -> None:
+def test_stops_before_the_next_tick(life: Runner) -> None:
     def stopped() -> bool:
-        return life.loop.figures.ticks == 7
+        return life.loop.metrics.ticks == 7
 
     life.loop.run(stopped)
-    assert life.loop.figures.ticks == 7
+    assert life.loop.metrics.ticks == 7
 
 
-def test_new_weights_are_copied_in_the_slack_and_lengthen_no_tick(life: Life) -> None:
-    life.mind.pieces = 100
-    life.mind.on_piece = lambda: life.clock.advance(0.004)
+def test_new_weights_are_copied_in_the_slack_and_lengthen_no_tick(life: Runner) -> None:
+    life.actor.pieces = 100
+    life.actor.on_piece = lambda: life.clock.advance(0.004)
     life.loop.run(lambda: False, max_ticks=20)
     # From the tick's end to half a period before the next: 13 pieces of 4 ms, then the next tick.
-    assert life.loop.figures.missed == 0
-    assert life.loop.figures.tick_ms.largest == 0
-    assert life.mind.pieces <= 0
-    assert len(life.mind.taken) == 100 + 20 - -(-100 // 13)
+    assert life.loop.metrics.missed == 0
+    assert life.loop.metrics.tick_ms.largest == 0
+    assert life.actor.pieces <= 0
+    assert len(life.actor.taken) == 100 + 20 - -(-100 // 13)
 
 
-def test_one_piece_is_copied_even_where_there_is_no_slack(life: Life) -> None:
-    life.mind.pieces = 100
+def test_one_piece_is_copied_even_where_there_is_no_slack(life: Runner) -> None:
+    life.actor.pieces = 100
     life.world.costs = dict.fromkeys(range(20), 0.09)
     life.loop.run(lambda: False, max_ticks=20)
-    assert len(life.mind.taken) == 20
+    assert len(life.actor.taken) == 20
 
 
-def test_weights_are_taken_after_every_tick(life: Life) -> None:
+def test_weights_are_taken_after_every_tick(life: Runner) -> None:
     life.loop.run(never, max_ticks=3)
-    assert len(life.mind.taken) == 3
-    assert all(budget is not None for budget in life.mind.taken)
+    assert len(life.actor.taken) == 3
+    assert all(budget is not None for budget in life.actor.taken)
 
 
 def test_lockstep_never_waits_and_never_misses(tmp_path: Path, clock: VirtualClock) -> None:
-    spec = WindowsSpec(tmp_path / "windows", SHAPE, 8)
-    lockstep, mind = LockstepClock(0.1), FakeMind()
-    on_window: Callable[[], None] = lambda: None  # noqa: E731
+    spec = RolloutsSpec(tmp_path / "rollouts", SHAPE, 8)
+    lockstep, actor = LockstepClock(0.1), FakeMind()
+    on_rollout: Callable[[], None] = lambda: None  # noqa: E731
     world = FakeWorld(clock)
-    loop = Loop(world, mind, WindowsWriter(spec), lockstep, 10.0, on_window, weight_bytes=None)
+    loop = Loop(world, actor, RolloutWriter(spec), lockstep, 10.0, on_rollout, weight_bytes=None)
     loop.run(never, max_ticks=50)
-    assert (loop.figures.ticks, loop.figures.missed) == (50, 0)
+    assert (loop.metrics.ticks, loop.metrics.missed) == (50, 0)
     assert lockstep.now() == pytest.approx(5.0)
-    assert mind.taken == [None] * 50
+    assert actor.taken == [None] * 50
 
 
 class Script(VirtualClock):
@@ -219,8 +221,8 @@ class Script(VirtualClock):
 
     def _go_to(self, time: float) -> None:
         while self.plan and self.plan[0][0] <= time:
-            moment, deed = self.plan.pop(0)
-            self.time = max(self.time, moment)
+            agent_state, deed = self.plan.pop(0)
+            self.time = max(self.time, agent_state)
             deed()
         self.time = max(self.time, time)
 
@@ -248,12 +250,12 @@ def script() -> Script:
 
 
 @pytest.fixture
-def paused(tmp_path: Path, script: Script) -> Life:
-    return Life(tmp_path, script, pauses=Watched(script))
+def paused(tmp_path: Path, script: Script) -> Runner:
+    return Runner(tmp_path, script, pauses=Watched(script))
 
 
 def test_a_pause_is_neutral_first_and_the_next_row_begins_anew(
-    paused: Life, script: Script
+    paused: Runner, script: Script
 ) -> None:
     pauses, start = paused.loop.pauses, script.now()
     script.at(start + 0.45, lambda: pauses.add(PERSON))
@@ -269,13 +271,13 @@ def test_a_pause_is_neutral_first_and_the_next_row_begins_anew(
     assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
     assert steps["index"].tolist() == list(range(8))
     # No tick is late for it, and the time that it took is left out.
-    figures = paused.loop.figures
-    assert figures.missed == 0
-    assert figures.paused_s == pytest.approx(ended - began)
-    assert figures.rate_hz(figures.last_end) == pytest.approx(8 / 0.7)
+    metrics = paused.loop.metrics
+    assert metrics.missed == 0
+    assert metrics.paused_s == pytest.approx(ended - began)
+    assert metrics.rate_hz(metrics.last_end) == pytest.approx(8 / 0.7)
 
 
-def test_a_reason_ends_no_pause_but_its_own(paused: Life, script: Script) -> None:
+def test_a_reason_ends_no_pause_but_its_own(paused: Runner, script: Script) -> None:
     pauses, start = paused.loop.pauses, script.now()
     for time, change in (
         (0.35, lambda: pauses.add(PERSON)),
@@ -292,38 +294,38 @@ def test_a_reason_ends_no_pause_but_its_own(paused: Life, script: Script) -> Non
     assert pauses.count == 1 and not pauses.standing
 
 
-def test_a_stop_ends_a_pause(paused: Life, script: Script) -> None:
+def test_a_stop_ends_a_pause(paused: Runner, script: Script) -> None:
     stop: list[bool] = []
     script.at(script.now() + 0.35, lambda: paused.loop.pauses.add(PERSON))
     script.at(script.now() + 9.0, lambda: stop.append(True))
     paused.loop.run(lambda: bool(stop))
-    assert paused.loop.figures.ticks == 3
+    assert paused.loop.metrics.ticks == 3
     assert script.now() == pytest.approx(109.0, abs=0.03)
 
 
-def test_seconds_to_live_exclude_pauses(paused: Life, script: Script) -> None:
+def test_seconds_to_live_exclude_pauses(paused: Runner, script: Script) -> None:
     script.at(script.now() + 0.55, lambda: paused.loop.pauses.add(PERSON))
     script.at(script.now() + 60.0, lambda: paused.loop.pauses.remove(PERSON))
     paused.loop.run(never, max_seconds=2.0)
-    assert paused.loop.figures.ticks == 20
+    assert paused.loop.metrics.ticks == 20
 
 
-def test_a_hundred_pauses_at_random_moments(tmp_path: Path, script: Script) -> None:
+def test_a_hundred_pauses_at_random_agent_states(tmp_path: Path, script: Script) -> None:
     """Never a missed neutral, never a lost step, no gap without is_first."""
     random = np.random.default_rng(0)
     pauses = Watched(script)
-    life = Life(tmp_path, script, rows=1, pauses=pauses)
+    life = Runner(tmp_path, script, rows=1, pauses=pauses)
     written: list[dict[str, np.ndarray]] = []
-    life.loop._on_window = lambda: written.append(life.steps())
+    life.loop._on_rollout = lambda: written.append(life.steps())
     # Ticks of 0 to 190 ms of a period of 100, so that requests come within them, too.
     life.world.costs = {k: float(random.uniform(0, 0.19)) for k in range(0, 5000, 3)}
-    moment = script.now()
+    agent_state = script.now()
     for _ in range(100):
-        moment += float(random.exponential(0.4))
-        script.at(moment, lambda: pauses.add(PERSON))
-        moment += float(random.exponential(1.0)) + 0.2
-        script.at(moment, lambda: pauses.remove(PERSON))
-    life.loop.run(lambda: script.now() > moment + 1.0)
+        agent_state += float(random.exponential(0.4))
+        script.at(agent_state, lambda: pauses.add(PERSON))
+        agent_state += float(random.exponential(1.0)) + 0.2
+        script.at(agent_state, lambda: pauses.remove(PERSON))
+    life.loop.run(lambda: script.now() > agent_state + 1.0)
     assert pauses.count == len(pauses.spans) > 90
     deeds = [deed for deed, _ in life.world.deeds]
     for place, deed in enumerate(deeds):
@@ -333,7 +335,7 @@ def test_a_hundred_pauses_at_random_moments(tmp_path: Path, script: Script) -> N
             assert set(deeds[place + 1 : deeds.index("resumed", place)]) <= {"rest"}
     assert deeds.count("paused") == pauses.count
     rows = {key: np.concatenate([row[key] for row in written]) for key in written[0]}
-    assert len(rows["index"]) == len(life.world.actions) == life.loop.figures.ticks
+    assert len(rows["index"]) == len(life.world.actions) == life.loop.metrics.ticks
     assert rows["index"].tolist() == list(range(len(rows["index"])))
     firsts = rows["time"][rows["is_first"]]
     # One at the start, and one as the first row after each pause: nowhere else.
@@ -351,22 +353,22 @@ def test_pausing_works_under_lockstep(tmp_path: Path, clock: VirtualClock) -> No
         if len(looks) == 5:
             pauses.remove(PERSON)
 
-    pauses, mind = Pauses(pass_time), FakeMind()
-    spec = WindowsSpec(tmp_path / "windows", SHAPE, 4)
+    pauses, actor = Pauses(pass_time), FakeMind()
+    spec = RolloutsSpec(tmp_path / "rollouts", SHAPE, 4)
     world, reader = FakeWorld(clock), None
-    writer = WindowsWriter(spec)
-    reader = WindowsReader(spec)
-    on_window = lambda: pauses.add(PERSON) if writer.filled == 1 else None  # noqa: E731
-    loop = Loop(world, mind, writer, LockstepClock(0.1), 10.0, on_window, None, pauses)
+    writer = RolloutWriter(spec)
+    reader = RolloutReader(spec)
+    on_rollout = lambda: pauses.add(PERSON) if writer.filled == 1 else None  # noqa: E731
+    loop = Loop(world, actor, writer, LockstepClock(0.1), 10.0, on_rollout, None, pauses)
     loop.run(never, max_ticks=8)
     assert len(looks) == 5 and pauses.count == 1
     first, second = reader.read(), reader.read()
     assert first is not None and second is not None
     assert second.steps["is_first"].tolist() == [True, False, False, False]
-    assert loop.figures.missed == 0
+    assert loop.metrics.missed == 0
 
 
-def test_a_suspend_costs_one_tick_and_is_a_gap(paused: Life, script: Script) -> None:
+def test_a_suspend_costs_one_tick_and_is_a_gap(paused: Runner, script: Script) -> None:
     paused.world.costs = {3: 60.0}
     paused.loop.run(never, max_ticks=8)
     steps = paused.steps()
@@ -378,7 +380,7 @@ def test_a_suspend_costs_one_tick_and_is_a_gap(paused: Life, script: Script) -> 
 
 
 def test_the_clock_on_the_wall_does_not_matter(
-    paused: Life, script: Script, monkeypatch: pytest.MonkeyPatch
+    paused: Runner, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wall() -> float:
         raise AssertionError("the wall's clock was read")
@@ -387,4 +389,4 @@ def test_the_clock_on_the_wall_does_not_matter(
     script.at(script.now() + 0.35, lambda: paused.loop.pauses.add(PERSON))
     script.at(script.now() + 0.95, lambda: paused.loop.pauses.remove(PERSON))
     paused.loop.run(never, max_ticks=20)
-    assert paused.loop.figures.missed == 0
+    assert paused.loop.metrics.missed == 0

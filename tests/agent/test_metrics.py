@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from agent.metrics import Histogram, LoopFigures, RewardRecord
+from agent.metrics import Histogram, LoopMetrics, RewardRecord
 
 
 def test_percentiles_are_right_to_about_one_percent() -> None:
@@ -33,44 +33,44 @@ def test_extreme_durations_are_counted() -> None:
 
 
 def test_lateness_above_a_tenth_of_the_period_is_a_miss() -> None:
-    figures = LoopFigures(period=0.1)
-    figures.begin(deadline=1.0, now=1.009, skipped=0)
-    assert figures.missed == 0
-    figures.begin(deadline=1.1, now=1.111, skipped=0)
-    assert figures.missed == 1
-    figures.begin(deadline=1.5, now=1.5, skipped=3)
-    assert figures.missed == 4
+    metrics = LoopMetrics(period=0.1)
+    metrics.begin(deadline=1.0, now=1.009, skipped=0)
+    assert metrics.missed == 0
+    metrics.begin(deadline=1.1, now=1.111, skipped=0)
+    assert metrics.missed == 1
+    metrics.begin(deadline=1.5, now=1.5, skipped=3)
+    assert metrics.missed == 4
 
 
 def test_the_rate_counts_from_the_first_deadline() -> None:
-    figures = LoopFigures(period=0.1)
+    metrics = LoopMetrics(period=0.1)
     for k in range(20):
-        figures.begin(k * 0.1, k * 0.1, 0)
-        figures.end(k * 0.1, k * 0.1 + 0.01, k * 0.1 + 0.02)
-    assert figures.rate_hz(2.0) == pytest.approx(10.0)
+        metrics.begin(k * 0.1, k * 0.1, 0)
+        metrics.end(k * 0.1, k * 0.1 + 0.01, k * 0.1 + 0.02)
+    assert metrics.rate_hz(2.0) == pytest.approx(10.0)
 
 
-def test_rewards_of_first_and_last_window() -> None:
+def test_rewards_of_first_and_last_rollout() -> None:
     record = RewardRecord()
-    for window in ([1.0, 3.0], [5.0], [10.0, 20.0]):
-        for reward in window:
+    for rollout in ([1.0, 3.0], [5.0], [10.0, 20.0]):
+        for reward in rollout:
             record.add(reward)
-        record.end_window()
-    assert record.summary() == {"mean": 39 / 5, "first_window": 2.0, "last_window": 15.0}
+        record.end_rollout()
+    assert record.summary() == {"mean": 39 / 5, "first_rollout": 2.0, "last_rollout": 15.0}
 
 
 def test_figures_count_on_as_if_no_time_had_passed() -> None:
-    whole, half = LoopFigures(period=0.1), LoopFigures(period=0.1)
+    whole, half = LoopMetrics(period=0.1), LoopMetrics(period=0.1)
 
-    def tick(figures: LoopFigures, number: int, shift: float) -> None:
+    def tick(metrics: LoopMetrics, number: int, shift: float) -> None:
         now = number * 0.1 + shift
-        figures.begin(now, now, 0)
-        figures.reward.add(float(number))
-        figures.end(now, now + 0.01, now + 0.02)
+        metrics.begin(now, now, 0)
+        metrics.reward.add(float(number))
+        metrics.end(now, now + 0.01, now + 0.02)
 
     for number in range(20):
         tick(whole, number, 0.0)
-    whole.reward.end_window()
+    whole.reward.end_rollout()
     whole.begin(2.0, 2.0, 0)
     state = json.loads(json.dumps(whole.state(2.0, 2.01, 2.02)))
     whole.end(2.0, 2.01, 2.02)

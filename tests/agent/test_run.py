@@ -59,9 +59,9 @@ def test_lockstep_with_one_seed_gives_one_run(tmp_path: Path) -> None:
     first, second = timeless(tmp_path / "a"), timeless(tmp_path / "b")
     assert first == second
     told = summary(tmp_path / "a")
-    assert told["windows_filled"] == 5 and told["windows_dropped"] == 0
+    assert told["rollouts_filled"] == 5 and told["rollouts_dropped"] == 0
     for role in ("encoder", "dynamics", "policy"):
-        assert told["learners"][role]["windows"] == 5
+        assert told["learners"][role]["rollouts"] == 5
         assert told["learners"][role]["version_in_use"] == 6
 
 
@@ -204,7 +204,7 @@ def test_a_signal_ends_everything_cleanly(tmp_path: Path, number: signal.Signals
     [
         (["rate=0"], 2, ["rate=0"]),
         (["learners.policy.model.init_args.lr=fast"], 2, ["lr", "fast"]),
-        (["learners.encoder.start_from=README.md"], 2, ["README.md", "not a checkpoint"]),
+        (["learners.encoder.init_weights=README.md"], 2, ["README.md", "not a checkpoint"]),
         (["runs=/proc/nowhere"], 1, ["runs=/proc/nowhere", "cannot be written"]),
     ],
 )

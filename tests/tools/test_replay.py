@@ -10,7 +10,7 @@ import pygame
 import pytest
 
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import PLAN, arrays, record
+from tests.samples import DATASET_SPEC, arrays, record
 from tools.replay import main
 from tools.replay_sheet import HEIGHT, WIDTH, Sheet
 
@@ -95,4 +95,4 @@ def test_the_window_plays_jumps_and_ends(run: Path, monkeypatch: pytest.MonkeyPa
 def test_a_curve_of_nothing_can_be_drawn() -> None:
     curves = {name: np.full(3, np.nan, np.float32) for name in ("reward", "value")}
     step = {key: values[0] for key, values in arrays(1).items()}
-    assert Sheet(PLAN, curves).draw(2, step, None, "told").size == (WIDTH, HEIGHT)
+    assert Sheet(DATASET_SPEC, curves).draw(2, step, None, "told").size == (WIDTH, HEIGHT)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tools.report.charts import action_entropies, binned
 from tools.report.page import faults, outcome, render
-from tools.report.run_data import Lived, Moments, ReportError
+from tools.report.run_data import ReportError, RunData, Steps
 from tools.report.strips import APART, choose
 
 
@@ -35,23 +35,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def moments(reward: np.ndarray) -> Moments:
+def moments(reward: np.ndarray) -> Steps:
     n = len(reward)
-    sound = np.ones(n, np.bool_)
-    return Moments(
+    valid = np.ones(n, np.bool_)
+    return Steps(
         np.arange(n),
         np.arange(n) / 10,
         np.zeros((n, 5), np.int64),
         reward.astype(np.float32),
-        sound,
-        sound,
-        ~sound,
+        valid,
+        valid,
+        ~valid,
         {},
     )
 
 
 def test_a_page_has_every_part_and_needs_nothing_else(run: Path) -> None:
-    page = render(Lived(run))
+    page = render(RunData(run))
     parts = ("outcome", "faults", "places", "moments", "actions", "curves", "settings")
     for part in parts:
         assert f'<h2 id="{part}">' in page
@@ -76,7 +76,7 @@ def test_a_run_that_was_killed_is_reported_as_far_as_it_goes(run: Path, tmp_path
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"role": "agent", "ti')
     (killed / "trainer.log").write_text("ready\nnot saved: No space left on device\n")
-    lived = Lived(killed)
+    lived = RunData(killed)
     page = render(lived)
     assert "is missing" in page
     assert '<h2 id="places">' not in page
@@ -87,7 +87,7 @@ def test_a_run_that_was_killed_is_reported_as_far_as_it_goes(run: Path, tmp_path
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="is no run"):
-        Lived(tmp_path)
+        RunData(tmp_path)
 
 
 def test_moments_shown_are_the_most_extreme_and_apart() -> None:
@@ -127,7 +127,7 @@ def test_misses_are_bad_and_lockstep_has_no_times() -> None:
     times = {"p50": 1.0, "p95": 1.0, "p99": 2.0, "max": 3.0}
     summary = {
         "ended": "as set", "exit_code": 0, "alive_s": 10, "ticks": 100, "rate_hz": 10.0,
-        "missed_ticks": 3, "windows_filled": 1, "windows_dropped": 0, "paused_s": 0, "pauses": 0,
+        "missed_ticks": 3, "rollouts_filled": 1, "rollouts_dropped": 0, "paused_s": 0, "pauses": 0,
         "tick_ms": times, "lateness_ms": times, "latency_ms": times, "learners": {},
     }  # fmt: skip
     told = {label: (value, bad) for label, value, bad in outcome(summary, real=True)}

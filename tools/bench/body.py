@@ -72,7 +72,7 @@ def build_thought(conf: str) -> tuple[Callable[[NDArray[np.uint8]], None], int]:
     composed = compose(command, lambda: "tiny")
     learners = build.build_learners(parse(composed, set(composed["learners"])))
     shape = build.step_shape(learners, ())
-    encoder, policy = learners["encoder"].acting, learners["policy"].acting
+    encoder, policy = learners["encoder"].acting_module, learners["policy"].acting_module
     assert encoder is not None and policy is not None
     state = torch.zeros(1, *shape.state)
 

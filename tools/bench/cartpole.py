@@ -24,7 +24,7 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.replay.sampling import Replay, make_replay, training_round
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from tools.bench.cartpole_streams import (
     CHOICES,
     EPISODES,
@@ -69,18 +69,18 @@ MEMORY = Way(
 )
 
 
-class Trainee:
+class LearnerWorker:
     """A learner, what drives it, and what it remembers."""
 
     def __init__(self, learner: Learner, replay: Replay) -> None:
         self.learner, self.replay = learner, replay
-        self.driver = Driver(learner, "cpu", "32-true")
+        self.updater = Updater(learner, "cpu", "32-true")
 
-    def train(self, windows: list[TensorDict]) -> None:
+    def train(self, rollouts: list[TensorDict]) -> None:
         """Make one round; from then on the weights count as a version newer."""
-        for batch in training_round(self.learner, self.replay, windows):
-            self.driver.update(batch)
-        self.driver.remember_good_state()
+        for batch in training_round(self.learner, self.replay, rollouts):
+            self.updater.update(batch)
+        self.updater.snapshot()
         self.learner.latest_version += 1
 
 
@@ -114,16 +114,16 @@ def learn(seed: int, memory: bool, limit: int) -> Outcome:
     way = MEMORY if memory else PLAIN
     policy = make_policy(way)
     dynamics = make_dynamics(way) if memory else None
-    trainees = [Trainee(policy, StreamsReplay(policy.memory))]
+    workers = [LearnerWorker(policy, StreamsReplay(policy.replay))]
     if dynamics is not None:
-        trainees.insert(0, Trainee(dynamics, make_replay(dynamics.memory)))
+        workers.insert(0, LearnerWorker(dynamics, make_replay(dynamics.replay)))
     poles = CartPoles(way.streams, way.seen, way.state, seed)
     mean = 0.0
     while poles.steps + way.streams * way.rows <= limit and mean < SOLVED:
-        acting = dynamics.acting if dynamics is not None else None
-        windows = poles.live(way.rows, policy.acting, acting, policy.latest_version)
-        for trainee in trainees:
-            trainee.train(windows)
+        acting = dynamics.acting_module if dynamics is not None else None
+        rollouts = poles.live(way.rows, policy.acting_module, acting, policy.latest_version)
+        for worker in workers:
+            worker.train(rollouts)
         mean = fmean(poles.returns) if len(poles.returns) == EPISODES else 0.0
     return Outcome(poles.steps, mean, time.perf_counter() - began)
 

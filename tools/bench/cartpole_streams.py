@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.base import Learner, ReplaySpec
 from pamiq_lightning.learners.ppo import PPO, Policy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
-from pamiq_lightning.replay.on_policy import WindowReplay
+from pamiq_lightning.replay.on_policy import OnPolicyReplay
 from pamiq_lightning.step import ACTING_ROLES
 
 STREAM = 1 << 40
@@ -40,21 +40,23 @@ EPISODES = 100
 class EpisodicPPO(PPO):
     """PPO for rows that say which of them end an episode, as no row of a life does."""
 
-    needs = (*PPO.needs, "terminal")
+    required_keys = (*PPO.required_keys, "terminal")
 
-    def outlook(self, window: TensorDict, value: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+    def bootstrap_values(
+        self, rollout: TensorDict, value: Float[Tensor, " M"]
+    ) -> Float[Tensor, " M"]:
         """Return 0 where the pole has fallen; where only time ran out, the value."""
-        promised: Tensor = value * ~window["terminal"]
+        promised: Tensor = value * ~rollout["terminal"]
         return promised
 
 
-class StreamsReplay(WindowReplay):
+class StreamsReplay(OnPolicyReplay):
     """Puts each window behind the last row of its own stream; all new ones are trained on at once.
 
     The learner prepares them as one window with gaps, which end its traces.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ReplaySpec) -> None:
         super().__init__(memory)
         self._lasts: dict[int, TensorDict] = {}
 

@@ -30,9 +30,9 @@ from pamiq_lightning.checkpoint.store import (
     verify,
     write_checkpoint,
 )
-from pamiq_lightning.replay.memmap import Rows
+from pamiq_lightning.replay.memmap import MemmapRows
 from tools.bench.limits import Figure, at_most, measured, print_figures
-from tools.faults.run import Life
+from tools.faults.run import Runner
 
 FRAMES, SIDE = 100_000, 144
 TINY = ("conf=japan_street", "world=embedded", "size=tiny", "rate=10", "record=false")
@@ -50,7 +50,7 @@ def figures(runs: Path, interval_s: float) -> Iterator[Figure]:
     _fill_memory(folder)
     yield measured("rows of the encoder", (_rows_bytes(folder) - before) / 1e9, "GB")
     began = time.monotonic()
-    life = Life(runs, f"resume={folder}", *TINY, CAPACITY, "trainer.save_every=1000000")
+    life = Runner(runs, f"resume={folder}", *TINY, CAPACITY, "trainer.save_every=1000000")
     try:
         yield at_most("resume to first tick", time.monotonic() - began, "s", FIRST_TICK_S)
         time.sleep(SETTLE_S)
@@ -81,7 +81,7 @@ def figures(runs: Path, interval_s: float) -> Iterator[Figure]:
 
 def _be_born(runs: Path) -> Path:
     """Live a short life and return its folder."""
-    life = Life(runs, *TINY, CAPACITY)
+    life = Runner(runs, *TINY, CAPACITY)
     try:
         time.sleep(BIRTH_S)
         life.end()
@@ -92,16 +92,16 @@ def _be_born(runs: Path) -> Path:
 
 def _fill_memory(folder: Path) -> None:
     """Fill the encoder's memory with frames, and write a checkpoint that knows of them."""
-    rows = Rows(rows_folder(folder, "encoder"), FRAMES, {"frame": ((3, SIDE, SIDE), "uint8")})
-    if rows.claim(FRAMES) < FRAMES:
+    rows = MemmapRows(rows_folder(folder, "encoder"), FRAMES, {"frame": ((3, SIDE, SIDE), "uint8")})
+    if rows.allocate(FRAMES) < FRAMES:
         raise OSError(f"{folder}: there is no room for {FRAMES} frames")
     newest = find_checkpoints(folder)[0]
     state = read_values(newest / "encoder.pt")
     length = state["replay"]["length"]
     for start in range(length, FRAMES, length):
-        places = torch.arange(start, min(start + length, FRAMES))
-        rows.tensors["frame"][places] = rows.tensors["frame"][: len(places)].clone()
-        rows.seal(places, places)
+        indices = torch.arange(start, min(start + length, FRAMES))
+        rows.tensors["frame"][indices] = rows.tensors["frame"][: len(indices)].clone()
+        rows.write_checksum(indices, indices)
     rows.flush()
     state["replay"]["length"] = FRAMES
     manifest = verify(newest)
@@ -116,7 +116,7 @@ def _rows_bytes(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in files)
 
 
-def _missed(life: Life) -> int:
+def _missed(life: Runner) -> int:
     return int(ask(life.folder, "status")["missed_ticks"])
 
 

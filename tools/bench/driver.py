@@ -17,7 +17,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.replay.sampling import make_replay, training_round
 from pamiq_lightning.step import StepShape
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.instantiate import build
 from tools.bench.limits import Figure, at_least, at_most
@@ -37,7 +37,7 @@ class _Batches(Dataset[TensorDict]):
         return self._batches[index]
 
 
-def driver() -> Iterator[Figure]:
+def updater() -> Iterator[Figure]:
     """The driver against plain torch, and against Lightning's Trainer, on the same batches."""
     frames = torch.randint(0, 256, (8, 3, 48, 48), dtype=torch.uint8)
     batches = [TensorDict({"frame": frames}, [8]) for _ in range(60)]
@@ -48,7 +48,7 @@ def driver() -> Iterator[Figure]:
             predictor_heads=1, pool=2, batch_size=8,
         )  # fmt: skip
 
-    plain, mine = small(), Driver(small(), "cpu", "32-true")
+    plain, mine = small(), Updater(small(), "cpu", "32-true")
     plain.log = plain.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     optimizer = plain.configure_optimizers()
 
@@ -61,7 +61,7 @@ def driver() -> Iterator[Figure]:
             plain.on_train_batch_end(None, batch, 0)
 
     hand, ours, theirs = compare(
-        by_hand, partial(with_driver, mine, batches), lambda: with_trainer(small(), batches)
+        by_hand, partial(with_updater, mine, batches), lambda: with_trainer(small(), batches)
     )
     overhead = 1000 * (ours - hand) / len(batches)
     yield at_most("driver over plain torch, an update", overhead, "ms", 1.0)
@@ -74,11 +74,11 @@ def tiny() -> Settings:
     return parse(composed, set(composed["learners"]))
 
 
-def with_driver(driver: Driver, batches: list[TensorDict]) -> None:
+def with_updater(updater: Updater, batches: list[TensorDict]) -> None:
     """Train as the background loop does."""
     for batch in batches:
-        driver.update(batch)
-        driver.metrics.take()
+        updater.update(batch)
+        updater.metrics.take()
 
 
 def with_trainer(learner: Learner, batches: list[TensorDict]) -> None:
@@ -95,10 +95,10 @@ def online() -> Iterator[Figure]:
     shape = StepShape(144, (36, 32), (3, 256), CHOICES, ())
     for role, settings in tiny().learners.items():
         mine, theirs = (build(Learner, settings.model) for _ in range(2))
-        replay = make_replay(mine.memory)
+        replay = make_replay(mine.replay)
         batches = list(training_round(mine, replay, [noise(shape, 256)]))[:16]
-        driven = Driver(mine, "cpu", "32-true")
+        driven = Updater(mine, "cpu", "32-true")
         ours, other = compare(
-            partial(with_driver, driven, batches), partial(with_trainer, theirs, batches), tries=3
+            partial(with_updater, driven, batches), partial(with_trainer, theirs, batches), tries=3
         )
         yield at_least(f"{role} at tiny, driver / lightning.Trainer", other / ours, "x", 0.95)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class StillWorld:
+class DummyWorld:
     """Shows a few frames of noise in turn, in no time; implements `agent.worlds.base.World`.
 
     Args:
@@ -16,11 +16,11 @@ class StillWorld:
     """
 
     info_names = ("looks",)
-    blind = None
+    invalid_reason = None
 
     def __init__(self, size: int) -> None:
-        chance = np.random.default_rng(0)
-        self._frames = chance.integers(0, 256, (7, 3, size, size), np.uint8)
+        rng = np.random.default_rng(0)
+        self._frames = rng.integers(0, 256, (7, 3, size, size), np.uint8)
         self.looks = 0
 
     def status(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class StillWorld:
     def act(self, action: NDArray[np.int64]) -> None:
         """Do nothing."""
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Do nothing."""
 
     def close(self) -> None:

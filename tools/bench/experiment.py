@@ -59,29 +59,29 @@ class Meter:
 
 def live(settings: Settings) -> Iterator[Figure]:
     """Live, and yield what was measured."""
-    from agent.lifecycle.runner import Life
+    from agent.lifecycle.runner import Runner
     from agent.osc.ports import bind_tcp
     from agent.ui.server import HOST
-    from agent.worlds.factory import settle_world
+    from agent.worlds.factory import resolve_world
 
     meter = Meter()
 
-    class Measured(Life):
+    class Measured(Runner):
         """A life whose parts are timed."""
 
         def _prepare(self, end: Any) -> tuple[Loop, StatusSource]:
             loop, status = super()._prepare(end)
             for part, owner, calls in (
                 ("world", loop.world, ("observe", "act")),
-                ("mind", loop.mind, ("act", "reflect", "take_weights")),
+                ("mind", loop.actor, ("act", "reflect", "poll_weights")),
             ):
                 for name in calls:
                     setattr(owner, name, meter.around(part, getattr(owner, name)))
             return loop, status
 
-        def _on_window(self) -> None:
-            super()._on_window()
-            if self.hallway.writer.filled == WARM_UP:
+        def _on_rollout(self) -> None:
+            super()._on_rollout()
+            if self.exchange.writer.filled == WARM_UP:
                 meter.seconds.clear()
                 self.begun = (self._trainer_seconds(), time.thread_time(), time.monotonic())
                 self.learners_begun = self._learners()
@@ -94,17 +94,17 @@ def live(settings: Settings) -> Iterator[Figure]:
 
         def _learners(self) -> dict[str, float]:
             roles = self.settings.learners
-            return {role: self.hallway.board.learner(role)["seconds"] for role in roles}
+            return {role: self.exchange.board.learner(role)["seconds"] for role in roles}
 
     with redirect_stdout(io.StringIO()), StopRequest() as stop:
-        settle_world(settings, print)
+        resolve_world(settings, print)
         trainer = TrainerProcess()
         life = Measured(settings, "bench", trainer, stop, bind_tcp(HOST, 0))
         try:
             life.live()
         finally:
             trainer.kill()
-    ticks = (life.hallway.writer.filled - WARM_UP) * settings.window
+    ticks = (life.exchange.writer.filled - WARM_UP) * settings.rollout_length
     trained, own, wall = (b - a for a, b in zip(life.begun, life.ended, strict=True))
     rest = own - sum(meter.seconds.values())
     yield at_least("ticks/s of a run alone (CPU time)", ticks / (trained + own), "1/s", LIMIT)

@@ -25,9 +25,9 @@ from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.learners.masks import Masks
 from pamiq_lightning.nets import sioconv as nets_sioconv
 from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.torch_compile import compile_acting
-from tools.bench.driver import driver, online
+from tools.bench.driver import online, updater
 from tools.bench.limits import Figure, at_least, at_most, print_figures
 from tools.bench.policy import policy
 from tools.bench.timing import compare
@@ -155,7 +155,7 @@ def ijepa() -> Iterator[Figure]:
     """Dropped against replaced tokens."""
     batch = TensorDict({"frame": torch.randint(0, 256, (16, 3, 144, 144), dtype=torch.uint8)}, [16])
     drivers = [
-        Driver(cls(latent=(36, 32), pool=2, batch_size=16), "cpu", "32-true")
+        Updater(cls(latent=(36, 32), pool=2, batch_size=16), "cpu", "32-true")
         for cls in (IJEPA, MaskedInput)
     ]
     dropped, replaced = compare(*(lambda d=d: d.update(batch) for d in drivers))
@@ -167,7 +167,7 @@ def figures() -> Iterator[Figure]:
     torch.manual_seed(0)
     yield from sioconv()
     yield from ijepa()
-    yield from driver()
+    yield from updater()
     yield from online()
     yield from policy()
 

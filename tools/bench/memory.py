@@ -24,25 +24,25 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from agent.actions import CHOICES, LIMBS
+from agent.actions import ACTIONS, CHOICES
 from agent.lifecycle.recorder import Recorder
 from agent.worlds.embedded.make import make_world
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from agent.worlds.embedded.scenes.street import Street
-from pamiq_lightning.exchange.rollouts import AGENT_FIGURES, WindowsSpec, WindowsWriter
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
+from pamiq_lightning.exchange.rollouts import AGENT_METRICS, RolloutsSpec, RolloutWriter
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.datamodule import RelivedRounds
-from pamiq_lightning.offline.dataset import Experience
-from pamiq_lightning.offline.eyes import Eyes
+from pamiq_lightning.offline.datamodule import TrainingRounds
+from pamiq_lightning.offline.dataset import RecordingDataset
+from pamiq_lightning.offline.eyes import FrozenEncoders
 from pamiq_lightning.recording.reader import RecordingReader
-from pamiq_lightning.recording.schema import Plan
+from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter, size_of
 from pamiq_lightning.replay.sampling import make_replay, training_round
 from pamiq_lightning.step import StepShape
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.instantiate import build
 from tools.bench.limits import Figure, at_least, at_most, measured, print_figures
 from tools.bench.timing import compare
@@ -55,18 +55,18 @@ SHAPE = StepShape(SIZE, (36, 32), (3, 256), CHOICES)
 Steps = dict[str, NDArray[Any]]
 
 
-def plan_of(info_names: tuple[str, ...], lossless: bool = False) -> Plan:
+def plan_of(info_names: tuple[str, ...], lossless: bool = False) -> DatasetSpec:
     """Return the plan of a recording of the embedded world."""
-    names = tuple(limb.name for limb in LIMBS)
-    return Plan(float(RATE), SIZE, CHOICES, names, info_names, WINDOW, lossless)
+    names = tuple(axis.name for axis in ACTIONS)
+    return DatasetSpec(float(RATE), SIZE, CHOICES, names, info_names, WINDOW, lossless)
 
 
-def live(place: Place, count: int) -> tuple[tuple[str, ...], list[Steps]]:
+def live(place: Scene, count: int) -> tuple[tuple[str, ...], list[Steps]]:
     """Return windows of steps lived in a place by a random policy; the rest is made up."""
     world = make_world(place, SIZE, 0, "lockstep", RATE)
     random = np.random.default_rng(0)
     shape = dataclasses.replace(SHAPE, info_names=world.info_names)
-    windows = []
+    rollouts = []
     for number in range(count):
         steps = {
             key: np.zeros((WINDOW, *field.shape), field.dtype)
@@ -81,9 +81,9 @@ def live(place: Place, count: int) -> tuple[tuple[str, ...], list[Steps]]:
         steps["is_first"][0], steps["valid"][:] = number == 0, True
         for key in ("log_prob", "value", "reward"):
             steps[key] = random.normal(size=WINDOW).astype(np.float32)
-        windows.append(steps)
+        rollouts.append(steps)
     world.close()
-    return world.info_names, windows
+    return world.info_names, rollouts
 
 
 def psnr(lived: NDArray[np.uint8], kept: NDArray[np.uint8]) -> float:
@@ -92,42 +92,42 @@ def psnr(lived: NDArray[np.uint8], kept: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / error)) if error else math.inf
 
 
-def write(folder: Path, plan: Plan, windows: list[Steps], crf: int) -> Path:
+def write(folder: Path, spec: DatasetSpec, rollouts: list[Steps], crf: int) -> Path:
     """Record windows; return the folder."""
-    writer = RecordingWriter(folder, plan, crf)
-    for steps in windows:
+    writer = RecordingWriter(folder, spec, crf)
+    for steps in rollouts:
         writer.write(steps)
     writer.close()
     return folder
 
 
-def quality(folder: Path, windows: list[Steps]) -> tuple[float, float]:
+def quality(folder: Path, rollouts: list[Steps]) -> tuple[float, float]:
     """Return MB an hour and PSNR of a recording."""
-    rows = len(windows) * WINDOW
+    rows = len(rollouts) * WINDOW
     kept = RecordingReader(folder).read(0, rows)["frame"]
-    lived = np.concatenate([steps["frame"] for steps in windows])
+    lived = np.concatenate([steps["frame"] for steps in rollouts])
     return size_of(folder) / rows * HOUR / 1e6, psnr(lived, kept)
 
 
-def share_of_a_core(folder: Path, plan: Plan, windows: list[Steps], count: int) -> float:
+def share_of_a_core(folder: Path, spec: DatasetSpec, rollouts: list[Steps], count: int) -> float:
     """Return the processor time (% of a core) of a recorder that is fed at the pace of a life."""
-    shape = dataclasses.replace(SHAPE, info_names=plan.info_names)
-    writer = WindowsWriter(WindowsSpec(folder / "windows", shape, WINDOW))
-    board = Board(BoardSpec(folder / "board", ()), create=True)
+    shape = dataclasses.replace(SHAPE, info_names=spec.info_names)
+    writer = RolloutWriter(RolloutsSpec(folder / "rollouts", shape, WINDOW))
+    board = StatusBoard(StatusBoardSpec(folder / "board", ()), create=True)
     recorder = Recorder(
-        writer.spec, board.spec, folder / "recording", plan, RecordingSettings(max_gb=1.0)
+        writer.spec, board.spec, folder / "recording", spec, RecordingSettings(max_gb=1.0)
     )
     process = psutil.Process(recorder.pid)
     # The first window comes with what happens once: imports, and the files' beginnings.
     for number in range(count + 1):
         for row in range(WINDOW):
-            writer.write({key: values[row] for key, values in windows[number].items()})
-        writer.hand_over(dict.fromkeys(AGENT_FIGURES, 0.0))
+            writer.write({key: values[row] for key, values in rollouts[number].items()})
+        writer.commit(dict.fromkeys(AGENT_METRICS, 0.0))
         if number == 1:
             began, used = time.monotonic(), sum(process.cpu_times()[:2])
         time.sleep(WINDOW / RATE)
     share = (sum(process.cpu_times()[:2]) - used) / (time.monotonic() - began)
-    board.ask_to_stop()
+    board.request_stop()
     recorder.join()
     return 100 * share
 
@@ -135,31 +135,31 @@ def share_of_a_core(folder: Path, plan: Plan, windows: list[Steps], count: int) 
 def updates(folder: Path) -> float:
     """Return I-JEPA's updates/s from a recording, over those on the same windows in memory."""
     torch.manual_seed(0)
-    experience = Experience(folder, Eyes())
-    rows = np.ones(len(experience), np.bool_)
-    in_memory = list(experience.windows(rows, {"frame"}))
+    dataset = RecordingDataset(folder, FrozenEncoders())
+    rows = np.ones(len(dataset), np.bool_)
+    in_memory = list(dataset.rollouts(rows, {"frame"}))
 
     # Of size tiny, as it is set.
     settings = read_settings(["conf=japan_street", "size=tiny"], frozen=False)
     model = settings.learners["encoder"].model
 
     def train(batches: Callable[[Learner], Iterator[Any]]) -> Callable[[], None]:
-        driver = Driver(build(Learner, model), "cpu", "32-true")
+        updater = Updater(build(Learner, model), "cpu", "32-true")
 
         def job() -> None:
-            for batch in batches(driver.learner):
-                driver.update(batch)
+            for batch in batches(updater.learner):
+                updater.update(batch)
 
         return job
 
     def remembered(learner: Learner) -> Iterator[Any]:
-        replay = make_replay(learner.memory)
+        replay = make_replay(learner.replay)
         for steps in in_memory:
             yield from training_round(learner, replay, [steps])
 
     memory, disk = compare(
         train(remembered),
-        train(lambda learner: iter(RelivedRounds(learner, [experience]))),
+        train(lambda learner: iter(TrainingRounds(learner, [dataset]))),
         tries=3,
     )
     return memory / disk
@@ -171,13 +171,13 @@ def recordings(seconds: float) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="pamiq-memory-") as there:
         folder = Path(there)
         names, street = live(Street(), int(seconds * RATE) // WINDOW)
-        plan = plan_of(names)
-        recording = write(folder / "street", plan, street, settings.crf)
+        spec = plan_of(names)
+        recording = write(folder / "street", spec, street, settings.crf)
         size, ratio = quality(recording, street)
         yield at_most("recording of the street", size, "MB/hour", 30.0)
         yield at_least("PSNR of the street", ratio, "dB", 32.0)
         for crf in (34, 40):
-            size, ratio = quality(write(folder / f"{crf}", plan, street, crf), street)
+            size, ratio = quality(write(folder / f"{crf}", spec, street, crf), street)
             yield measured(f"recording of the street, crf {crf}", size, "MB/hour")
             yield measured(f"PSNR of the street, crf {crf}", ratio, "dB")
         exact = write(folder / "exact", plan_of(names, True), street[:5], settings.crf)
@@ -190,14 +190,14 @@ def recordings(seconds: float) -> Iterator[Figure]:
         yield measured("PSNR of the food room", ratio, "dB")
         yield at_most(
             "recorder, processor time at 10 Hz",
-            share_of_a_core(folder, plan, street, 4),
+            share_of_a_core(folder, spec, street, 4),
             "% of a core",
             5.0,
         )
         reader = RecordingReader(recording)
         (taken,) = compare(lambda: reader.read(0, len(reader)), tries=3)
         yield at_least("playback", len(reader) / taken, "frames/s", 300.0)
-        short = write(folder / "short", plan, street[:8], settings.crf)
+        short = write(folder / "short", spec, street[:8], settings.crf)
         yield at_least("offline I-JEPA, recording / memory", updates(short), "x", 0.9)
 
 

@@ -19,7 +19,7 @@ from torchrl.objectives import ClipPPOLoss
 
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.nets.actor_critic import ActionDistribution, ActorCritic
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from tools.bench.limits import Figure, at_most
 from tools.bench.timing import compare
 
@@ -90,7 +90,7 @@ def columns(batch: TensorDict) -> TensorDict:
 
 def random_batch(learner: PPO, rows: int) -> TensorDict:
     """Return a made-up minibatch, some of its ratios beyond the clip."""
-    sizes = learner.dimensions()
+    sizes = learner.shared_shapes()
     latent, state = torch.randn(rows, *sizes["latent"]), torch.randn(rows, *sizes["state"])
     with torch.no_grad():
         actions = learner.net.distribution(learner.net(latent, state).logits)
@@ -129,6 +129,6 @@ def policy() -> Iterator[Figure]:
     """Our update, as the trainer makes it, against theirs."""
     ours, theirs = PPO((36, 32), (3, 256)), PPO((36, 32), (3, 256))
     batch = random_batch(ours, 32)
-    driver = Driver(ours, "cpu", "32-true")
-    times = compare(lambda: driver.update(batch), by_hand(theirs, batch), tries=200)
+    updater = Updater(ours, "cpu", "32-true")
+    times = compare(lambda: updater.update(batch), by_hand(theirs, batch), tries=200)
     yield at_most("PPO update, ours / ClipPPOLoss", times[0] / times[1], "x", 1.1)

@@ -60,7 +60,7 @@ class Recaller(nn.Module):
         self.core = core
         width = DIM if isinstance(core, SioConvStack) else core.hidden_size
         self.embed, self.norm = nn.Embedding(SYMBOLS + 2, DIM), nn.RMSNorm(width)
-        self.say = nn.Linear(width, SYMBOLS)
+        self.safe_print = nn.Linear(width, SYMBOLS)
 
     def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B K S"]:
         """Return the logits at the cues."""
@@ -69,7 +69,7 @@ class Recaller(nn.Module):
             x, _ = self.core(x, x.new_zeros(len(x), DEPTH, DIM))
         else:
             x, _ = self.core(x)
-        logits: Tensor = self.say(self.norm(x[:, -TOKENS:]))
+        logits: Tensor = self.safe_print(self.norm(x[:, -TOKENS:]))
         return logits
 
 

@@ -29,14 +29,14 @@ from pamiq_lightning.recording.reader import RecordingReader
 from tools.bench.limits import Figure, at_least, at_most, measured, print_figures
 from tools.bench.tick import tick_parts
 from tools.bench.variants import VARIANTS
-from tools.faults.run import Life
+from tools.faults.run import Runner
 
 RATES_HZ = (10, 30)
 MISSED_PERCENT = {10: 0.1, 30: 1.0}
 LATENESS_MS = 10.0
 START_S = 40
 SETTLED_S, IDLE_S = 5, 60
-NEVER_IDLE = "trainer.idle_ratio=1000000"
+NEVER_IDLE = "trainer.replay_ratio=1000000"
 
 
 def one_life(variant: str, rate: int, seconds: float) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Lives:
     def work(self, variant: str) -> float:
         """Return updates a second, each learner's as a share of what it does alone, averaged.
 
-        Of those that rehearse: how many updates the policy makes is not a matter of time, but of
+        Of those with replay updates: how many updates the policy makes is not a matter of time, but of
         how far one window moves it.
         """
         alone = self.all["trainer"][0]["learners"]
@@ -161,9 +161,9 @@ def idle_trainer() -> Figure:
     """
     roles = ("encoder", "dynamics", "policy", "decoder")
     frozen = [f"learners.{role}.freeze=true" for role in roles]
-    rare = ("window=128", "trainer.save_every=1000", "trainer.pictures_every=1000")
+    rare = ("rollout_length=128", "trainer.save_every=1000", "trainer.preview_every=1000")
     with tempfile.TemporaryDirectory(prefix="pamiq-idle-") as runs:
-        life = Life(Path(runs), *frozen, *rare)
+        life = Runner(Path(runs), *frozen, *rare)
         try:
             trainer = life.trainer()
             if trainer is None:

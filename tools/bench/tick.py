@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from agent.clock import RealClock
-from agent.hot_swap import HotModule
+from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle import build
 from agent.loop import WEIGHT_PIECE_BYTES, Loop
 from agent.settings.compose import CommandLine, compose
 from agent.settings.schema import parse
-from pamiq_lightning.exchange.rollouts import AGENT_FIGURES, WindowsReader
-from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
-from tools.bench.dummy_world import StillWorld
+from pamiq_lightning.exchange.rollouts import AGENT_METRICS, RolloutReader
+from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
+from tools.bench.dummy_world import DummyWorld
 from tools.bench.limits import Figure, at_most, measured
 
 TICKS = 512
@@ -55,18 +55,18 @@ def own_work() -> Iterator[Figure]:
     composed = compose(CommandLine("japan_street", {"size": "tiny"}), lambda: "tiny")
     settings = parse(composed, set(composed["learners"]))
     curiosity = build.build_curiosity(settings)
-    build.equip_dynamics(settings, [curiosity])
+    build.enable_aux_heads(settings, [curiosity])
     learners = build.build_learners(settings)
-    acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
+    acting = {r: module for r, learner in learners.items() if (module := learner.acting_module)}
     shape = build.step_shape(learners, ("x",))
-    hallway = build.open_hallway(shape, settings.window, acting, tuple(learners))
+    exchange = build.open_exchange(shape, settings.rollout_length, acting, tuple(learners))
     try:
-        mind = build.build_mind(settings, acting, hallway, curiosity, torch.device("cpu"))
-        world = StillWorld(shape.frame_size)
-        loop = Loop(world, mind, hallway.writer, RealClock(), settings.rate, lambda: None)
+        actor = build.build_actor(settings, acting, exchange, curiosity, torch.device("cpu"))
+        world = DummyWorld(shape.frame_size)
+        loop = Loop(world, actor, exchange.writer, RealClock(), settings.rate, lambda: None)
         nets = Stopwatch()
         for role, method in (("encoder", "forward"), ("policy", "forward"), ("dynamics", "step")):
-            net = getattr(mind.modules, role).active
+            net = getattr(actor.modules, role).active
             setattr(net, method, nets.around(getattr(net, method)))
         own, whole = [], []
         for _ in range(TICKS):
@@ -76,20 +76,20 @@ def own_work() -> Iterator[Figure]:
             own.append(whole[-1] - 1e3 * nets.seconds)
         yield at_most("a tick's own work p50", median(own), "ms", 1.5)
         yield measured("a whole tick p50 (no world)", median(whole), "ms")
-        yield from hand_over(hallway, mind)
+        yield from commit(exchange, actor)
     finally:
-        hallway.remove()
+        exchange.remove()
 
 
-def hand_over(hallway: build.Hallway, mind: Any) -> Iterator[Figure]:
+def commit(exchange: build.Exchange, actor: Any) -> Iterator[Figure]:
     """Writing one row, handing a window over, and reading it at the other end."""
-    row = dict(mind.reflect(np.zeros(1, np.float32), sees=True), index=0, valid=True, time=0.0)
-    writer, reader = hallway.writer, WindowsReader(hallway.windows)
+    row = dict(actor.finish_step(np.zeros(1, np.float32), sees=True), index=0, valid=True, time=0.0)
+    writer, reader = exchange.writer, RolloutReader(exchange.rollouts)
     while not writer.full:
         writer.write(row)
     writes, hands, reads = list[float](), list[float](), list[float]()
     for _ in range(10):
-        hands.append(took(lambda: writer.hand_over(dict.fromkeys(AGENT_FIGURES, 0.0))))
+        hands.append(took(lambda: writer.commit(dict.fromkeys(AGENT_METRICS, 0.0))))
         reads.append(took(reader.read))
         while not writer.full:
             writes.append(took(lambda: writer.write(row)))
@@ -117,19 +117,19 @@ def swaps() -> Iterator[Figure]:
 
 def _swap(folder: Path, millions: int) -> Iterator[Figure]:
     module = nn.ParameterList(torch.zeros(LAYER) for _ in range(millions))
-    spec = WeightsSpec(folder / "weights", vector_bytes(module))
+    spec = WeightsSpec(folder / "weights", flat_size(module))
     create(spec)
     writer, hot = (
         WeightsWriter(spec, module),
-        HotModule[nn.Module](module, spec, torch.device("cpu")),
+        DoubleBufferedModule[nn.Module](module, spec, torch.device("cpu")),
     )
     pieces: list[float] = []
     exchanges: list[float] = []
     for _ in range(5):
         writer.publish()
-        hot.settle()
+        hot.release_previous()
         while hot.version != writer.version:
-            pieces.append(took(lambda: hot.advance(WEIGHT_PIECE_BYTES)))
+            pieces.append(took(lambda: hot.copy_chunk(WEIGHT_PIECE_BYTES)))
             exchanges.append(took(hot.swap))
     name = f"{millions} M parameters"
     yield at_most(f"swap seen by the tick, {name}", max(exchanges), "ms", 0.2)

@@ -23,8 +23,8 @@ from typing import Any
 from agent.lifecycle.signals import StopRequest
 from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import Settings, parse
-from pamiq_lightning.exchange.status_board import Board
-from pamiq_lightning.trainer.config import TrainerJob
+from pamiq_lightning.exchange.status_board import StatusBoard
+from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.trainer.process import LOOK_S, TrainerProcess
 
 VARIANTS = ("alone", "process", "thread", "trainer")
@@ -40,13 +40,13 @@ class TrainerThread:
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
 
-    def begin(self, job: TrainerJob) -> None:
+    def begin(self, job: TrainerConfig) -> None:
         """Train from now on."""
         self._folder = job.run_folder
         self._thread = threading.Thread(target=self._train, args=(job,), daemon=True)
         self._thread.start()
 
-    def _train(self, job: TrainerJob) -> None:
+    def _train(self, job: TrainerConfig) -> None:
         from pamiq_lightning.trainer.main import train
 
         def wait(block: bool) -> bool:
@@ -64,7 +64,7 @@ class TrainerThread:
         """Say that it ended."""
         return f"the trainer's thread ended ({self._folder})"
 
-    def watch(self, board: Board, now: float) -> str | None:
+    def watch(self, board: StatusBoard, now: float) -> str | None:
         """Return nothing: a thread that died cannot be replaced."""
         return None
 
@@ -97,16 +97,16 @@ def read_settings(arguments: list[str], frozen: bool) -> Settings:
 
 def live(variant: str, arguments: list[str]) -> dict[str, Any]:
     """Run an agent and return its summary."""
-    from agent.lifecycle.runner import Life
+    from agent.lifecycle.runner import Runner
     from agent.osc.ports import bind_tcp
     from agent.ui.server import HOST
-    from agent.worlds.factory import settle_world
+    from agent.worlds.factory import resolve_world
 
     settings = read_settings(arguments, frozen=variant == "alone")
-    settle_world(settings, print)
+    resolve_world(settings, print)
     trainer: Any = TrainerThread() if variant == "thread" else TrainerProcess()
     with StopRequest() as stop:
-        life = Life(settings, variant, trainer, stop, bind_tcp(HOST, 0))
+        life = Runner(settings, variant, trainer, stop, bind_tcp(HOST, 0))
         try:
             life.live()
         finally:
@@ -120,40 +120,40 @@ def train_alone(arguments: list[str]) -> dict[str, Any]:
     import torch
 
     from agent.lifecycle import build
-    from pamiq_lightning.exchange.rollouts import AGENT_FIGURES
+    from pamiq_lightning.exchange.rollouts import AGENT_METRICS
     from pamiq_lightning.trainer.warm_up import noise
 
     settings = read_settings(arguments, frozen=False)
     settings.record = False
     trainer = TrainerProcess()
-    build.equip_dynamics(settings, [build.build_curiosity(settings)])
+    build.enable_aux_heads(settings, [build.build_curiosity(settings)])
     learners = build.build_learners(settings)
-    acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
+    acting = {r: module for r, learner in learners.items() if (module := learner.acting_module)}
     shape = build.step_shape(learners, ())
-    hallway = build.open_hallway(shape, settings.window, acting, tuple(learners))
+    exchange = build.open_exchange(shape, settings.rollout_length, acting, tuple(learners))
     folder = Path(settings.runs) / "trainer" / str(os.getpid())
     folder.mkdir(parents=True)
-    trainer.begin(build.make_job(settings, hallway, folder, torch.device("cpu")))
+    trainer.begin(build.make_trainer_config(settings, exchange, folder, torch.device("cpu")))
     try:
-        while not hallway.board.ready and trainer.alive:
+        while not exchange.board.ready and trainer.alive:
             time.sleep(LOOK_S)
-        rows = noise(shape, settings.window).numpy()
-        began, period = time.monotonic(), settings.window / settings.rate
+        rows = noise(shape, settings.rollout_length).numpy()
+        began, period = time.monotonic(), settings.rollout_length / settings.rate
         end = began + (settings.seconds or 60.0)
         while (now := time.monotonic()) < end:
-            if now >= began + hallway.writer.filled * period:
-                for n in range(settings.window):
+            if now >= began + exchange.writer.filled * period:
+                for n in range(settings.rollout_length):
                     row = {key: rows[key][n] for key in shape.fields()}
-                    hallway.writer.write({**row, "index": n + hallway.writer.filled * 1000})
-                hallway.writer.hand_over(dict.fromkeys(AGENT_FIGURES, 0.0))
+                    exchange.writer.write({**row, "index": n + exchange.writer.filled * 1000})
+                exchange.writer.commit(dict.fromkeys(AGENT_METRICS, 0.0))
                 trainer.wake()
             time.sleep(0.05)
-        told = {role: hallway.board.learner(role) for role in learners}
+        told = {role: exchange.board.learner(role) for role in learners}
     finally:
-        hallway.board.ask_to_stop()
+        exchange.board.request_stop()
         trainer.wake()
         trainer.join()
-        hallway.remove()
+        exchange.remove()
     return {"learners": told, "seconds": settings.seconds}
 
 

@@ -36,15 +36,15 @@ embedded.Simulation(Street(), 144, 0).frame()
 """
 _LIVE = """
 import resource, sys, time
-from agent.worlds.__main__ import StandIn
-from agent.worlds.embedded.fixed_timestep import Clockwork
+from agent.worlds.__main__ import Emulator
+from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.simulation import Simulation
 from agent.worlds.embedded.scenes.street import Street
 simulation = Simulation(Street(), (144, 256), 0)
 simulation.frame()
-stand_in = StandIn(simulation, 0, int(sys.argv[1]), False)
-clockwork = Clockwork(stand_in.step, simulation.frame)
-print(stand_in.port, flush=True)
+emulator = Emulator(simulation, 0, int(sys.argv[1]), False)
+clockwork = FixedTimestep(emulator.step, simulation.frame)
+print(emulator.port, flush=True)
 clockwork.tick()
 started, cpu = time.monotonic(), time.process_time()
 while time.monotonic() < started + float(sys.argv[2]):
@@ -60,8 +60,8 @@ def frame_milliseconds(size: Size, supersample: int) -> float:
     def walk() -> float:
         simulation = Simulation(Street(), size, 0, supersample=supersample)
         simulation.frame()
-        chance, spent = np.random.default_rng(0), 0.0
-        for action in chance.integers(0, CHOICES, (_FRAMES, len(CHOICES))):
+        rng, spent = np.random.default_rng(0), 0.0
+        for action in rng.integers(0, CHOICES, (_FRAMES, len(CHOICES))):
             for address, value in inputs(action).items():
                 simulation.set_input(address, value)
             for _ in range(3):
@@ -96,10 +96,10 @@ def real_time(seconds: float) -> tuple[float, float]:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         client = SimpleUDPClient("127.0.0.1", int(process.stdout.readline()))
-        chance = np.random.default_rng(0)
+        rng = np.random.default_rng(0)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            for address, value in inputs(chance.integers(0, CHOICES)).items():
+            for address, value in inputs(rng.integers(0, CHOICES)).items():
                 client.send_message(address, value)
             time.sleep(0.1)
         share, peak = process.stdout.readline().split()
@@ -112,11 +112,11 @@ def latency_milliseconds(samples: int) -> float:
     """95th percentile from sending an OSC message to a frame that shows what it did, ms."""
     world = RealtimeWorld(Street(), 144, 0)
     heading = world.info_names.index("angular_velocity")
-    chance, waits = random.Random(0), []
+    rng, waits = random.Random(0), []
     with SimpleUDPClient("127.0.0.1", world.port) as client:
         for sample in range(samples):
             turning = sample % 2
-            time.sleep(0.05 + chance.random() / 30)
+            time.sleep(0.05 + rng.random() / 30)
             sent = time.perf_counter()
             client.send_message("/input/LookHorizontal", float(turning))
             while (world.observe()[1][heading] > 0.0) != bool(turning):

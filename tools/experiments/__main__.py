@@ -53,7 +53,7 @@ class Running:
     core: int
 
 
-class Laboratory:
+class GridRunner:
     """Runs jobs.
 
     Args:
@@ -89,7 +89,7 @@ class Laboratory:
         """Whether anything is left to do."""
         return bool(self.waiting or self.running)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Settle the runs that have ended and begin others where a core is free."""
         for running in [each for each in self.running if each.process.poll() is not None]:
             self.running.remove(running)
@@ -169,7 +169,7 @@ def run(spec: Spec, out: Path, cores: Sequence[int], console: Console) -> int:
     """Run an experiment to its end; return how many runs failed."""
     jobs = spec.jobs(out)
     check_folders(jobs)
-    laboratory = Laboratory(jobs, cores, console)
+    laboratory = GridRunner(jobs, cores, console)
     total, begun = sum(job.ticks for job in jobs), laboratory.ticks
     console.print(
         f"{spec.name}: {len(jobs)} runs of {spec.ticks} ticks, {len(laboratory.done)} of them "
@@ -189,7 +189,7 @@ def run(spec: Spec, out: Path, cores: Sequence[int], console: Console) -> int:
         task = progress.add_task(spec.name, total=total, completed=begun, told="")
         try:
             while laboratory.busy:
-                laboratory.look()
+                laboratory.poll()
                 ticks = laboratory.ticks
                 pace = (ticks - begun) / max(time.monotonic() - started, 1e-9)
                 told = f"{len(laboratory.done)}/{len(jobs)} runs, {pace:.1f} ticks/s"

@@ -16,8 +16,8 @@ import statistics
 import numpy as np
 
 from agent.actions import CHOICES, inputs
-from agent.worlds.embedded.reachability import FloorPlan
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.reachability import ReachabilityMap
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation
 
 _STEPS_PER_SECOND = 30
@@ -25,21 +25,21 @@ _TINY = 16
 """Nothing is drawn, so the frames may be small."""
 
 
-def load_place(class_path: str) -> Place:
+def load_scene(class_path: str) -> Scene:
     """Make a place with its default settings from "package.module.Class"."""
     module, _, name = class_path.rpartition(".")
-    place = getattr(importlib.import_module(module), name)()
-    if not isinstance(place, Place):
-        raise TypeError(f"{class_path} is not a Place")
-    return place
+    scene = getattr(importlib.import_module(module), name)()
+    if not isinstance(scene, Scene):
+        raise TypeError(f"{class_path} is not a Scene")
+    return scene
 
 
 def random_walk(simulation: Simulation, ticks: int, rate: int, seed: int) -> set[int]:
     """Walk at random; returns the numbers of the cells entered."""
-    chance = np.random.default_rng(seed)
-    body, numbers = simulation.stage.body, simulation.stage.cells
+    rng = np.random.default_rng(seed)
+    body, numbers = simulation.scene_state.body, simulation.scene_state.cells
     entered = set()
-    for action in chance.integers(0, CHOICES, (ticks, len(CHOICES))):
+    for action in rng.integers(0, CHOICES, (ticks, len(CHOICES))):
         for address, value in inputs(action).items():
             simulation.set_input(address, value)
         for _ in range(_STEPS_PER_SECOND // rate):
@@ -52,24 +52,24 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--place", default="agent.worlds.embedded.scenes.street.Street", help="class of the world"
+        "--scene", default="agent.worlds.embedded.scenes.street.Street", help="class of the world"
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many runs")
     parser.add_argument("--ticks", type=int, default=20_000, help="length of a run")
     parser.add_argument("--rate", type=int, default=10, help="ticks a second")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
-    place = load_place(options.place)
-    reachable = FloorPlan(Simulation(place, _TINY, 0).stage).cells()
+    scene = load_scene(options.scene)
+    reachable = ReachabilityMap(Simulation(scene, _TINY, 0).scene_state).cells()
     shares = []
     for seed in range(options.seeds):
-        entered = random_walk(Simulation(place, _TINY, seed), options.ticks, options.rate, seed)
+        entered = random_walk(Simulation(scene, _TINY, seed), options.ticks, options.rate, seed)
         count = len(entered & reachable)
         shares.append(count / len(reachable))
         if not options.json:
             print(f"seed {seed}: {count:5d} of {len(reachable)} cells, {shares[-1]:.1%}")
     if options.json:
-        print(json.dumps({"place": options.place, "cells": len(reachable), "coverage": shares}))
+        print(json.dumps({"scene": options.scene, "cells": len(reachable), "coverage": shares}))
     else:
         print(f"mean {statistics.mean(shares):.1%}, {min(shares):.1%} to {max(shares):.1%}")
 

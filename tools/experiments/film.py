@@ -41,11 +41,11 @@ def moments(run: Run, count: int = MOMENTS) -> tuple[list[int], list[int]]:
 def _picked(key: NDArray[np.float64], count: int, apart: int) -> list[int]:
     """Return the places of the smallest values, none nearer than `apart` to one before."""
     picked: list[int] = []
-    for place in np.argsort(key, kind="stable").tolist():
-        if np.isnan(key[place]) or len(picked) == count:
+    for scene in np.argsort(key, kind="stable").tolist():
+        if np.isnan(key[scene]) or len(picked) == count:
             break
-        if all(abs(place - other) >= apart for other in picked):
-            picked.append(place)
+        if all(abs(scene - other) >= apart for other in picked):
+            picked.append(scene)
     return picked
 
 
@@ -55,14 +55,14 @@ def replay(run: Run, seed: int, wanted: Sequence[int], size: int = SIZE) -> dict
     Raises:
         ReplayError: the body did not go where it went.
     """
-    world = LockstepWorld(run.map.place, size, seed, run.rate)
+    world = LockstepWorld(run.map.scene, size, seed, run.rate)
     simulation, frames, left = world.simulation, dict[int, Picture](), set(wanted)
     steps = round(30 / run.rate)
     for row in range(max(wanted) + 1):
         for _ in range(steps if row else 0):
             simulation.step()
         if row in left:
-            body = simulation.stage.body
+            body = simulation.scene_state.body
             if np.hypot(body.x - run.info["x"][row], body.y - run.info["y"][row]) > 1e-3:
                 raise ReplayError(
                     f"{run.folder}: tick {row} of the replay is elsewhere than it was: the code of "
@@ -76,17 +76,17 @@ def replay(run: Run, seed: int, wanted: Sequence[int], size: int = SIZE) -> dict
 def film(run: Run, seed: int) -> Image.Image:
     """Draw the strip: the most surprising moments above, the least surprising below."""
     rows = moments(run)
-    shown = sorted({place + step for row in rows for place in row for step in STEPS})
+    shown = sorted({scene + step for row in rows for scene in row for step in STEPS})
     frames = replay(run, seed, shown)
     width = max(len(row) for row in rows) * (len(STEPS) * SIZE + 6)
     strip = Image.new("RGB", (width, 2 * (SIZE + LABEL)), "white")
     pen = ImageDraw.Draw(strip)
     for line, row in enumerate(rows):
-        for number, place in enumerate(row):
+        for number, scene in enumerate(row):
             left, top = number * (len(STEPS) * SIZE + 6), line * (SIZE + LABEL)
-            told = f"tick {place}: reward {run.gained[place - 1]:.3g}"
+            told = f"tick {scene}: reward {run.gained[scene - 1]:.3g}"
             pen.text((left + 2, top + 1), told, fill="black")
             for n, step in enumerate(STEPS):
-                picture = Image.fromarray(frames[place + step].transpose(1, 2, 0))
+                picture = Image.fromarray(frames[scene + step].transpose(1, 2, 0))
                 strip.paste(picture, (left + n * SIZE, top + LABEL))
     return strip

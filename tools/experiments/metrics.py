@@ -12,10 +12,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from agent.actions import LIMBS
-from pamiq_lightning.curiosity.visit_count import HEADINGS, LOOK, VERTICAL
+from agent.actions import ACTIONS
+from pamiq_lightning.curiosity.count_oracle import HEADINGS, LOOK, VERTICAL
 from pamiq_lightning.step import is_transition
-from pamiq_lightning.trainer.step_log import load_track
+from pamiq_lightning.trainer.step_log import load_step_log
 from tools.experiments.regions import Map, map_of
 
 OFTEN = 20
@@ -69,11 +69,11 @@ def read_run(folder: Path) -> Run:
     """Read a run.
 
     Raises:
-        TrackError: it has no track.
+        StepLogError: it has no track.
     """
-    rows, names = load_track(folder)
+    rows, names = load_step_log(folder)
     settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
-    info = {name: rows["info"][:, place] for place, name in enumerate(names)}
+    info = {name: rows["info"][:, scene] for scene, name in enumerate(names)}
     cells = info["cell"].astype(np.int64)
     return Run(
         folder,
@@ -83,15 +83,15 @@ def read_run(folder: Path) -> Run:
         count_visits(cells, info["heading"], rows["action"]),
         gains(rows),
         float(settings["rate"]),
-        map_of(settings["place"], settings["seed"]),
+        map_of(settings["scene"], settings["seed"]),
     )
 
 
 def gains(rows: NDArray[np.void]) -> NDArray[np.float64]:
     """Return what the transition that begins at every row was rewarded with."""
     gained = np.full(len(rows), np.nan)
-    sound = is_transition({key: rows[key] for key in ("index", "valid", "is_first")})
-    gained[:-1][sound] = rows["reward"][1:][sound]
+    valid = is_transition({key: rows[key] for key in ("index", "valid", "is_first")})
+    gained[:-1][valid] = rows["reward"][1:][valid]
     return gained
 
 
@@ -128,10 +128,10 @@ def region_shares(run: Run) -> dict[str, float]:
 
 def reward_by_visits(run: Run) -> tuple[list[int], list[float]]:
     """Return the mean reward of transitions by how often they had been made: 1, 2, 3-4, 5-8 ..."""
-    sound = ~np.isnan(run.gained)
-    powers = np.ceil(np.log2(run.visits[sound])).astype(int)
+    valid = ~np.isnan(run.gained)
+    powers = np.ceil(np.log2(run.visits[valid])).astype(int)
     known = sorted(set(powers.tolist()))
-    return [2**p for p in known], [float(run.gained[sound][powers == p].mean()) for p in known]
+    return [2**p for p in known], [float(run.gained[valid][powers == p].mean()) for p in known]
 
 
 def ratio_of_one_time(reward: NDArray[np.float64], visits: NDArray[np.int64]) -> float:
@@ -143,8 +143,8 @@ def ratio_of_one_time(reward: NDArray[np.float64], visits: NDArray[np.int64]) ->
     known = later = first = 0.0
     for start in range(0, len(reward), PERIOD):
         gained, seen = reward[start : start + PERIOD], visits[start : start + PERIOD]
-        sound = ~np.isnan(gained)
-        often, new = gained[sound & (seen >= OFTEN)], gained[sound & (seen == 1)]
+        valid = ~np.isnan(gained)
+        often, new = gained[valid & (seen >= OFTEN)], gained[valid & (seen == 1)]
         if len(often) and len(new):
             known += len(often)
             later += float(often.sum())
@@ -174,28 +174,28 @@ def reward_there(reward: NDArray[np.float64], there: NDArray[np.bool_]) -> float
     above, count = 0.0, 0
     for start in range(0, len(reward), PERIOD):
         gained, some = reward[start : start + PERIOD], there[start : start + PERIOD]
-        sound = ~np.isnan(gained)
-        spread = gained[sound].std() if sound.any() else 0.0
-        if (some & sound).sum() >= 10 and spread > 0:
-            above += float((gained[some & sound] - gained[sound].mean()).sum() / spread)
-            count += int((some & sound).sum())
+        valid = ~np.isnan(gained)
+        spread = gained[valid].std() if valid.any() else 0.0
+        if (some & valid).sum() >= 10 and spread > 0:
+            above += float((gained[some & valid] - gained[valid].mean()).sum() / spread)
+            count += int((some & valid).sum())
     return above / count if count else math.nan
 
 
 def behaviour(actions: NDArray[np.int64]) -> str:
     """Return the class of what was done (N, A)."""
     used = (actions != 0).mean(axis=0) >= IN_USE
-    forward, aside, turn = (bool(used[place]) for place in AXES.values())
+    forward, aside, turn = (bool(used[scene]) for scene in AXES.values())
     return CLASSES[forward, aside, turn]
 
 
 def entropies(actions: NDArray[np.int64]) -> dict[str, float]:
     """Return the entropy of the choices made in each category, as a share of chance's."""
     found = {}
-    for place, limb in enumerate(LIMBS):
-        counts = np.bincount(actions[:, place], minlength=len(limb.values))
+    for scene, axis in enumerate(ACTIONS):
+        counts = np.bincount(actions[:, scene], minlength=len(axis.values))
         share = counts[counts > 0] / counts.sum()
-        found[limb.name] = float(-(share * np.log(share)).sum() / math.log(len(limb.values)))
+        found[axis.name] = float(-(share * np.log(share)).sum() / math.log(len(axis.values)))
     return found
 
 
@@ -237,9 +237,9 @@ def _means(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
 def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:
     """Return all figures of a run, by the names of the table's columns."""
     reward, first, often = run.gained, run.visits == 1, run.visits >= OFTEN
-    sound = ~np.isnan(reward)
-    at_first = float(reward[sound & first].mean())
-    later = float(reward[sound & often].mean()) if (sound & often).any() else math.nan
+    valid = ~np.isnan(reward)
+    at_first = float(reward[valid & first].mean())
+    later = float(reward[valid & often].mean()) if (valid & often).any() else math.nan
     ticks, curve = coverage_curve(run)
     end, away = run.rows["action"][-END_TICKS:], absences(run.cells)
     # What the body sees when the transition ends is what its reward is about.
@@ -252,7 +252,7 @@ def measure(run: Run, change_at_s: float | None) -> dict[str, float | str]:
         "reward_20_visits": later,
         "reward_ratio": later / at_first if at_first > 0 else math.nan,
         "reward_ratio_then": ratio_of_one_time(reward, run.visits),
-        "reward_drop_std": (at_first - later) / float(reward[sound].std() or math.nan),
+        "reward_drop_std": (at_first - later) / float(reward[valid].std() or math.nan),
         # What a transition is rewarded for is where it leads.
         "reward_new_cell_std": reward_there(reward[:-1], np.isinf(away[1:])),
         "reward_return_std": reward_there(reward[:-1], (away[1:] >= LONG) & (away[1:] < math.inf)),

@@ -1,6 +1,6 @@
 """What tells a new place from a known one? Measures of novelty, on a life that was lived.
 
-    python -m tools.experiments.novelty runs/experiments/T1/visit_count/seed_2/laboratory/*
+    python -m tools.experiments.novelty runs/experiments/T1/count_oracle/seed_2/laboratory/*
 
 The run's actions are lived again for their frames; a trained encoder and an untrained one look at
 them; and every measure says of each frame in turn how new it is, remembering only those before.
@@ -29,16 +29,16 @@ from rich.table import Table
 from torch import Tensor
 
 from pamiq_lightning.checkpoint.files import CheckpointError, newest_weights
-from pamiq_lightning.curiosity.base import Evidence
+from pamiq_lightning.curiosity.base import RewardInputs
+from pamiq_lightning.curiosity.count_oracle import heading_bin
 from pamiq_lightning.curiosity.slow_features import Reservoir
 from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
-from pamiq_lightning.curiosity.visit_count import heading_bin
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.nets.curiosity_parts import Novelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.nets.vit import LatentEncoder
 from pamiq_lightning.offline.frozen import from_checkpoint
-from pamiq_lightning.trainer.step_log import TrackError
+from pamiq_lightning.trainer.step_log import StepLogError
 from tools.experiments.film import ReplayError, replay
 from tools.experiments.metrics import PERIOD, Run, correlation, ratio_of_one_time, read_run
 
@@ -135,7 +135,7 @@ def far_from_neighbours(features: Features) -> Series:
 def far_in_slow_features(latents: Latents) -> Series:
     """Return what `SlowNovelty` says."""
     novelty, nothing = SlowNovelty(), Prediction(*[torch.zeros(1)] * 4)
-    return np.array([novelty.reward(Evidence(z, z, nothing)) for z in latents])
+    return np.array([novelty.reward(RewardInputs(z, z, nothing)) for z in latents])
 
 
 def measures(latents: Latents) -> Iterator[tuple[str, Series]]:
@@ -170,7 +170,7 @@ def table_of(folder: Path, encoder: Path | None) -> Table:
     """Return the table of a run.
 
     Raises:
-        TrackError: it is no run of an experiment.
+        StepLogError: it is no run of an experiment.
         CheckpointError: there is no encoder, or it is damaged.
         ReplayError: its world is not the same any more.
     """
@@ -191,7 +191,7 @@ def table_of(folder: Path, encoder: Path | None) -> Table:
     said = [("-", "1 / sqrt(n), the oracle", ideal)]
     said.append(("-", "the run's own reward", np.append(0.0, np.nan_to_num(run.gained[:-1]))))
     for name, learner in (("trained", trained), ("untrained", untrained)):
-        latents = look(learner.acting.eval(), frames)
+        latents = look(learner.acting_module.eval(), frames)
         said += [(name, measure, reward) for measure, reward in measures(latents)]
     for name, measure, reward in said:
         ratio, ranks = ratio_of_one_time(reward, met), rank_correlation(reward, ideal)
@@ -209,7 +209,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         Console().print(table_of(options.run, options.encoder))
-    except (TrackError, CheckpointError, ReplayError) as error:
+    except (StepLogError, CheckpointError, ReplayError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

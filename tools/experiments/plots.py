@@ -50,12 +50,12 @@ def regions(runs: Runs, path: Path) -> None:
     width = 0.8 / len(runs)
     for number, (name, seeds) in enumerate(runs.items()):
         shares = [region_shares(run) for run in seeds]
-        places = np.arange(len(areas)) - 0.4 + width * (number + 0.5)
+        scenes = np.arange(len(areas)) - 0.4 + width * (number + 0.5)
         values = [[share.get(region, 0.0) for share in shares] for region in areas]
         heights = [100 * estimate(each).middle for each in values]
-        axes.bar(places, heights, width, label=name, color=f"C{number % 10}")
-        for place, each in zip(places, values, strict=True):
-            axes.plot([place] * len(each), 100 * np.array(each), "k.", markersize=3)
+        axes.bar(scenes, heights, width, label=name, color=f"C{number % 10}")
+        for scene, each in zip(scenes, values, strict=True):
+            axes.plot([scene] * len(each), 100 * np.array(each), "k.", markersize=3)
     for n, share in enumerate(areas.values()):
         axes.plot([n - 0.45, n + 0.45], [100 * share] * 2, "k--", linewidth=1)
     axes.set_xticks(range(len(areas)), list(areas), rotation=20, ha="right")
@@ -86,10 +86,10 @@ def reward_maps(runs: Runs, path: Path) -> None:
         (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0) + 1
         grid = np.full((north - south, east - west), np.nan)
         floor = np.zeros_like(grid)
-        sound = ~np.isnan(run.gained)
+        valid = ~np.isnan(run.gained)
         for cell, (x, y) in zip(run.map.reachable.tolist(), corners.tolist(), strict=True):
             floor[y - south, x - west] = 1
-            here = run.gained[sound & (run.cells == cell)]
+            here = run.gained[valid & (run.cells == cell)]
             if len(here):
                 grid[y - south, x - west] = here.mean()
         extent = (west, east, south, north)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.reachability import FloorPlan
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.reachability import ReachabilityMap
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
-from agent.worlds.embedded.scenes.state import Cells
+from agent.worlds.embedded.scenes.state import CellGrid
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
 from pamiq_lightning.utils.instantiate import build
@@ -50,8 +50,8 @@ class Map:
         regions: of each reachable cell.
     """
 
-    place: Place
-    cells: Cells
+    scene: Scene
+    cells: CellGrid
     reachable: NDArray[np.int64]
     regions: NDArray[np.str_]
 
@@ -63,7 +63,7 @@ class Map:
 
     def noisy_region(self) -> str | None:
         """Return the region with the one screen, where there is one."""
-        return "east alley" if type(self.place).__name__ == "OneScreen" else None
+        return "east alley" if type(self.scene).__name__ == "OneScreen" else None
 
     def region_of(self, cells: NDArray[np.int64]) -> NDArray[np.str_]:
         """Return the region of every cell; `elsewhere` where none is reachable."""
@@ -82,19 +82,19 @@ def _opened(spec: dict[str, Any]) -> dict[str, Any]:
 
 def map_of(spec: dict[str, Any], seed: int = 0) -> Map:
     """Make the map of a place as the settings name it."""
-    opened = build(Place, _opened(spec), "place")
-    stage = Simulation(opened, TINY, seed).stage
-    plan = FloorPlan(stage)
+    opened = build(Scene, _opened(spec), "scene")
+    scene_state = Simulation(opened, TINY, seed).scene_state
+    plan = ReachabilityMap(scene_state)
     reachable = np.array(sorted(plan.cells()), np.int64)
     where = _where(opened)
-    corners = [stage.cells.corner(cell) for cell in reachable.tolist()]
+    corners = [scene_state.cells.corner(cell) for cell in reachable.tolist()]
     regions = np.array([where(x + 0.5, y + 0.5) for x, y in corners])
-    return Map(build(Place, spec, "place"), replace(stage.cells), reachable, regions)
+    return Map(build(Scene, spec, "scene"), replace(scene_state.cells), reachable, regions)
 
 
-def _where(place: Place) -> Where:
-    if isinstance(place, Street):
+def _where(scene: Scene) -> Where:
+    if isinstance(scene, Street):
         return street_region
-    if isinstance(place, FoodRoom):
-        return lambda x, y: room_region(x, y, 2.0 * place.width, 2.0 * place.length)
+    if isinstance(scene, FoodRoom):
+        return lambda x, y: room_region(x, y, 2.0 * scene.width, 2.0 * scene.length)
     return lambda x, y: "everywhere"

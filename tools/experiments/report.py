@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import UsageError
-from pamiq_lightning.trainer.step_log import TrackError
+from pamiq_lightning.trainer.step_log import StepLogError
 from tools.experiments.film import film
 from tools.experiments.metrics import CLASSES, Run, measure, read_run
 from tools.experiments.spec import Spec, point_name, read_spec
@@ -218,7 +218,7 @@ def main() -> None:
         results = Results(spec, out)
         folder = options.to or out / spec.name / "report"
         write(results, folder)
-    except (UsageError, TrackError) as error:
+    except (UsageError, StepLogError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:

@@ -4,13 +4,13 @@ For example:
     conf: laboratory.yaml            settings that every run begins with, beside this file
     ticks: 20000                     length of every run
     seeds: 5                         seeds 0 to 4 of every point
-    fewer_seeds: {visit_count: 3}    but fewer where this is the choice on some axis
+    fewer_seeds: {count_oracle: 3}    but fewer where this is the choice on some axis
     change_at_s: 600                 when the world changes, for the report; left out if it does not
-    set: {place.init_args.pool: 50}  further settings of every run, keys with dots
+    set: {scene.init_args.pool: 50}  further settings of every run, keys with dots
     axes:
       world:
-        still: {place.init_args.images_per_second: 0}
-        flickering: {place.init_args.images_per_second: 10}
+        still: {scene.init_args.images_per_second: 0}
+        flickering: {scene.init_args.images_per_second: 10}
       reward:
         from: rewards.yaml           choices of a file beside this one
         take: [random, ama]          only these of them; left out: all

@@ -23,13 +23,13 @@ STARTS = {"blank": "japan_street", "warm": "japan_street_warm"}
 FIGURES = ("online_error_ratio", "online_latent_error", "online_copy_last_error")
 
 
-def live(conf: str, seed: int, windows: int) -> dict[str, float]:
+def live(conf: str, seed: int, rollouts: int) -> dict[str, float]:
     """Live so many windows and one more; return the dynamics' figures of that one."""
     with tempfile.TemporaryDirectory(prefix="pamiq-warm-") as runs:
         subprocess.run(
             [
                 *(sys.executable, "-m", "agent.run", f"conf={conf}", "size=tiny", f"seed={seed}"),
-                *("world=embedded", "clock=lockstep", f"steps={(windows + 1) * 128}"),
+                *("world=embedded", "clock=lockstep", f"steps={(rollouts + 1) * 128}"),
                 *("record=false", "trainer.aim=false", "learners.decoder.freeze=true"),
                 f"runs={runs}",
             ],
@@ -40,15 +40,15 @@ def live(conf: str, seed: int, windows: int) -> dict[str, float]:
         (path,) = Path(runs).glob("*/*/metrics.jsonl")
         records = [json.loads(line) for line in path.read_text().splitlines()]
     told = [r for r in records if r["role"] == "dynamics" and FIGURES[0] in r]
-    return {name: told[windows][name] for name in FIGURES}
+    return {name: told[rollouts][name] for name in FIGURES}
 
 
-def figures(seeds: int, windows: int) -> Iterator[Figure]:
+def figures(seeds: int, rollouts: int) -> Iterator[Figure]:
     """Yield the figures of every life, and the mean of each start."""
     found: dict[str, list[dict[str, float]]] = {start: [] for start in STARTS}
     for seed in range(seeds):
         for start, conf in STARTS.items():
-            found[start].append(live(conf, seed, windows))
+            found[start].append(live(conf, seed, rollouts))
             for name, value in found[start][-1].items():
                 yield measured(f"{name}, {start}, seed {seed}", value, "")
     for start, lives in found.items():
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="lives of each start")
     parser.add_argument("--windows", type=int, default=10, help="windows that are trained on")
     options = parser.parse_args()
-    print_figures(figures(options.seeds, options.windows), options.json)
+    print_figures(figures(options.seeds, options.rollouts), options.json)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _blind(
     seen = Outcome(fault, f"inputs neutral <= {seen_s:.0f} s", seen_s, "s")
     back = Outcome(f"{fault}: over", f"moving again <= {BACK_S:.0f} s", BACK_S, "s")
     for _ in range(trials):
-        began = client.tell(command)
+        began = client.notify(command)
         at = _at_rest(relay, began, seen_s + 2.0)
         seen.values.append(None if at is None else at - began)
         if ending:
@@ -76,7 +76,7 @@ def _blind(
             moved = [h for h in relay.heard if at is not None and h.time > at and h.value != 0.0]
             if moved:
                 seen.notes = f"moved while blind, {moved[0].time - began:.1f} s after it began"
-        over = client.tell(ending) if ending else (at or began)
+        over = client.notify(ending) if ending else (at or began)
         try:
             back.values.append(relay.wait_until_moving(BACK_S + 2.0, since=over) - over)
         except TimeoutError:

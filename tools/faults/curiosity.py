@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 
 
 class Faulty(Curiosity):
@@ -19,7 +19,7 @@ class Faulty(Curiosity):
     def __init__(self, trigger: str) -> None:
         self._trigger = Path(trigger)
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return 0, or fail as told."""
         if self._trigger.exists():
             command = self._trigger.read_text().split()

@@ -14,7 +14,7 @@ from agent.ctl import ask
 from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from pamiq_lightning.trainer.checkpointer import read_checkpoint
 from tools.faults.outcome import Outcome
-from tools.faults.run import PERIOD_MS, Life
+from tools.faults.run import PERIOD_MS, Runner
 
 DISK_MB = 96
 FULL_S = 15.0
@@ -30,40 +30,40 @@ def run(trials: int) -> list[Outcome]:
     learns = Outcome("F8 learners that stood still", "0", 0, "")
     tick = Outcome("F8 longest tick", "acting unaffected", PERIOD_MS, "ms")
     with small_disk() as disk:
-        life = Life(disk, "record=false")
+        run = Runner(disk, "record=false")
         try:
-            _wait_until(lambda: len(find_checkpoints(life.folder)) > 0)
+            _wait_until(lambda: len(find_checkpoints(run.folder)) > 0)
             for trial in range(trials):
                 if trial:
                     # The next warning is due a minute after the last.
                     time.sleep(60.0 - FULL_S)
                 for outcome, value in zip(
-                    (told, intact, learns, again), _fill_once(life, disk), strict=True
+                    (told, intact, learns, again), _fill_once(run, disk), strict=True
                 ):
                     outcome.values.append(value)
                 print(f"F8: saved again after {again.values[-1]:.1f} s", flush=True)
-            summary = life.end()
-            intact.values.append(float(_unusable(find_checkpoints(life.folder)[:1])))
+            summary = run.end()
+            intact.values.append(float(_unusable(find_checkpoints(run.folder)[:1])))
         finally:
-            life.kill()
+            run.kill()
     tick.values.append(summary["tick_ms"]["max"])
     tick.notes = f"{summary['missed_ticks']} of {summary['ticks']} ticks missed"
     learns.notes = f"{summary['trainer_restarts']} restarts of the trainer"
     return [told, intact, again, learns, tick]
 
 
-def _fill_once(life: Life, disk: Path) -> tuple[float, float, float, float]:
+def _fill_once(run: Runner, disk: Path) -> tuple[float, float, float, float]:
     """Fill the disk for a while; return how often that was told, and what came of the rest."""
-    before, said = ask(life.folder, "status"), _warnings(life)
-    saved = find_checkpoints(life.folder)
+    before, said = ask(run.folder, "status"), _warnings(run)
+    saved = find_checkpoints(run.folder)
     filler = _fill(disk)
-    _wait_until(lambda: _warnings(life) > said)
+    _wait_until(lambda: _warnings(run) > said)
     time.sleep(FULL_S)
-    now = ask(life.folder, "status")
-    lines, bad = _warnings(life) - said, _unusable(saved)
+    now = ask(run.folder, "status")
+    lines, bad = _warnings(run) - said, _unusable(saved)
     filler.unlink()
-    began, newest = time.monotonic(), find_checkpoints(life.folder)[0]
-    _wait_until(lambda: find_checkpoints(life.folder)[0] != newest)
+    began, newest = time.monotonic(), find_checkpoints(run.folder)[0]
+    _wait_until(lambda: find_checkpoints(run.folder)[0] != newest)
     return lines, bad, _standing_still(before, now), time.monotonic() - began
 
 
@@ -98,8 +98,8 @@ def _fill(disk: Path) -> Path:
     return path
 
 
-def _warnings(life: Life) -> int:
-    told = ask(life.folder, "status")["told"]
+def _warnings(run: Runner) -> int:
+    told = ask(run.folder, "status")["told"]
     return sum(SAID in line["text"] for line in told)
 
 

@@ -13,7 +13,7 @@ import psutil
 from agent.osc.ports import bind_tcp, bind_udp
 from pamiq_lightning.checkpoint.store import find_checkpoints
 from tools.faults.outcome import Outcome
-from tools.faults.run import Life
+from tools.faults.run import Runner
 
 REFUSED_S = 2.0
 END_LIMIT_S = 60.0
@@ -25,7 +25,7 @@ def run(trials: int) -> list[Outcome]:
         ports = {"api_port": tcp.getsockname()[1], "osc_port": udp.getsockname()[1]}
     outcomes = [_outcome(f"F12 {key} taken") for key in (*ports, "run folder")]
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        first = Life(Path(folder), *(f"{key}={port}" for key, port in ports.items()))
+        first = Runner(Path(folder), *(f"{key}={port}" for key, port in ports.items()))
         try:
             _wait_for_checkpoint(first)
             wanted = [
@@ -40,18 +40,18 @@ def run(trials: int) -> list[Outcome]:
     return outcomes
 
 
-def _family(life: Life) -> list[int]:
+def _family(run: Runner) -> list[int]:
     """Return the agent's process and those below it: the embedded world has one of its own."""
-    agent = psutil.Process(life.process.pid)
+    agent = psutil.Process(run.process.pid)
     return [process.pid for process in (agent, *agent.children(recursive=True))]
 
 
-def _wait_for_checkpoint(life: Life) -> None:
+def _wait_for_checkpoint(run: Runner) -> None:
     """Return when there is something that a second agent could go on from."""
     end = time.monotonic() + END_LIMIT_S
-    while not find_checkpoints(life.folder):
+    while not find_checkpoints(run.folder):
         if time.monotonic() > end:
-            raise RuntimeError(f"{life.folder} has no checkpoint after {END_LIMIT_S:.0f} s")
+            raise RuntimeError(f"{run.folder} has no checkpoint after {END_LIMIT_S:.0f} s")
         time.sleep(0.2)
 
 

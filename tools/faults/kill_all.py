@@ -26,13 +26,18 @@ from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.utils.file_lock import FileLock
 from tools.faults.outcome import Outcome
-from tools.faults.run import Life
+from tools.faults.run import Runner
 from tools.faults.trainer import debug_learners
 
 VICTIMS = ("trainer", "agent", "recorder", "all")
 # A save after every window, a window a second: many kills fall into a save.
 _WINDOW = 32
-_SETTINGS = (f"window={_WINDOW}", "rate=30", "trainer.save_every=1", "trainer.idle=false")
+_SETTINGS = (
+    f"rollout_length={_WINDOW}",
+    "rate=30",
+    "trainer.save_every=1",
+    "trainer.replay_when_idle=false",
+)
 _BACK_S, _ORPHAN_S = 60.0, 60.0
 _LOST_WINDOWS = 6.0
 """Of a recording: 90 steps of the video (docs/recordings.md), the window being written, one that
@@ -45,58 +50,58 @@ def run(trials: int) -> list[Outcome]:
     anew = Outcome("F1-all starts from scratch", "0", 0, "")
     lost = Outcome("F1-all lost", "0 saves: what came after the last alone", 0, "saves")
     film = Outcome("F1-all recordings", "0 that cannot be read, or have a step twice", 0, "")
-    tail = Outcome("F1-all not recorded", "the newest windows alone", _LOST_WINDOWS, "windows")
+    tail = Outcome("F1-all not recorded", "the newest windows alone", _LOST_WINDOWS, "rollouts")
     back = Outcome("F1-all goes on", "in the same folder", _BACK_S, "s")
-    chance = random.Random(0)
+    rng = random.Random(0)
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        life = Life(Path(folder), *_SETTINGS)
-        born = _newest_step(life)
+        run = Runner(Path(folder), *_SETTINGS)
+        born = _newest_step(run)
         try:
-            _wait_for_checkpoint(life)
+            _wait_for_checkpoint(run)
             for trial in range(trials):
                 victim = VICTIMS[trial % len(VICTIMS)]
-                time.sleep(chance.uniform(0.2, 4.0))
-                began, starts = time.monotonic(), life.starts()
-                newest_step = _newest_step(life)
-                others = _kill(life, victim, chance)
-                saved = _last_saved(life.folder)
-                newest = _newest(life.folder, broken)
+                time.sleep(rng.uniform(0.2, 4.0))
+                began, starts = time.monotonic(), run.starts()
+                newest_step = _newest_step(run)
+                others = _kill(run, victim, rng)
+                saved = _last_saved(run.folder)
+                newest = _newest(run.folder, broken)
                 if victim in ("agent", "all"):
-                    _wait_for_orphans(life.folder)
+                    _wait_for_orphans(run.folder)
                     psutil.wait_procs(others, _ORPHAN_S)
-                    newest = _newest(life.folder, broken)
+                    newest = _newest(run.folder, broken)
                 if victim != "trainer":
-                    _read_recording(life.folder, born, newest_step, film, tail)
+                    _read_recording(run.folder, born, newest_step, film, tail)
                 if victim in ("agent", "all"):
-                    life = Life(Path(folder), f"resume={life.folder}", *_SETTINGS)
-                    born = _newest_step(life)
-                    anew.values.append(float(newest is None or not _goes_on(life, newest)))
+                    run = Runner(Path(folder), f"resume={run.folder}", *_SETTINGS)
+                    born = _newest_step(run)
+                    anew.values.append(float(newest is None or not _goes_on(run, newest)))
                 elif victim == "trainer":
-                    _wait_for_trainer(life, starts)
+                    _wait_for_trainer(run, starts)
                 else:
-                    _wait_for_recorder(life)
+                    _wait_for_recorder(run)
                 back.values.append(time.monotonic() - began)
                 if newest is not None:
                     lost.values.append(max(0.0, saved - int(newest.folder.name)))
                 print(f"F1-all {victim}: back after {back.values[-1]:.1f} s", flush=True)
-                _wait_for_checkpoint(life)
+                _wait_for_checkpoint(run)
         finally:
-            life.kill()
+            run.kill()
     return [broken, anew, lost, film, tail, back]
 
 
-def _kill(life: Life, victim: str, chance: random.Random) -> list[psutil.Process]:
+def _kill(run: Runner, victim: str, rng: random.Random) -> list[psutil.Process]:
     """Kill; return all processes that were below the agent.
 
     An agent whose recorder was killed stands still, so that no new one touches what that left.
     """
-    agent = psutil.Process(life.process.pid)
+    agent = psutil.Process(run.process.pid)
     others = agent.children(recursive=True)
     if victim == "agent":
         chosen = [agent]
     elif victim == "all":
         chosen = [agent, *others]
-        chance.shuffle(chosen)
+        rng.shuffle(chosen)
     else:
         chosen = [p for p in others if p.nice() == _nice_of(agent)[victim]]
         if victim == "recorder":
@@ -104,7 +109,7 @@ def _kill(life: Life, victim: str, chance: random.Random) -> list[psutil.Process
     for process in chosen:
         process.kill()
     if agent in chosen:
-        life.process.wait()
+        run.process.wait()
     return others
 
 
@@ -113,15 +118,15 @@ def _nice_of(agent: psutil.Process) -> dict[str, int]:
     return {"trainer": 19, "recorder": agent.nice() + 10}
 
 
-def _newest_step(life: Life) -> int:
+def _newest_step(run: Runner) -> int:
     """Return the number of the newest step, as soon as there is one."""
     limit = time.monotonic() + _BACK_S
     while time.monotonic() < limit:
-        row = ask(life.folder, "status")["row"]
+        row = ask(run.folder, "status")["row"]
         if row is not None:
             return int(row["index"])
         time.sleep(0.02)
-    raise RuntimeError(f"no step within {_BACK_S:.0f} s: see {life.folder}")
+    raise RuntimeError(f"no step within {_BACK_S:.0f} s: see {run.folder}")
 
 
 def _read_recording(folder: Path, born: int, step: int, film: Outcome, tail: Outcome) -> None:
@@ -171,10 +176,10 @@ def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
     return checkpoint
 
 
-def _goes_on(life: Life, newest: Checkpoint) -> bool:
+def _goes_on(run: Runner, newest: Checkpoint) -> bool:
     """Tell whether a life says that it goes on from there, and its trainer too."""
-    told = any(f"Goes on from {newest.folder}" in line for line in life.said)
-    log = (life.folder / "trainer.log").read_text().splitlines()
+    told = any(f"Goes on from {newest.folder}" in line for line in run.said)
+    log = (run.folder / "trainer.log").read_text().splitlines()
     return told and all(f"ready where {newest.folder} was saved" in line for line in log[-5:-1])
 
 
@@ -185,15 +190,15 @@ def _wait_for_orphans(folder: Path) -> None:
     lock.release()
 
 
-def _wait_for_trainer(life: Life, starts: int) -> None:
+def _wait_for_trainer(run: Runner, starts: int) -> None:
     limit = time.monotonic() + _BACK_S
-    while life.starts() == starts and time.monotonic() < limit:
+    while run.starts() == starts and time.monotonic() < limit:
         time.sleep(0.02)
 
 
-def _wait_for_recorder(life: Life) -> None:
+def _wait_for_recorder(run: Runner) -> None:
     """Let an agent that stands still go on, and return when it has a recorder again."""
-    agent = psutil.Process(life.process.pid)
+    agent = psutil.Process(run.process.pid)
     agent.resume()
     limit = time.monotonic() + _BACK_S
     while time.monotonic() < limit:
@@ -202,12 +207,12 @@ def _wait_for_recorder(life: Life) -> None:
         time.sleep(0.02)
 
 
-def _wait_for_checkpoint(life: Life) -> None:
+def _wait_for_checkpoint(run: Runner) -> None:
     """Return when one more was written, so that every trial begins with something to lose."""
-    before, limit = _newest_number(life.folder), time.monotonic() + _BACK_S
-    while _newest_number(life.folder) == before:
+    before, limit = _newest_number(run.folder), time.monotonic() + _BACK_S
+    while _newest_number(run.folder) == before:
         if time.monotonic() > limit:
-            raise RuntimeError(f"no checkpoint within {_BACK_S:.0f} s: see {life.folder}")
+            raise RuntimeError(f"no checkpoint within {_BACK_S:.0f} s: see {run.folder}")
         time.sleep(0.02)
 
 

@@ -6,7 +6,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.curiosity.base import Evidence
+from pamiq_lightning.curiosity.base import RewardInputs
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.learners.ijepa import IJEPA
@@ -57,11 +57,11 @@ class Absurdity(PredictionError):  # noqa: N818
     def __init__(self) -> None:
         self._count = 0
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Return the surprise, or nonsense."""
         self._count += 1
         if self._count % REWARDS_BETWEEN:
-            return super().reward(evidence)
+            return super().reward(inputs)
         return (ABSURD, float("nan"), float("inf"))[self._count // REWARDS_BETWEEN % 3]
 
 

@@ -13,7 +13,7 @@ import torch
 
 from tools.faults.learners import all_finite
 from tools.faults.outcome import Outcome
-from tools.faults.run import PERIOD_MS, Life
+from tools.faults.run import PERIOD_MS, Runner
 
 SECONDS_A_TRIAL = 3.0
 SLOW_WRITE_S = 0.2
@@ -75,18 +75,18 @@ def _not_finite(seconds: float) -> list[Outcome]:
     bad = Outcome("F3 published or recorded", "0 numbers not finite", 0, "")
     counted = Outcome("F3 updates left out", "counted, and rolled back", 0, "uncounted")
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        life = Life(Path(folder), *(part for s in _CLUMSY for part in _keep_arguments(s)))
+        run = Runner(Path(folder), *(part for s in _CLUMSY for part in _keep_arguments(s)))
         try:
             time.sleep(seconds)
-            summary = life.end()
+            summary = run.end()
         finally:
-            life.kill()
+            run.kill()
         tick.values.append(summary["tick_ms"]["max"])
         tick.notes = f"{summary['missed_ticks']} of {summary['ticks']} ticks missed"
-        steps = life.steps()
+        steps = run.steps()
         spoiled = int(np.sum(~np.isfinite(steps["reward"])))
         unsound = sum(not np.isfinite(steps[key]).all() for key in ("log_prob", "value"))
-        for path in (life.folder / "checkpoints").glob("*.ckpt"):
+        for path in (run.folder / "checkpoints").glob("*.ckpt"):
             state = torch.load(path, weights_only=True)["state_dict"]
             unsound += not all_finite(state)
         bad.values.append(float(unsound))
@@ -109,14 +109,14 @@ def _aim(name: str, code: str, seconds: float) -> Outcome:
         tempfile.TemporaryDirectory(prefix="pamiq-faults-aim-") as package,
     ):
         Path(package, "aim.py").write_text(code)
-        life = Life(Path(folder), "trainer.aim=true", environment={"PYTHONPATH": package})
+        run = Runner(Path(folder), "trainer.aim=true", environment={"PYTHONPATH": package})
         try:
             time.sleep(seconds)
-            summary = life.end()
+            summary = run.end()
         finally:
-            life.kill()
-        logged = {role: len(life.metrics(role)) for role in ("agent", "encoder", "policy")}
-        told = summary["windows_filled"]
+            run.kill()
+        logged = {role: len(run.metrics(role)) for role in ("agent", "encoder", "policy")}
+        told = summary["rollouts_filled"]
         whole = logged["agent"] == told and min(logged.values()) > 0
         outcome.values.append(summary["tick_ms"]["max"] if whole else None)
         outcome.notes = (

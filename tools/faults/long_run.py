@@ -26,16 +26,16 @@ from agent.lifecycle import build as run_parts
 from agent.loop import Loop
 from agent.settings.compose import CommandLine, compose
 from agent.settings.schema import Settings, parse
-from pamiq_lightning.exchange.rollouts import WindowsReader
+from pamiq_lightning.exchange.rollouts import RolloutReader
 from pamiq_lightning.exchange.weights import WeightsWriter
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
-from pamiq_lightning.trainer.update import Driver
-from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.trainer.update import Updater
+from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
-from tools.bench.dummy_world import StillWorld
+from tools.bench.dummy_world import DummyWorld
 from tools.faults.outcome import Outcome
 
 TICKS = 1_000_000
@@ -98,7 +98,7 @@ class Growth:
 
 def settings_of() -> Settings:
     """Return the settings of conf=debug with few updates."""
-    overrides: dict[str, object] = {"window": 128}
+    overrides: dict[str, object] = {"rollout_length": 128}
     for role, arguments in SMALL.items():
         for name, value in arguments.items():
             overrides[f"learners.{role}.model.init_args.{name}"] = value
@@ -110,64 +110,64 @@ def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None)
     """Live so many ticks; return what was measured."""
     settings, growth = settings_of(), Growth()
     curiosity = run_parts.build_curiosity(settings)
-    run_parts.equip_dynamics(settings, [curiosity])
+    run_parts.enable_aux_heads(settings, [curiosity])
     learners = run_parts.build_learners(settings)
-    acting = {r: module for r, learner in learners.items() if (module := learner.acting)}
-    shape = run_parts.step_shape(learners, StillWorld.info_names)
-    hallway = run_parts.open_hallway(shape, settings.window, acting, tuple(learners))
+    acting = {r: module for r, learner in learners.items() if (module := learner.acting_module)}
+    shape = run_parts.step_shape(learners, DummyWorld.info_names)
+    exchange = run_parts.open_exchange(shape, settings.rollout_length, acting, tuple(learners))
     log = RunLog(folder, None)
     try:
-        trainees = []
+        workers = []
         for role, learner_settings in settings.learners.items():
             learner = build(Learner, learner_settings.model)
-            module = learner.acting
-            writer = WeightsWriter(hallway.weights[role], module) if module else None
-            driver = Driver(learner, "cpu", "32-true")
-            trainees.append(Trainee(role, learner, driver, writer, LearnerSettings()))
-            trainees[-1].publish()
+            module = learner.acting_module
+            writer = WeightsWriter(exchange.weights[role], module) if module else None
+            updater = Updater(learner, "cpu", "32-true")
+            workers.append(LearnerWorker(role, learner, updater, writer, LearnerSettings()))
+            workers[-1].publish()
         trainer = TrainerLoop(
-            trainees,
-            WindowsReader(hallway.windows),
-            hallway.board,
+            workers,
+            RolloutReader(exchange.rollouts),
+            exchange.board,
             log,
             wait=lambda _: True,
             save=lambda: True,
         )
 
-        def on_window() -> None:
+        def on_rollout() -> None:
             while trainer.turn():
                 pass
 
         device = torch.device("cpu")
-        mind = run_parts.build_mind(settings, acting, hallway, curiosity, device)
-        world, clock = StillWorld(shape.frame_size), LockstepClock(1 / settings.rate)
-        loop = Loop(world, mind, hallway.writer, clock, settings.rate, on_window)
+        actor = run_parts.build_actor(settings, acting, exchange, curiosity, device)
+        world, clock = DummyWorld(shape.frame_size), LockstepClock(1 / settings.rate)
+        loop = Loop(world, actor, exchange.writer, clock, settings.rate, on_rollout)
         every = max(ticks // SAMPLES, 1)
 
         def stopped() -> bool:
             """Asked twice a tick, in the slack: measure now and then."""
-            if loop.figures.ticks % every == 0 and growth.ticks[-1:] != [loop.figures.ticks]:
-                growth.measure(loop.figures.ticks)
-                told(loop.figures.ticks)
+            if loop.metrics.ticks % every == 0 and growth.ticks[-1:] != [loop.metrics.ticks]:
+                growth.measure(loop.metrics.ticks)
+                told(loop.metrics.ticks)
             return False
 
         tick, spent = loop.tick, np.full(ticks, np.nan)
 
         def timed(*arguments: object) -> None:
             # Processor time: what else the machine does in an hour is not the agent's doing.
-            filled, began = hallway.writer.filled, time.thread_time()
+            filled, began = exchange.writer.filled, time.thread_time()
             tick(*arguments)  # type: ignore[arg-type]
             # A tick that trained is not one of an agent whose trainer is another process.
-            if hallway.writer.filled == filled:
-                spent[loop.figures.ticks - 1] = 1e3 * (time.thread_time() - began)
+            if exchange.writer.filled == filled:
+                spent[loop.metrics.ticks - 1] = 1e3 * (time.thread_time() - began)
 
         loop.tick = timed  # type: ignore[method-assign, assignment]
         loop.run(stopped, max_ticks=ticks)
         growth.tick_ms = spent[np.isfinite(spent)]
-        growth.updates = sum(trainee.driver.batches for trainee in trainees)
+        growth.updates = sum(worker.updater.batches for worker in workers)
     finally:
         log.close()
-        hallway.remove()
+        exchange.remove()
     return growth
 
 

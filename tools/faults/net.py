@@ -126,13 +126,13 @@ def _malformed() -> Outcome:
     outcome = Outcome(f"F7 {_DATAGRAMS} malformed datagrams", "leak <= 1 MB", 1.0, "MB")
     listener = Listener(port=0)
     process = psutil.Process(os.getpid())
-    chance = random.Random(0)
+    rng = random.Random(0)
     good = _message(1.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 
         def send(count: int) -> None:
             for number in range(count):
-                sender.sendto(_nonsense(chance, good), ("127.0.0.1", listener.port))
+                sender.sendto(_nonsense(rng, good), ("127.0.0.1", listener.port))
                 if number % 50 == 0:
                     time.sleep(0.001)  # So that the system drops none of them.
 
@@ -157,14 +157,14 @@ def _message(value: float) -> bytes:
     return bytes(builder.build().dgram)
 
 
-def _nonsense(chance: random.Random, good: bytes) -> bytes:
+def _nonsense(rng: random.Random, good: bytes) -> bytes:
     """Return a datagram that is certainly not a plain OSC message."""
     while True:
-        bad = bytearray(good if chance.random() < 0.7 else chance.randbytes(chance.randrange(200)))
-        for _ in range(chance.randrange(1, 6)):
+        bad = bytearray(good if rng.random() < 0.7 else rng.randbytes(rng.randrange(200)))
+        for _ in range(rng.randrange(1, 6)):
             if bad:
-                bad[chance.randrange(len(bad))] = chance.randrange(256)
-        bad = bad[: chance.randrange(len(bad) + 1)]
+                bad[rng.randrange(len(bad))] = rng.randrange(256)
+        bad = bad[: rng.randrange(len(bad) + 1)]
         try:
             read_message(bytes(bad))
         except NotOscError:

@@ -23,7 +23,7 @@ PERIOD_MS = 1000 / RATE_HZ
 END_LIMIT_S = 60.0
 
 
-class Life:
+class Runner:
     """A run of conf=debug at 10 Hz, without an end of its own.
 
     Args:

@@ -24,16 +24,16 @@ def run(trials: int) -> list[Outcome]:
     ways = {
         "SIGINT": (SOON_MS, _signal(signal.SIGINT)),
         "SIGTERM": (SOON_MS, _signal(signal.SIGTERM)),
-        "exception in the mind": (SOON_MS, lambda agent: agent.break_mind("raise")),
+        "exception in the mind": (SOON_MS, lambda agent: agent.break_actor("raise")),
         "SIGKILL of the agent": (WATCHDOG_MS, _signal(signal.SIGKILL)),
         "SIGKILL of all but the watchdog": (WATCHDOG_MS, _kill_family),
-        "hang of 10 s": (WATCHDOG_MS, lambda agent: agent.break_mind(f"hang {_HANG_S}")),
+        "hang of 10 s": (WATCHDOG_MS, lambda agent: agent.break_actor(f"hang {_HANG_S}")),
     }
     outcomes = {
         name: Outcome(f"F2 {name}", f"all neutral <= {limit:.0f} ms, and it stays so", limit, "ms")
         for name, (limit, _) in ways.items()
     }
-    chance = random.Random(0)
+    rng = random.Random(0)
     client = Client()
     try:
         for trial in range(trials):
@@ -42,7 +42,7 @@ def run(trials: int) -> list[Outcome]:
             agent = Agent(relay.port, "vrchat.listen=off")
             try:
                 wait_until_alive(agent, relay)
-                time.sleep(0.5 + chance.random())
+                time.sleep(0.5 + rng.random())
                 while not relay.moving():
                     time.sleep(1 / RATE_HZ)
                 began = ways[name][1](agent)

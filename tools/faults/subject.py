@@ -37,7 +37,7 @@ class Client:
         )
         self._line()
 
-    def tell(self, command: str) -> float:
+    def notify(self, command: str) -> float:
         """Give a command; return when it was done (monotonic s)."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
@@ -102,7 +102,7 @@ class Agent:
         """Whether its process runs."""
         return self.process.poll() is None
 
-    def break_mind(self, command: str) -> float:
+    def break_actor(self, command: str) -> float:
         """Let its mind `raise` or `hang SECONDS`; return when that began (monotonic s)."""
         done = self._trigger.with_suffix(".done")
         done.unlink(missing_ok=True)

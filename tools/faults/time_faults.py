@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.faults.outcome import Outcome
-from tools.faults.run import RATE_HZ, Life
+from tools.faults.run import RATE_HZ, Runner
 
 STOPPED_S = 60.0
 BEFORE_S, AFTER_S = 10.0, 15.0
@@ -21,17 +21,17 @@ def run(trials: int) -> list[Outcome]:
     extra = Outcome("F11 stopped for 60 s", "at most 1 extra tick", 1, "ticks")
     gap = Outcome("F11 the gap in the record", "marked: index jumps, is_first", 0, "unmarked")
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        life = Life(Path(folder))
+        run = Runner(Path(folder))
         try:
             time.sleep(BEFORE_S)
-            life.process.send_signal(signal.SIGSTOP)
+            run.process.send_signal(signal.SIGSTOP)
             time.sleep(STOPPED_S)
-            life.process.send_signal(signal.SIGCONT)
+            run.process.send_signal(signal.SIGCONT)
             time.sleep(AFTER_S)
-            summary = life.end()
+            summary = run.end()
         finally:
-            life.kill()
-        steps = life.steps()
+            run.kill()
+        steps = run.steps()
     waits = np.diff(steps["time"].astype(np.float64))
     at = int(np.argmax(waits))
     woke = steps["time"][at + 1]

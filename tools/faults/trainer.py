@@ -14,7 +14,7 @@ from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.checkpointer import check_fit, read_checkpoint
 from tools.faults.outcome import Outcome
-from tools.faults.run import PERIOD_MS, Life
+from tools.faults.run import PERIOD_MS, Runner
 
 BACK_S = 5.0
 GIVE_UP_S = 60.0
@@ -26,17 +26,17 @@ def run(trials: int) -> list[Outcome]:
     pause = Outcome("F1 agent's longest tick", "never above one period", PERIOD_MS, "ms")
     late = Outcome("F1 agent's largest lateness", "never above one period", PERIOD_MS, "ms")
     broken = Outcome("F1 checkpoints", "0 unreadable", 0, "")
-    chance = random.Random(0)
+    rng = random.Random(0)
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        life = Life(Path(folder))
+        run = Runner(Path(folder))
         try:
             for _ in range(trials):
-                back.values.append(_kill_once(life, chance))
-                broken.values.append(_unreadable(life.folder))
+                back.values.append(_kill_once(run, rng))
+                broken.values.append(_unreadable(run.folder))
                 print(f"{back.fault}: back after {back.values[-1]} s", flush=True)
-            summary = life.end()
+            summary = run.end()
         finally:
-            life.kill()
+            run.kill()
     pause.values.append(summary["tick_ms"]["max"])
     pause.notes = f"{summary['missed_ticks']} of {summary['ticks']} ticks missed"
     late.values.append(summary["lateness_ms"]["max"])
@@ -44,16 +44,16 @@ def run(trials: int) -> list[Outcome]:
     return [back, pause, late, broken]
 
 
-def _kill_once(life: Life, chance: random.Random) -> float | None:
+def _kill_once(run: Runner, rng: random.Random) -> float | None:
     """Kill at a random moment of work; return how long it took until a new one was ready (s)."""
     # A random part of two windows, so that saves and publishing are hit too.
-    time.sleep(chance.uniform(0.2, 6.4))
-    trainer, before, began = life.trainer(), life.starts(), time.monotonic()
+    time.sleep(rng.uniform(0.2, 6.4))
+    trainer, before, began = run.trainer(), run.starts(), time.monotonic()
     if trainer is None:
         return None
     trainer.kill()
     while time.monotonic() - began < GIVE_UP_S:
-        if life.starts() > before:
+        if run.starts() > before:
             return time.monotonic() - began
         time.sleep(0.02)
     return None
@@ -75,5 +75,5 @@ def debug_learners() -> dict[str, Learner]:
     """Return the learners of conf=debug."""
     composed = compose(CommandLine("debug"), lambda: "tiny")
     settings = parse(composed, set(composed["learners"]))
-    build.equip_dynamics(settings, [build.build_curiosity(settings)])
+    build.enable_aux_heads(settings, [build.build_curiosity(settings)])
     return build.build_learners(settings)

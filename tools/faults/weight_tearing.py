@@ -15,8 +15,8 @@ from pamiq_lightning.exchange.weights import (
     WeightsSpec,
     WeightsWriter,
     create,
+    flat_size,
     tensors_of,
-    vector_bytes,
 )
 from pamiq_lightning.utils.processes import context
 from tools.faults.outcome import Outcome
@@ -50,7 +50,7 @@ def run(trials: int) -> list[Outcome]:
     seen = Outcome("F14 versions went backwards", "never", 0, "times")
     module = _module()
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        spec = WeightsSpec(Path(folder) / "weights", vector_bytes(module))
+        spec = WeightsSpec(Path(folder) / "weights", flat_size(module))
         create(spec)
         stop = context().Event()
         process = context().Process(target=_publish, args=(spec, stop))

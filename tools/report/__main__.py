@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pamiq_lightning.recording.schema import RecordingError
 from tools.report.page import render
-from tools.report.run_data import Lived, ReportError
+from tools.report.run_data import ReportError, RunData
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="file to write; default: report.html in the run")
     options = parser.parse_args()
     try:
-        page = render(Lived(options.run))
+        page = render(RunData(options.run))
     except (ReportError, RecordingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from agent.actions import LIMBS
-from tools.report.run_data import Moments, Series
+from agent.actions import ACTIONS
+from tools.report.run_data import Series, Steps
 
 BINS = 200
 """Points of a curve; more would only make the page heavy."""
@@ -62,19 +62,19 @@ def curves(series: Series) -> str:
     return as_svg(figure)
 
 
-def actions(moments: Moments) -> str:
+def actions(moments: Steps) -> str:
     """Draw how often each choice of each action category was taken, over time."""
     figure = Figure(figsize=(COLUMNS * _SIZE[0], _SIZE[1] + 0.4), layout="constrained")
     spans = np.array_split(np.arange(len(moments.index)), min(50, len(moments.index)))
-    for place, limb in enumerate(LIMBS):
-        axes = figure.add_subplot(1, len(LIMBS), place + 1)
+    for place, axis in enumerate(ACTIONS):
+        axes = figure.add_subplot(1, len(ACTIONS), place + 1)
         shares = [
             [np.mean(moments.action[span, place] == choice) for span in spans]
-            for choice in range(len(limb.values))
+            for choice in range(len(axis.values))
         ]
-        labels = [f"{value:+g}" if value else "0" for value in limb.values]
+        labels = [f"{value:+g}" if value else "0" for value in axis.values]
         axes.stackplot(range(len(spans)), shares, labels=labels, alpha=0.8)
-        axes.set_title(limb.name, loc="left", fontsize=8)
+        axes.set_title(axis.name, loc="left", fontsize=8)
         axes.set_xticks([])
         axes.set_ylim(0, 1)
         axes.legend(fontsize=6, loc="lower left")
@@ -82,18 +82,18 @@ def actions(moments: Moments) -> str:
     return as_svg(figure)
 
 
-def action_entropies(moments: Moments) -> list[tuple[str, float, float]]:
+def action_entropies(moments: Steps) -> list[tuple[str, float, float]]:
     """Return for each action category the entropy of what was chosen, and the largest (bits)."""
     found = []
-    for place, limb in enumerate(LIMBS):
-        share = np.bincount(moments.action[:, place], minlength=len(limb.values))
+    for place, axis in enumerate(ACTIONS):
+        share = np.bincount(moments.action[:, place], minlength=len(axis.values))
         share = share[share > 0] / share.sum()
         entropy = float(-(share * np.log2(share)).sum())
-        found.append((limb.name, abs(entropy), float(np.log2(len(limb.values)))))
+        found.append((axis.name, abs(entropy), float(np.log2(len(axis.values)))))
     return found
 
 
-def intervals(moments: Moments) -> str:
+def intervals(moments: Steps) -> str:
     """Draw how long it was from each recorded tick to the next, gaps left out (ms)."""
     follows = (np.diff(moments.index) == 1) & ~moments.is_first[1:]
     lengths = 1e3 * np.diff(moments.time)[follows]

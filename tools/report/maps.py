@@ -8,19 +8,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tools.report.charts import as_svg
-from tools.report.run_data import Moments
+from tools.report.run_data import Steps
 
 CELL_M = 1.0
 
 
-def place_is_known(moments: Moments) -> bool:
+def place_is_known(moments: Steps) -> bool:
     """Tell whether x and y were recorded."""
     return all(
         name in moments.info and np.isfinite(moments.info[name]).any() for name in ("x", "y")
     )
 
 
-def maps(moments: Moments) -> str:
+def maps(moments: Steps) -> str:
     """Draw the way that was taken, the steps in each square metre, and the mean reward there."""
     x, y = moments.info["x"], moments.info["y"]
     figure = Figure(figsize=(12, 5), layout="constrained")

@@ -9,14 +9,14 @@ import jinja2
 import yaml
 
 from tools.report import charts, maps, strips
-from tools.report.run_data import Lived
+from tools.report.run_data import RunData
 
 MOMENTS = 4
 TIMES = ("tick", "lateness", "latency")
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def render(lived: Lived) -> str:
+def render(lived: RunData) -> str:
     """Return the page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     parts: dict[str, Any] = {
@@ -28,8 +28,8 @@ def render(lived: Lived) -> str:
         **_learners(lived.summary),
         **_of_moments(lived),
     }
-    titles = ["Outcome", "Faults", "Places", "Moments", "Actions", "Latency", "Curves", "Settings"]
-    there = {"Places": "maps", "Moments": "highest", "Actions": "actions", "Latency": "intervals"}
+    titles = ["Outcome", "Faults", "Places", "Steps", "Actions", "Latency", "Curves", "Settings"]
+    there = {"Places": "maps", "Steps": "highest", "Actions": "actions", "Latency": "intervals"}
     parts["sections"] = [
         (title.lower(), title) for title in titles if title not in there or parts[there[title]]
     ]
@@ -37,9 +37,9 @@ def render(lived: Lived) -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(parts)
 
 
-def _headline(lived: Lived) -> str:
+def _headline(lived: RunData) -> str:
     settings = lived.settings
-    place = settings["place"]["class_path"] if settings["world"] == "embedded" else "VRChat"
+    place = settings["scene"]["class_path"] if settings["world"] == "embedded" else "VRChat"
     reward = settings["curiosity"]["class_path"].rpartition(".")[2]
     return (
         f"{place.rpartition('.')[2]}, size {settings['size']}, {settings['rate']:g} Hz, "
@@ -59,14 +59,14 @@ def outcome(summary: dict[str, Any] | None, real: bool) -> list[tuple[str, str, 
         ("rate", f"{summary['rate_hz']:.3f} Hz", False),
         ("missed ticks", f"{summary['missed_ticks']:,}", summary["missed_ticks"] > 0),
         *(_percentiles(name, summary[f"{name}_ms"]) for name in (TIMES if real else ())),
-        ("windows filled", f"{summary['windows_filled']:,}", False),
-        ("windows dropped", f"{summary['windows_dropped']:,}", summary["windows_dropped"] > 0),
+        ("windows filled", f"{summary['rollouts_filled']:,}", False),
+        ("windows dropped", f"{summary['rollouts_dropped']:,}", summary["rollouts_dropped"] > 0),
         ("paused", f"{summary['paused_s']:.0f} s in {summary['pauses']} pauses", False),
     ]
 
 
-def _percentiles(name: str, figures: dict[str, float | None]) -> tuple[str, str, bool]:
-    shown = ", ".join(f"{k} {v:.1f}" for k, v in figures.items() if v is not None)
+def _percentiles(name: str, metrics: dict[str, float | None]) -> tuple[str, str, bool]:
+    shown = ", ".join(f"{k} {v:.1f}" for k, v in metrics.items() if v is not None)
     return f"{name}, ms", shown or "none", False
 
 
@@ -84,7 +84,7 @@ def _cell(value: Any) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
 
 
-def faults(lived: Lived) -> list[str]:
+def faults(lived: RunData) -> list[str]:
     """Return in a line each what went wrong, as far as the run tells."""
     found, summary, moments = [], lived.summary, lived.moments
     if summary:
@@ -107,7 +107,7 @@ def faults(lived: Lived) -> list[str]:
     return found + lived.complaints()
 
 
-def _of_moments(lived: Lived) -> dict[str, Any]:
+def _of_moments(lived: RunData) -> dict[str, Any]:
     """Return what takes a recording; nothing of it where there is none."""
     moments, reader = lived.moments, lived.reader
     parts: dict[str, Any] = dict.fromkeys(("maps", "actions", "intervals"), "")

@@ -25,7 +25,7 @@ class ReportError(Exception):
 
 
 @dataclass(frozen=True)
-class Moments:
+class Steps:
     """All recorded steps without their frames, N of them, from old to new."""
 
     index: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Moments:
     info: dict[str, NDArray[np.float32]]
 
 
-class Lived:
+class RunData:
     """One run folder.
 
     Args:
@@ -94,7 +94,7 @@ class Lived:
             return None
 
     @cached_property
-    def moments(self) -> Moments | None:
+    def moments(self) -> Steps | None:
         """All recorded steps; None without a recording."""
         reader = self.reader
         if reader is None:
@@ -103,9 +103,9 @@ class Lived:
             key: reader.column(key)
             for key in ("index", "time", "action", "reward", "valid", "is_first", "info")
         }
-        info = dict(zip(reader.plan.info_names, columns.pop("info").T, strict=True))
+        info = dict(zip(reader.spec.info_names, columns.pop("info").T, strict=True))
         rewarded = columns["valid"] & ~columns["is_first"]
-        return Moments(**columns, rewarded=rewarded, info=info)
+        return Steps(**columns, rewarded=rewarded, info=info)
 
     def complaints(self) -> list[str]:
         """Return the lines of the trainer's log that tell of something amiss."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pamiq_lightning.recording.reader import RecordingReader
-from tools.report.run_data import Moments
+from tools.report.run_data import Steps
 
 BEFORE, AFTER = 4, 1
 """Frames shown before and after the rewarded one."""
@@ -32,7 +32,7 @@ class Strip:
     """A data URL."""
 
 
-def choose(moments: Moments, which: Literal["highest", "lowest"], count: int) -> list[int]:
+def choose(moments: Steps, which: Literal["highest", "lowest"], count: int) -> list[int]:
     """Return places of up to `count` moments, the most extreme first, all apart."""
     sign = -1 if which == "highest" else 1
     order = np.argsort(sign * moments.reward, kind="stable")
@@ -45,7 +45,7 @@ def choose(moments: Moments, which: Literal["highest", "lowest"], count: int) ->
     return chosen
 
 
-def strips(reader: RecordingReader, moments: Moments, places: list[int]) -> list[Strip]:
+def strips(reader: RecordingReader, moments: Steps, places: list[int]) -> list[Strip]:
     """Return each moment with the frames around it."""
     made = []
     for place in places:

@@ -11,7 +11,7 @@ _LATEST_CATCH_UP = 5
 """Steps taken without drawing before lost time is given up."""
 
 
-class Clockwork:
+class FixedTimestep:
     """Steps a world 30 times a second and shows every n-th step.
 
     Args:

@@ -80,7 +80,7 @@ class Controls:
             self._jump = True
         self._values[address] = number
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Put every input back to neutral."""
         self._values = dict.fromkeys(self._values, 0.0)
         self._jump = False

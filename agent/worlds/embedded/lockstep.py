@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.actions import LIMBS, inputs
-from agent.worlds.embedded.scenes.base import Place
+from agent.actions import ACTIONS, inputs
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation, Size
 
 STEPS_PER_SECOND = 30
@@ -30,16 +30,16 @@ class LockstepWorld:
         ValueError: a rate that does not divide 30.
     """
 
-    blind = None
+    invalid_reason = None
     """Its eyes never fail."""
 
     def __init__(
-        self, place: Place, size: Size, seed: int, rate: float, supersample: int = 1
+        self, scene: Scene, size: Size, seed: int, rate: float, supersample: int = 1
     ) -> None:
         if rate not in ALLOWED_RATES:
             allowed = ", ".join(map(str, ALLOWED_RATES))
             raise ValueError(f"rate must divide {STEPS_PER_SECOND}: one of {allowed}; got {rate}")
-        self.simulation = Simulation(place, size, seed, supersample=supersample)
+        self.simulation = Simulation(scene, size, seed, supersample=supersample)
         self.info_names = self.simulation.info_names
         self._steps = STEPS_PER_SECOND // int(rate)
         self._started = False
@@ -59,10 +59,10 @@ class LockstepWorld:
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Set the inputs of the coming tick from an action (A,)."""
-        for limb in LIMBS:
-            if limb.tap:
+        for axis in ACTIONS:
+            if axis.tap:
                 # Every action that chooses a tap is one press, as it is in real time.
-                self.simulation.set_input(limb.address, 0)
+                self.simulation.set_input(axis.address, 0)
         for address, value in inputs(action).items():
             self.simulation.set_input(address, value)
 
@@ -79,10 +79,10 @@ class LockstepWorld:
         self.simulation.restore(state)
         self._started = state["started"]
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Set every input to neutral."""
-        self.simulation.rest()
+        self.simulation.release_inputs()
 
     def close(self) -> None:
         """Rest; there is nothing to release."""
-        self.rest()
+        self.release_inputs()

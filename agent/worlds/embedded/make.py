@@ -7,14 +7,14 @@ from typing import Literal
 from agent.worlds.base import World
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.realtime import RealtimeWorld
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation, Size
 
 Clock = Literal["real", "lockstep"]
 
 
 def make_world(
-    place: Place,
+    scene: Scene,
     size: Size,
     seed: int,
     clock: Clock,
@@ -40,9 +40,9 @@ def make_world(
         RuntimeError: the real-time world did not come up.
     """
     if clock == "lockstep":
-        return LockstepWorld(place, size, seed, rate, supersample)
+        return LockstepWorld(scene, size, seed, rate, supersample)
     if clock == "real":
-        return RealtimeWorld(place, size, seed, osc_port, supersample, scale)
+        return RealtimeWorld(scene, size, seed, osc_port, supersample, scale)
     raise ValueError(f'clock must be "real" or "lockstep", got {clock!r}')
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agent.worlds.embedded.physics import Boxes, is_clear
 from agent.worlds.embedded.render.jit import compiled
-from agent.worlds.embedded.scenes.state import Stage
+from agent.worlds.embedded.scenes.state import SceneState
 
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _UNREACHED = -1
@@ -33,7 +33,7 @@ def _clear_spots(
             clear[row, column] = is_clear(x, y, solids, bounds)
 
 
-class FloorPlan:
+class ReachabilityMap:
     """The spots that can be reached from where the body stands, doors as they are now.
 
     Args:
@@ -41,15 +41,15 @@ class FloorPlan:
         resolution: metres between two spots of the map.
     """
 
-    def __init__(self, stage: Stage, resolution: float = 0.1) -> None:
-        x0, y0, x1, y1 = stage.bounds[0]
-        self._numbers = stage.cells
+    def __init__(self, scene_state: SceneState, resolution: float = 0.1) -> None:
+        x0, y0, x1, y1 = scene_state.bounds[0]
+        self._numbers = scene_state.cells
         self._resolution = resolution
         self._corner = (float(x0), float(y0))
         rows, columns = (round(length / resolution) + 1 for length in (y1 - y0, x1 - x0))
         self._clear = np.zeros((rows, columns), np.bool_)
-        _clear_spots(stage.solids, stage.bounds, *self._corner, resolution, self._clear)
-        self._before = self._flood(self._spot(stage.body.x, stage.body.y))
+        _clear_spots(scene_state.solids, scene_state.bounds, *self._corner, resolution, self._clear)
+        self._before = self._flood(self._spot(scene_state.body.x, scene_state.body.y))
 
     def _spot(self, x: float, y: float) -> Spot:
         """Return the clear spot nearest to a point."""
@@ -82,17 +82,17 @@ class FloorPlan:
                     queue.append(spot)
         return before
 
-    def _place(self, row: int, column: int) -> tuple[float, float]:
+    def _scene(self, row: int, column: int) -> tuple[float, float]:
         return self._corner[0] + column * self._resolution, self._corner[1] + row * self._resolution
 
-    def places(self) -> list[tuple[float, float]]:
+    def scenes(self) -> list[tuple[float, float]]:
         """Return all spots that can be reached."""
         rows, columns = np.nonzero(self._before != _UNREACHED)
-        return [self._place(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True)]
+        return [self._scene(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True)]
 
     def cells(self) -> set[int]:
         """Return the numbers of all 1 m cells with a spot that can be reached."""
-        return {self._numbers.number(x, y) for x, y in self.places()}
+        return {self._numbers.number(x, y) for x, y in self.scenes()}
 
     def path_to_cell(self, cell: int) -> list[tuple[float, float]]:
         """Return the points of a shortest way into a cell, the start included.
@@ -102,14 +102,14 @@ class FloorPlan:
         """
         rows, columns = np.nonzero(self._before != _UNREACHED)
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            if self._numbers.number(*self._place(row, column)) == cell:
+            if self._numbers.number(*self._scene(row, column)) == cell:
                 return self._path(row, column)
         raise ValueError(f"cell {cell} cannot be reached")
 
     def _path(self, row: int, column: int) -> list[tuple[float, float]]:
         width = self._clear.shape[1]
-        points = [self._place(row, column)]
+        points = [self._scene(row, column)]
         while self._before[row, column] != row * width + column:
             row, column = divmod(int(self._before[row, column]), width)
-            points.append(self._place(row, column))
+            points.append(self._scene(row, column))
         return points[::-1]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.osc.sender import OscActuator
-from agent.worlds.embedded.realtime_process import Order
-from agent.worlds.embedded.scenes.base import Place
+from agent.osc.sender import OscSender
+from agent.worlds.embedded.realtime_process import SimulationConfig
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import FrameMemory
 from agent.worlds.embedded.simulation import INFO_NAMES, Size
 
@@ -46,12 +46,12 @@ class RealtimeWorld:
         RuntimeError: the world failed to start, or took longer than a minute.
     """
 
-    blind = None
+    invalid_reason = None
     """Its eyes never fail."""
 
     def __init__(
         self,
-        place: Place,
+        scene: Scene,
         size: Size,
         seed: int,
         osc_port: int | None = None,
@@ -62,23 +62,23 @@ class RealtimeWorld:
         height, width = (size, size) if isinstance(size, int) else size
         self._closed = False
         self._memory = FrameMemory.create(height, width, len(INFO_NAMES))
-        order = Order(
-            place, size, seed, supersample, osc_port, scale, self._memory.path, height, width
+        config = SimulationConfig(
+            scene, size, seed, supersample, osc_port, scale, self._memory.path, height, width
         )
-        self._process = self._spawn(order)
+        self._process = self._spawn(config)
         try:
             self._await_first_frame()
             self.port = self._memory.port
-            self._actuator = OscActuator(HOST, self.port)
+            self._sender = OscSender(HOST, self.port)
         except BaseException:
             self._stop()
             raise
         # Nobody else needs the file by name, so it cannot be left behind.
         self._memory.remove()
 
-    def _spawn(self, order: Order) -> subprocess.Popen[bytes]:
+    def _spawn(self, config: SimulationConfig) -> subprocess.Popen[bytes]:
         """Start the process and hand it its order; it keeps clear of the terminal's Ctrl-C."""
-        message = pickle.dumps(order)
+        message = pickle.dumps(config)
         search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         process = subprocess.Popen(
@@ -127,11 +127,11 @@ class RealtimeWorld:
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Send an action (A,) over OSC."""
-        self._actuator.act(action)
+        self._sender.act(action)
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Send neutral on every input."""
-        self._actuator.rest()
+        self._sender.release_inputs()
 
     @property
     def ignored(self) -> int:
@@ -149,7 +149,7 @@ class RealtimeWorld:
             return
         self._closed = True
         try:
-            self._actuator.close()
+            self._sender.close()
         finally:
             self._stop()
 

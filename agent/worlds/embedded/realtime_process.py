@@ -12,17 +12,17 @@ from pathlib import Path
 
 from agent.osc.ports import PortTakenError
 from agent.osc.server import OscReceiver, silence_python_osc
-from agent.worlds.embedded.fixed_timestep import Clockwork
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.fixed_timestep import FixedTimestep
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import FrameMemory
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation, Size
 
 
 @dataclass(frozen=True)
-class Order:
+class SimulationConfig:
     """What the parent wants run."""
 
-    place: Place
+    scene: Scene
     size: Size
     seed: int
     supersample: int
@@ -41,11 +41,13 @@ def _watch(pipe: int, orphaned: threading.Event) -> None:
     orphaned.set()
 
 
-def live(order: Order, orphaned: threading.Event) -> None:
+def live(config: SimulationConfig, orphaned: threading.Event) -> None:
     """Run the world until the parent is gone."""
-    memory = FrameMemory(order.memory, order.height, order.width, len(INFO_NAMES))
+    memory = FrameMemory(config.memory, config.height, config.width, len(INFO_NAMES))
     try:
-        simulation = Simulation(order.place, order.size, order.seed, supersample=order.supersample)
+        simulation = Simulation(
+            config.scene, config.size, config.seed, supersample=config.supersample
+        )
         lock = threading.Lock()
 
         def take(address: str, value: object) -> None:
@@ -54,7 +56,7 @@ def live(order: Order, orphaned: threading.Event) -> None:
 
         # Draw once before the clock starts: that compiles everything.
         simulation.frame()
-        receiver = OscReceiver(order.osc_port or 0, take)
+        receiver = OscReceiver(config.osc_port or 0, take)
         memory.port = receiver.port
 
         def step() -> None:
@@ -67,7 +69,7 @@ def live(order: Order, orphaned: threading.Event) -> None:
 
         show()
         gc.freeze()
-        clockwork = Clockwork(step, show, scale=order.scale)
+        clockwork = FixedTimestep(step, show, scale=config.scale)
         parent = os.getppid()
         while not orphaned.is_set() and os.getppid() == parent:
             clockwork.tick()
@@ -83,13 +85,13 @@ def live(order: Order, orphaned: threading.Event) -> None:
 def main() -> None:
     """Read the order from the parent's pipe and run it."""
     silence_python_osc()
-    order: Order = pickle.load(sys.stdin.buffer)
+    config: SimulationConfig = pickle.load(sys.stdin.buffer)
     orphaned = threading.Event()
     watcher = threading.Thread(
         target=_watch, args=(sys.stdin.fileno(), orphaned), name="watch-parent", daemon=True
     )
     watcher.start()
-    live(order, orphaned)
+    live(config, orphaned)
 
 
 if __name__ == "__main__":

@@ -73,10 +73,10 @@ class FrameMemory:
     def write(self, frame: NDArray[np.uint8], info: NDArray[np.float32]) -> None:
         """Publish a frame (3, H, W) with its info (K,)."""
         slot = int(self._words[_DRAWN]) % _SLOTS
-        info_place, frame_place = self._slot(slot)
+        info_scene, frame_scene = self._slot(slot)
         self._words[_SEQUENCES + slot] += 1
-        info_place[:] = info
-        frame_place[:] = frame
+        info_scene[:] = info
+        frame_scene[:] = frame
         self._words[_SEQUENCES + slot] += 1
         self._words[_LATEST] = slot
         self._words[_DRAWN] += 1
@@ -87,8 +87,8 @@ class FrameMemory:
             slot = int(self._words[_LATEST])
             before = int(self._words[_SEQUENCES + slot])
             if before % 2 == 0:
-                info_place, frame_place = self._slot(slot)
-                info, frame = info_place.copy(), frame_place.copy()
+                info_scene, frame_scene = self._slot(slot)
+                info, frame = info_scene.copy(), frame_scene.copy()
                 if int(self._words[_SEQUENCES + slot]) == before:
                     return frame, info
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from agent.worlds.embedded.inputs import Controls
 from agent.worlds.embedded.physics import Body, advance, is_clear
 from agent.worlds.embedded.render.renderer import Renderer
-from agent.worlds.embedded.scenes.base import Place
-from agent.worlds.embedded.scenes.state import Cells, Picture, Stage
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.state import CellGrid, Picture, SceneState
 
 INFO_NAMES = (
     "x",
@@ -53,7 +53,7 @@ class Simulation:
 
     def __init__(
         self,
-        place: Place,
+        scene: Scene,
         size: Size,
         seed: int,
         field_of_view: float = 60.0,
@@ -62,33 +62,40 @@ class Simulation:
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self.info_names = INFO_NAMES
-        scene = place.build(seed)
+        built = scene.build(seed)
         height, width = (size, size) if isinstance(size, int) else size
-        self._renderer = Renderer(scene, height, width, field_of_view, supersample)
-        self._happenings = scene.happenings
+        self._renderer = Renderer(built, height, width, field_of_view, supersample)
+        self._effects = built.effects
         self._controls = Controls()
         index = self._renderer.texture_index
-        self.stage = Stage(
+        self.scene_state = SceneState(
             seed=seed,
             step=0,
-            body=Body(scene.start.x, scene.start.y, scene.start.heading),
-            solids=np.array(scene.mesh.solids, np.float64).reshape(-1, 4),
-            bounds=np.array([scene.bounds], np.float64),
-            cells=Cells.within(*scene.bounds[:3]),
-            poses=np.repeat(np.eye(3, 4, dtype=np.float32)[None], scene.mesh.part_count, axis=0),
-            panels=np.array([index[name] for name in scene.panels], np.int32),
-            flickering=np.zeros(len(scene.panels), np.bool_),
+            body=Body(built.start.x, built.start.y, built.start.heading),
+            solids=np.array(built.mesh.solids, np.float64).reshape(-1, 4),
+            bounds=np.array([built.bounds], np.float64),
+            cells=CellGrid.within(*built.bounds[:3]),
+            poses=np.repeat(np.eye(3, 4, dtype=np.float32)[None], built.mesh.part_count, axis=0),
+            panels=np.array([index[name] for name in built.panels], np.int32),
+            flickering=np.zeros(len(built.panels), np.bool_),
             atlas=self._renderer.atlas,
             texture_index=index,
         )
-        for happening in self._happenings:
-            happening.begin(self.stage)
-        if not is_clear(scene.start.x, scene.start.y, self.stage.solids, self.stage.bounds):
-            raise ValueError(f"the start of {type(place).__name__} is inside something")
+        for effect in self._effects:
+            effect.begin(self.scene_state)
+        if not is_clear(
+            built.start.x, built.start.y, self.scene_state.solids, self.scene_state.bounds
+        ):
+            raise ValueError(f"the start of {type(scene).__name__} is inside something")
         # Stand still once: what is not compiled yet is compiled now, not in the middle of a run.
-        advance(self.stage.body, Controls().wish(), self.stage.solids, self.stage.bounds)
-        for happening in self._happenings:
-            happening.prepare(self.stage, self._look)
+        advance(
+            self.scene_state.body,
+            Controls().wish(),
+            self.scene_state.solids,
+            self.scene_state.bounds,
+        )
+        for effect in self._effects:
+            effect.prepare(self.scene_state, self._look)
         self._flicker_share = math.nan
         self._drawn_step = -1
 
@@ -100,25 +107,25 @@ class Simulation:
         """
         self._controls.set(address, value)
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Put every input back to neutral."""
-        self._controls.rest()
+        self._controls.release_inputs()
 
     def step(self) -> None:
         """Take exactly one physics step of 1/30 s."""
-        stage = self.stage
-        stage.step += 1
-        advance(stage.body, self._controls.wish(), stage.solids, stage.bounds)
-        for happening in self._happenings:
-            happening.advance(stage)
+        scene_state = self.scene_state
+        scene_state.step += 1
+        advance(scene_state.body, self._controls.wish(), scene_state.solids, scene_state.bounds)
+        for effect in self._effects:
+            effect.advance(scene_state)
 
     def state(self) -> dict[str, Any]:
         """Return plain values that, with place, size and seed, say how the world stands."""
         return {
-            "step": self.stage.step,
-            "body": asdict(self.stage.body),
+            "step": self.scene_state.step,
+            "body": asdict(self.scene_state.body),
             "controls": self._controls.state(),
-            "happenings": [[type(h).__name__, h.state()] for h in self._happenings],
+            "happenings": [[type(h).__name__, h.state()] for h in self._effects],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -128,38 +135,40 @@ class Simulation:
             ValueError: it is the state of another place.
         """
         names = [name for name, _ in state["happenings"]]
-        if names != [type(h).__name__ for h in self._happenings]:
+        if names != [type(h).__name__ for h in self._effects]:
             raise ValueError(f"the state is that of a place with {', '.join(names) or 'nothing'}")
-        self.stage.step = state["step"]
-        self.stage.body = Body(**state["body"] | {"velocity": tuple(state["body"]["velocity"])})
+        self.scene_state.step = state["step"]
+        self.scene_state.body = Body(
+            **state["body"] | {"velocity": tuple(state["body"]["velocity"])}
+        )
         self._controls.restore(state["controls"])
-        for happening, (_, told) in zip(self._happenings, state["happenings"], strict=True):
-            happening.restore(told, self.stage)
+        for effect, (_, told) in zip(self._effects, state["happenings"], strict=True):
+            effect.restore(told, self.scene_state)
 
     def frame(self) -> Picture:
         """Draw what the body sees now, (3, H, W)."""
         picture, share = self._draw()
-        for happening in self._happenings:
-            covered = happening.cover(picture, self.stage)
+        for effect in self._effects:
+            covered = effect.cover(picture, self.scene_state)
             share = covered + (1.0 - covered) * share
-        self._flicker_share, self._drawn_step = share, self.stage.step
+        self._flicker_share, self._drawn_step = share, self.scene_state.step
         return picture
 
     def _draw(self) -> tuple[Picture, float]:
-        for happening in self._happenings:
-            happening.arrange(self.stage)
-        return self._renderer.draw(self.stage)
+        for effect in self._effects:
+            effect.arrange(self.scene_state)
+        return self._renderer.draw(self.scene_state)
 
     def _look(self, x: float, y: float, heading: float) -> Picture:
-        body = self.stage.body
-        self.stage.body = Body(x, y, heading)
+        body = self.scene_state.body
+        self.scene_state.body = Body(x, y, heading)
         picture, _ = self._draw()
-        self.stage.body = body
+        self.scene_state.body = body
         return picture
 
     def info(self) -> NDArray[np.float32]:
         """Return the ground truth (K,); `flicker_share` is NaN until this step's frame is drawn."""
-        body, step = self.stage.body, self.stage.step
+        body, step = self.scene_state.body, self.scene_state.step
         return np.array(
             [
                 body.x,
@@ -170,7 +179,7 @@ class Simulation:
                 body.angular_velocity,
                 body.grounded,
                 body.collided,
-                self.stage.cells.number(body.x, body.y),
+                self.scene_state.cells.number(body.x, body.y),
                 self._flicker_share if self._drawn_step == step else math.nan,
                 step,
             ],

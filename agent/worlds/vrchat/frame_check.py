@@ -43,7 +43,7 @@ LAST_PROBE_S = 60.0
 """Times between such attempts: the first, doubling up to the last."""
 
 
-class Doubt(NamedTuple):
+class FrameFault(NamedTuple):
     """Why a picture must not be believed."""
 
     kind: str
@@ -54,7 +54,7 @@ class Doubt(NamedTuple):
         return f"{self.kind}: {self.detail}"
 
 
-class Health:
+class FrameCheck:
     """Judges one picture after another.
 
     Args:
@@ -68,7 +68,7 @@ class Health:
     """
 
     def __init__(self, shape: tuple[int, int, int], rate_hz: float) -> None:
-        self.doubt: Doubt | None = None
+        self.fault: FrameFault | None = None
         self.may_act = True
         self.counts: Counter[str] = Counter()
         self._shape = shape
@@ -92,7 +92,7 @@ class Health:
         now: float,
         took: float = 0.0,
         area: tuple[int, int] | None = None,
-    ) -> Doubt | None:
+    ) -> FrameFault | None:
         """Look at one frame (3, H, W) and return why it must not be believed, or None.
 
         Args:
@@ -103,24 +103,24 @@ class Health:
             area: width and height of what was captured, where it can change.
         """
         if frame.shape != self._shape or frame.dtype != np.uint8:
-            return self._lose(Doubt("size", f"{frame.shape} instead of {self._shape}"), now)
+            return self._lose(FrameFault("size", f"{frame.shape} instead of {self._shape}"), now)
         new = self._before is None or not np.array_equal(frame, self._before)
         self._remember(new, moving, now, took)
         self._before, self._looked_at = frame, now
-        doubt = self._size(area, now) or self._blank(frame, now) or self._motion(new, now)
-        self._settle(doubt, now)
-        return doubt
+        fault = self._size(area, now) or self._blank(frame, now) or self._stuck_check(new, now)
+        self._settle(fault, now)
+        return fault
 
-    def lost(self, detail: str, now: float) -> Doubt:
+    def lost(self, detail: str, now: float) -> FrameFault:
         """Take note that there is no picture at all, and return that as the doubt."""
-        return self._lose(Doubt("lost", detail), now)
+        return self._lose(FrameFault("lost", detail), now)
 
-    def _lose(self, doubt: Doubt, now: float) -> Doubt:
+    def _lose(self, fault: FrameFault, now: float) -> FrameFault:
         self._before, self._blank_since = None, None
         self._moving.clear()
-        self._settle(doubt, now)
+        self._settle(fault, now)
         self.may_act = False
-        return doubt
+        return fault
 
     def _remember(self, new: bool, moving: bool, now: float, took: float) -> None:
         self._took.append(took)
@@ -135,15 +135,15 @@ class Health:
     def _moved(self) -> float:
         return sum(seconds for seconds, _ in self._moving)
 
-    def _size(self, area: tuple[int, int] | None, now: float) -> Doubt | None:
+    def _size(self, area: tuple[int, int] | None, now: float) -> FrameFault | None:
         if self._area is not None and area != self._area:
             self._resized_at = now
         self._area = area
         if now - self._resized_at >= SETTLED_S:
             return None
-        return Doubt("resized", "the window changed its size")
+        return FrameFault("resized", "the window changed its size")
 
-    def _blank(self, frame: NDArray[np.uint8], now: float) -> Doubt | None:
+    def _blank(self, frame: NDArray[np.uint8], now: float) -> FrameFault | None:
         pixels = frame.reshape(frame.shape[0], -1)
         brightest = int(pixels.max())
         if brightest > DARK and np.ptp(pixels, axis=1).max() > FLAT:
@@ -154,41 +154,43 @@ class Health:
         if now - self._blank_since < BLANK_S:
             return None
         if brightest <= DARK:
-            return Doubt("black", "nothing is lit (a load screen, or another program's window)")
-        return Doubt("constant", "the picture is one colour")
+            return FrameFault(
+                "black", "nothing is lit (a load screen, or another program's window)"
+            )
+        return FrameFault("constant", "the picture is one colour")
 
-    def _motion(self, new: bool, now: float) -> Doubt | None:
+    def _stuck_check(self, new: bool, now: float) -> FrameFault | None:
         if len(self._took) == LOOKS and min(self._took) > self._period:
-            return Doubt("slow", f"a look takes {min(self._took):.2f} s")
-        kind = self.doubt.kind if self.doubt is not None else None
+            return FrameFault("slow", f"a look takes {min(self._took):.2f} s")
+        kind = self.fault.kind if self.fault is not None else None
         if kind == "frozen":
-            return None if new else self.doubt
+            return None if new else self.fault
         if kind == "slow" and now - self._repeated_at >= FRESH_S:
             return None
         seconds = self._moved()
         if seconds < self._evidence_s - self._period / 2 or len(self._moving) < FEWEST:
-            return self.doubt if kind == "slow" else None
+            return self.fault if kind == "slow" else None
         fresh = sum(new for _, new in self._moving)
         if fresh == 0:
-            return Doubt("frozen", "the picture does not change although the body moves")
+            return FrameFault("frozen", "the picture does not change although the body moves")
         if new and fresh < SLOW * len(self._moving) and self._longest_repeat() <= ONE_STOP:
-            return Doubt("slow", f"{fresh / seconds:.1f} new pictures a second")
-        return self.doubt if kind == "slow" and not new else None
+            return FrameFault("slow", f"{fresh / seconds:.1f} new pictures a second")
+        return self.fault if kind == "slow" and not new else None
 
     def _longest_repeat(self) -> float:
         """Return the longest run of repeated pictures, as a share of all seen while moving."""
         runs = groupby(new for _, new in self._moving)
         return max((len(list(run)) for new, run in runs if not new), default=0) / len(self._moving)
 
-    def _settle(self, doubt: Doubt | None, now: float) -> None:
-        before, self.doubt = self.doubt, doubt
-        if doubt is None:
+    def _settle(self, fault: FrameFault | None, now: float) -> None:
+        before, self.fault = self.fault, fault
+        if fault is None:
             self.may_act = True
             if before is not None:
                 self._moving.clear()
             return
-        self.counts[doubt.kind] += 1
-        if before is None or before.kind != doubt.kind:
+        self.counts[fault.kind] += 1
+        if before is None or before.kind != fault.kind:
             self._probe_gap = FIRST_PROBE_S
             self._probe_at = now + self._probe_gap
         elif now >= self._probe_at + PROBE_S:

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.capture.base import Eye
+from agent.capture.base import FrameSource
 from agent.capture.screen import Screen
 from agent.capture.window import attach_window
-from agent.osc.action_filter import Muscles
+from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import LISTEN_HOST
 from agent.osc.ports import bind_udp
 from agent.worlds.vrchat.world import COUNTDOWN_S, VRChat
 
-EYE_MISTAKE = "eye={}: must be screen, camera:NUMBER or video:FILE"
+CAPTURE_MISTAKE = "capture={}: must be screen, camera:NUMBER or video:FILE"
 Category = Literal["vertical", "horizontal", "look", "jump", "run"]
 
 
@@ -24,22 +24,22 @@ class VRChatSettings:
 
     Args:
         title: exact title of VRChat's window.
-        eye: what to look through: screen; camera:NUMBER, such as OBS's virtual camera; or
+        capture: what to look through: screen; camera:NUMBER, such as OBS's virtual camera; or
             video:FILE, a recording (camera and video need the extra `camera`).
         listen: UDP port to hear avatar parameters on; oscquery lets VRChat find a free one (extra
             `oscquery`); off.
-        masked: action categories that are never used.
-        look_speed: what turning sends to LookHorizontal; above 0.5, below which VRChat does not
+        disabled_actions: action categories that are never used.
+        turn_speed: what turning sends to LookHorizontal; above 0.5, below which VRChat does not
             turn, up to 1.
         smoothing_s: time constant of a first-order filter on the axes (s); 0 is none.
         countdown_s: how long to wait before the first input (s).
     """
 
     title: str = "VRChat"
-    eye: str = "screen"
+    capture: str = "screen"
     listen: int | Literal["oscquery", "off"] = 9001
-    masked: list[Category] = field(default_factory=list)
-    look_speed: float = 1.0
+    disabled_actions: list[Category] = field(default_factory=list)
+    turn_speed: float = 1.0
     smoothing_s: float = 0.0
     countdown_s: float = COUNTDOWN_S
 
@@ -51,35 +51,37 @@ def enter_vrchat(
 
     Raises:
         ValueError: a setting that cannot be; the message names it.
-        SensesError: VRChat cannot be seen.
+        CaptureError: VRChat cannot be seen.
         OscQueryError: listening by OSCQuery is not possible here.
         OSError: `host` is unknown, or another program holds the port to listen on.
     """
-    muscles = Muscles(settings.masked, settings.look_speed, settings.smoothing_s)
+    action_filter = ActionFilter(
+        settings.disabled_actions, settings.turn_speed, settings.smoothing_s
+    )
     listen = None if settings.listen == "off" else settings.listen
-    eye = open_eye(settings.eye, size, settings.title)
-    return VRChat(size, host, port, settings.title, eye, listen, muscles, rate_hz)
+    source = open_capture(settings.capture, size, settings.title)
+    return VRChat(size, host, port, settings.title, source, listen, action_filter, rate_hz)
 
 
-def open_eye(eye: str, size: int, title: str) -> Eye:
+def open_capture(source: str, size: int, title: str) -> FrameSource:
     """Open the eye that the settings name.
 
     Raises:
         ValueError: no such eye.
-        SensesError: it cannot see.
+        CaptureError: it cannot see.
     """
-    kind, _, source = eye.partition(":")
-    if eye == "screen":
+    kind, _, target = source.partition(":")
+    if source == "screen":
         return Screen(size, title)
-    if kind == "camera" and source:
+    if kind == "camera" and target:
         from agent.capture.camera import Camera
 
-        return Camera(size, int(source) if source.isdigit() else source)
-    if kind == "video" and source:
+        return Camera(size, int(target) if target.isdigit() else target)
+    if kind == "video" and target:
         from agent.capture.video import Video
 
-        return Video(size, source)
-    raise ValueError(EYE_MISTAKE.format(eye))
+        return Video(size, target)
+    raise ValueError(CAPTURE_MISTAKE.format(source))
 
 
 def check_vrchat(settings: VRChatSettings) -> None:
@@ -87,13 +89,13 @@ def check_vrchat(settings: VRChatSettings) -> None:
 
     Raises:
         ValueError: a setting that cannot be; the message names it.
-        SensesError: VRChat's window cannot be found.
+        CaptureError: VRChat's window cannot be found.
         OSError: another program holds the port to listen on.
     """
-    Muscles(settings.masked, settings.look_speed, settings.smoothing_s)
-    if settings.eye != "screen" and not re.fullmatch("(camera|video):.+", settings.eye):
-        raise ValueError(EYE_MISTAKE.format(settings.eye))
+    ActionFilter(settings.disabled_actions, settings.turn_speed, settings.smoothing_s)
+    if settings.capture != "screen" and not re.fullmatch("(camera|video):.+", settings.capture):
+        raise ValueError(CAPTURE_MISTAKE.format(settings.capture))
     if isinstance(settings.listen, int):
         bind_udp(LISTEN_HOST, settings.listen).close()
-    if settings.eye == "screen":
+    if settings.capture == "screen":
         attach_window(settings.title).close()

@@ -12,7 +12,7 @@ DRIFT_S = 2.0
 """Moving for this long without having been told to: something else moves it."""
 
 
-class Motion:
+class StuckCheck:
     """Compares what is commanded with the speed VRChat reports.
 
     Attributes:
@@ -51,7 +51,7 @@ class Motion:
         self._conclude()
         return self.strange
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Forget the past, after a pause."""
         self._before, self.strange = None, None
         self._pushing_s = self._drifting_s = 0.0

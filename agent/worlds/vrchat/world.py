@@ -11,15 +11,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.capture.base import Eye, SensesError
+from agent.capture.base import CaptureError, FrameSource
 from agent.capture.screen import Screen
-from agent.osc.action_filter import Muscles
+from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import Listener
 from agent.osc.query import Advertiser
-from agent.osc.sender import OscActuator
+from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
-from agent.worlds.vrchat.frame_check import Health
-from agent.worlds.vrchat.stuck_check import Motion
+from agent.worlds.vrchat.frame_check import FrameCheck
+from agent.worlds.vrchat.stuck_check import StuckCheck
 
 _log = logging.getLogger(__name__)
 COUNTDOWN_S = 5.0
@@ -45,11 +45,11 @@ class VRChat:
 
     Attributes:
         info_names: the avatar parameters that `info` holds.
-        blind: why the last frame must not be believed; None when it may. The rows of blind ticks
-            are not valid, and the first one after them begins anew.
+        invalid_reason: why the last frame is not valid; None when it is. The rows of invalid
+            frames are not valid, and the first one after them is_first.
 
     Raises:
-        SensesError: VRChat cannot be seen; the message says what to do.
+        CaptureError: VRChat cannot be seen; the message says what to do.
         PortTakenError: another program listens on `listen`.
         OscQueryError: listening by OSCQuery is not possible here.
         OSError: `host` is unknown.
@@ -61,27 +61,27 @@ class VRChat:
         host: str = "127.0.0.1",
         port: int = 9000,
         title: str = "VRChat",
-        eye: Eye | None = None,
+        source: FrameSource | None = None,
         listen: int | Literal["oscquery"] | None = 9001,
-        muscles: Muscles | None = None,
+        action_filter: ActionFilter | None = None,
         rate_hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.blind: str | None = None
+        self.invalid_reason: str | None = None
         self._clock = clock
         self._frame = np.zeros((3, size, size), np.uint8)
-        self._health = Health(self._frame.shape, rate_hz)
-        self._motion = Motion()
+        self._frame_check = FrameCheck(self._frame.shape, rate_hz)
+        self._stuck_check = StuckCheck()
         self._resting = True
         with ExitStack() as parts:
-            self._eye = eye if eye is not None else Screen(size, title, clock)
-            parts.callback(self._eye.close)
+            self._source = source if source is not None else Screen(size, title, clock)
+            parts.callback(self._source.close)
             self._listener = self._listen(listen, parts)
             # Before the actuator, so that no input is ever sent unwatched.
             self._watchdog = Watchdog(host, port)
             parts.callback(self._watchdog.close)
-            self._actuator = OscActuator(host, port, clock, muscles)
-            parts.callback(self._actuator.close)
+            self._sender = OscSender(host, port, clock, action_filter)
+            parts.callback(self._sender.close)
             self._parts = parts.pop_all()
         self.info_names = self._listener.names if self._listener is not None else ()
 
@@ -92,33 +92,33 @@ class VRChat:
         """
         begun = self._clock()
         try:
-            frame = self._eye.look()
-        except SensesError as lost:
-            self._report(str(self._health.lost(str(lost), begun)))
+            frame = self._source.read()
+        except CaptureError as lost:
+            self._report(str(self._frame_check.lost(str(lost), begun)))
         else:
             now = self._clock()
-            doubt = self._health.judge(
-                frame, self._told(_MOVING), now, now - begun, self._eye.captured
+            fault = self._frame_check.judge(
+                frame, self._told(_MOVING), now, now - begun, self._source.captured
             )
             if frame.shape == self._frame.shape:
                 self._frame = frame
-            self._report(None if doubt is None else str(doubt))
+            self._report(None if fault is None else str(fault))
         return self._frame, self._info()
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Send an action (A,); at rest while what is seen cannot be believed."""
-        if self._health.may_act:
+        if self._frame_check.may_act:
             self._watchdog.beat()
-            self._actuator.act(action)
+            self._sender.act(action)
             self._resting = False
         elif not self._resting:
             self._let_go()
         self._compare()
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Send neutral on every address and forget what was sent last; silence is then allowed."""
         self._let_go()
-        self._motion.rest()
+        self._stuck_check.release_inputs()
 
     def close(self) -> None:
         """Rest, then release sockets, display and watchdog. May be called twice."""
@@ -128,15 +128,15 @@ class VRChat:
         """Return what is worth showing: sight, motion, and the counters of the senses and OSC."""
         listener = self._listener
         return {
-            "blind": self.blind,
-            "motion": self._motion.strange,
-            "stuck": self._motion.stuck_count,
-            "moved_untold": self._motion.drift_count,
-            "osc_send_errors": self._actuator.send_errors,
+            "blind": self.invalid_reason,
+            "motion": self._stuck_check.strange,
+            "stuck": self._stuck_check.stuck_count,
+            "moved_untold": self._stuck_check.drift_count,
+            "osc_send_errors": self._sender.send_errors,
             "osc_heard": listener.heard if listener is not None else None,
             "osc_malformed": listener.malformed if listener is not None else None,
             "watchdog_releases": self._watchdog.releases,
-            **{f"blind_{kind}": count for kind, count in self._health.counts.items()},
+            **{f"blind_{kind}": count for kind, count in self._frame_check.counts.items()},
         }
 
     def _listen(
@@ -151,29 +151,29 @@ class VRChat:
         return listener
 
     def _let_go(self) -> None:
-        self._actuator.rest()
-        self._watchdog.rest()
+        self._sender.release_inputs()
+        self._watchdog.release_inputs()
         self._resting = True
 
     def _told(self, addresses: tuple[str, ...]) -> bool:
-        held = self._actuator.held()
-        return any(held[address] != 0.0 for address in addresses)
+        input_state = self._sender.input_state()
+        return any(input_state[address] != 0.0 for address in addresses)
 
     def _info(self) -> NDArray[np.float32]:
         return self._listener.values() if self._listener is not None else np.empty(0, np.float32)
 
     def _report(self, blind: str | None) -> None:
-        if blind is not None and self.blind is None:
+        if blind is not None and self.invalid_reason is None:
             _log.warning("blind: %s; at rest until it can be believed again", blind)
-        elif blind is None and self.blind is not None:
+        elif blind is None and self.invalid_reason is not None:
             _log.warning("sees again")
-        self.blind = blind
+        self.invalid_reason = blind
 
     def _compare(self) -> None:
         if self._listener is None:
             return
         speed = self._listener.value("VelocityMagnitude")
-        before = self._motion.strange
-        strange = self._motion.watch(self._told(_WALKING), speed, self._clock())
+        before = self._stuck_check.strange
+        strange = self._stuck_check.watch(self._told(_WALKING), speed, self._clock())
         if strange is not None and strange != before:
             _log.warning("the avatar is %s", strange)

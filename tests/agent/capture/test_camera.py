@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.camera import Camera
 from tests.agent.osc.conftest import Clock
 
@@ -52,7 +52,7 @@ def device() -> Device:
 
 def test_the_centre_square_in_rgb_is_seen(device: Device, clock: Clock) -> None:
     camera = Camera(5, clock=clock, opener=lambda source: device)
-    frame = camera.look()
+    frame = camera.read()
     assert frame.shape == (3, 5, 5)
     assert frame[:, 2, 2].tolist() == [0, 0, 80]
     assert frame[2].max() == 80
@@ -64,20 +64,20 @@ def test_the_centre_square_in_rgb_is_seen(device: Device, clock: Clock) -> None:
 def test_a_camera_without_news_is_blind(device: Device, clock: Clock) -> None:
     camera = Camera(5, clock=clock, opener=lambda source: device)
     clock.now += 1.5
-    with pytest.raises(SensesError, match="nothing new"):
-        camera.look()
+    with pytest.raises(CaptureError, match="nothing new"):
+        camera.read()
     device.show(90)
     while device.taken.acquire(blocking=False):
         continue
     device.taken.acquire()
     device.taken.acquire()
-    assert camera.look()[2].max() == 90
+    assert camera.read()[2].max() == 90
     camera.close()
 
 
 def test_a_camera_that_does_not_open_is_named() -> None:
     device = Device(opens=False)
-    with pytest.raises(SensesError, match="Camera 3 cannot be opened"):
+    with pytest.raises(CaptureError, match="Camera 3 cannot be opened"):
         Camera(5, 3, opener=lambda source: device)
     assert device.released
 
@@ -85,11 +85,11 @@ def test_a_camera_that_does_not_open_is_named() -> None:
 def test_a_closed_camera_sees_nothing(device: Device) -> None:
     camera = Camera(5, opener=lambda source: device)
     camera.close()
-    with pytest.raises(SensesError, match="closed"):
-        camera.look()
+    with pytest.raises(CaptureError, match="closed"):
+        camera.read()
 
 
 def test_without_opencv_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(SensesError, match=r"\[camera\]"):
+    with pytest.raises(CaptureError, match=r"\[camera\]"):
         Camera(5)

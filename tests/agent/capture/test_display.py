@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.screen import Screen
 from agent.capture.window import Rectangle, find_window
 from tests.agent.osc.conftest import Clock
@@ -79,23 +79,23 @@ def expected(size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 @pytest.mark.parametrize("name", ["_NET_WM_NAME", "WM_NAME"])
 def test_a_framed_window_is_found_and_captured_exactly(name: str) -> None:
     painted = Painted(name)
-    eye = Screen(12)
-    assert eye.area == Rectangle(40, 45, *SIZE)
-    assert (eye.look() == expected(12)).all()
+    source = Screen(12)
+    assert source.area == Rectangle(40, 45, *SIZE)
+    assert (source.read() == expected(12)).all()
     painted.move(300, 200)
-    assert (eye.look() == expected(12)).all()
-    assert eye.area == Rectangle(310, 225, *SIZE)
-    eye.close()
+    assert (source.read() == expected(12)).all()
+    assert source.area == Rectangle(310, 225, *SIZE)
+    source.close()
     painted.close()
 
 
 def test_a_window_partly_off_the_screen_is_still_seen() -> None:
     painted = Painted()
     painted.move(-100, -40)
-    eye = Screen(8)
-    assert eye.look().shape == (3, 8, 8)
-    assert eye.area == Rectangle(0, 0, 110, 105)
-    eye.close()
+    source = Screen(8)
+    assert source.read().shape == (3, 8, 8)
+    assert source.area == Rectangle(0, 0, 110, 105)
+    source.close()
     painted.close()
 
 
@@ -107,15 +107,15 @@ def test_only_the_exact_title_counts() -> None:
 
 def test_a_window_that_closes_and_comes_back_is_seen_again(clock: Clock) -> None:
     painted = Painted()
-    eye = Screen(12, clock=clock)
+    source = Screen(12, clock=clock)
     painted.close()
-    with pytest.raises(SensesError, match="gone"):
-        eye.look()
+    with pytest.raises(CaptureError, match="gone"):
+        source.read()
     clock.now += 1.0
-    with pytest.raises(SensesError, match="no visible window"):
-        eye.look()
+    with pytest.raises(CaptureError, match="no visible window"):
+        source.read()
     painted = Painted()
     clock.now += 1.0
-    assert (eye.look() == expected(12)).all()
-    eye.close()
+    assert (source.read() == expected(12)).all()
+    source.close()
     painted.close()

@@ -8,7 +8,7 @@ import pytest
 from mss.exception import ScreenShotError
 
 from agent.capture import screen
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.screen import Screen
 from agent.capture.window import Rectangle
 from tests.agent.osc.conftest import Clock
@@ -26,13 +26,13 @@ class Desktop:
 
     def attach(self, title: str) -> Desktop:
         if self.place is None:
-            raise SensesError(f"no {title}")
+            raise CaptureError(f"no {title}")
         self.attached += 1
         return self
 
     def rectangle(self) -> Rectangle:
         if self.place is None:
-            raise SensesError("gone")
+            raise CaptureError("gone")
         return self.place
 
     def grab(self, area: dict[str, int]) -> Any:
@@ -58,60 +58,60 @@ def desktop(monkeypatch: pytest.MonkeyPatch) -> Desktop:
 
 def test_the_centre_square_is_seen(desktop: Desktop) -> None:
     desktop.pixels[10:70, 50:110] = (0, 0, 255, 0)  # Red, exactly the middle of the window.
-    frame = Screen(12).look()
+    frame = Screen(12).read()
     assert frame.shape == (3, 12, 12)
     assert (frame == np.array([255, 0, 0], np.uint8)[:, None, None]).all()
 
 
 def test_a_moved_window_is_followed(desktop: Desktop) -> None:
-    eye = Screen(6)
-    assert eye.look().max() == 0
+    source = Screen(6)
+    assert source.read().max() == 0
     desktop.place = Rectangle(60, 30, 60, 60)
     desktop.pixels[30:90, 60:120] = 99
-    assert (eye.look() == 99).all()
+    assert (source.read() == 99).all()
 
 
 def test_a_window_partly_off_the_screen_is_clamped(desktop: Desktop) -> None:
     desktop.place = Rectangle(-40, 50, 120, 120)
-    eye = Screen(6)
-    assert eye.look().shape == (3, 6, 6)
-    assert eye.area == Rectangle(0, 50, 80, 50)
-    assert eye.captured == (80, 50)
+    source = Screen(6)
+    assert source.read().shape == (3, 6, 6)
+    assert source.area == Rectangle(0, 50, 80, 50)
+    assert source.captured == (80, 50)
 
 
 def test_a_window_off_the_screen_says_so(desktop: Desktop) -> None:
     desktop.place = Rectangle(500, 0, 120, 60)
-    with pytest.raises(SensesError, match="move it back"):
+    with pytest.raises(CaptureError, match="move it back"):
         Screen(6)
 
 
 def test_a_vanished_window_is_looked_for_once_a_second(desktop: Desktop, clock: Clock) -> None:
-    eye = Screen(6, clock=clock)
+    source = Screen(6, clock=clock)
     place, desktop.place = desktop.place, None
-    with pytest.raises(SensesError, match="gone"):
-        eye.look()
+    with pytest.raises(CaptureError, match="gone"):
+        source.read()
     desktop.place = place
-    with pytest.raises(SensesError, match="gone"):
-        eye.look()
+    with pytest.raises(CaptureError, match="gone"):
+        source.read()
     clock.now += 1.0
-    assert eye.look().shape == (3, 6, 6)
+    assert source.read().shape == (3, 6, 6)
     assert desktop.attached == 2
 
 
 def test_a_failed_capture_is_a_senses_error_and_heals(desktop: Desktop, clock: Clock) -> None:
-    eye = Screen(6, clock=clock)
+    source = Screen(6, clock=clock)
     desktop.broken = True
-    with pytest.raises(SensesError, match="XProtoError"):
-        eye.look()
+    with pytest.raises(CaptureError, match="XProtoError"):
+        source.read()
     desktop.broken = False
     clock.now += 1.0
-    assert eye.look().shape == (3, 6, 6)
+    assert source.read().shape == (3, 6, 6)
 
 
 def test_a_closed_screen_sees_nothing(desktop: Desktop, clock: Clock) -> None:
-    eye = Screen(6, clock=clock)
-    eye.close()
-    eye.close()
+    source = Screen(6, clock=clock)
+    source.close()
+    source.close()
     clock.now += 100.0
-    with pytest.raises(SensesError, match="closed"):
-        eye.look()
+    with pytest.raises(CaptureError, match="closed"):
+        source.read()

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.capture import video
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.video import Video
 from tests.agent.osc.conftest import Clock
 
@@ -50,10 +50,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_plays_in_real_time_from_the_first_look_on(path: Path, clock: Clock) -> None:
-    eye = Video(4, path, clock=clock)
+    source = Video(4, path, clock=clock)
     seen = []
     for _ in range(4):
-        frame = eye.look()
+        frame = source.read()
         assert frame.shape == (3, 4, 4)
         seen.append(int(frame[0, 0, 0]))
         clock.now += 0.25
@@ -61,35 +61,35 @@ def test_it_plays_in_real_time_from_the_first_look_on(path: Path, clock: Clock) 
 
 
 def test_it_starts_again_at_the_end(path: Path, clock: Clock) -> None:
-    eye = Video(4, path, clock=clock)
-    eye.look()
+    source = Video(4, path, clock=clock)
+    source.read()
     clock.now += 1.05
-    assert eye.look()[0].max() == 0
+    assert source.read()[0].max() == 0
     clock.now += 0.31
-    assert eye.look()[0].max() == 3
+    assert source.read()[0].max() == 3
 
 
 def test_without_a_loop_it_is_over(path: Path, clock: Clock) -> None:
-    eye = Video(4, path, loop=False, clock=clock)
-    eye.look()
+    source = Video(4, path, loop=False, clock=clock)
+    source.read()
     clock.now += 1.05
-    with pytest.raises(SensesError, match="over"):
-        eye.look()
+    with pytest.raises(CaptureError, match="over"):
+        source.read()
 
 
 def test_a_closed_video_shows_nothing(path: Path, clock: Clock) -> None:
-    eye = Video(4, path, clock=clock)
-    eye.look()
-    eye.close()
-    eye.close()
-    with pytest.raises(SensesError, match=r"over|closed"):
-        eye.look()
+    source = Video(4, path, clock=clock)
+    source.read()
+    source.close()
+    source.close()
+    with pytest.raises(CaptureError, match=r"over|closed"):
+        source.read()
 
 
 def test_a_file_that_is_missing_or_no_video_is_named(path: Path) -> None:
-    with pytest.raises(SensesError, match="There is no video"):
+    with pytest.raises(CaptureError, match="There is no video"):
         Video(4, path.with_name("gone.avi"))
     text = path.with_name("notes.txt")
     text.write_text("no video")
-    with pytest.raises(SensesError, match="no video that OpenCV can read"):
+    with pytest.raises(CaptureError, match="no video that OpenCV can read"):
         Video(4, text)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.capture.window import Rectangle, attach_window, find_window
 
 
@@ -52,13 +52,13 @@ def test_no_display_says_what_to_do(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SensesError, match=advice):
+    with pytest.raises(CaptureError, match=advice):
         attach_window()
     assert find_window() is None
 
 
 def test_another_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(SensesError, match="darwin"):
+    with pytest.raises(CaptureError, match="darwin"):
         attach_window()
     assert find_window() is None

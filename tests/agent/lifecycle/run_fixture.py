@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.lifecycle.signals import StopRequest
-from agent.metrics import LoopFigures
+from agent.metrics import LoopMetrics
 from agent.pause import Pauses
 from agent.ui.commands import Controls
 from agent.ui.terminal import StatusSource
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from tests.conftest import VirtualClock
 
 ROLES = ("encoder", "decoder")
@@ -21,7 +21,7 @@ STEP_S = 0.5
 class FakeTrainer:
     """Does, whenever somebody waits, what the board asks for: as its flags say."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: StatusBoard) -> None:
         self.board, self.restarts, self.woken = board, 2, 0
         self.saves: bool | None = True
         self.obeys = True
@@ -30,7 +30,7 @@ class FakeTrainer:
         self.woken += 1
 
     def attend(self) -> None:
-        asked = self.board.save_asked
+        asked = self.board.save_requested
         if self.saves is not None and self.board.saved(asked) is None:
             self.board.set_saved(asked, self.saves)
         if self.obeys:
@@ -46,7 +46,7 @@ class FakeRun:
     """
 
     def __init__(self, folder: Path, clock: VirtualClock, pause_trainer: bool = False) -> None:
-        board = Board(BoardSpec(folder / "board", ROLES), create=True)
+        board = StatusBoard(StatusBoardSpec(folder / "board", ROLES), create=True)
         board.set_ready()
         self.clock, self.board, self.trainer = clock, board, FakeTrainer(board)
         self.loops, self.waits = True, list[Callable[[], None]]()
@@ -65,7 +65,7 @@ class FakeRun:
     def begin(self) -> None:
         """Begin to tick."""
         self.controls.source = StatusSource(
-            LoopFigures(0.1), self.board, ROLES, lambda: {}, lambda: 0, self.pauses, lambda: {}
+            LoopMetrics(0.1), self.board, ROLES, lambda: {}, lambda: 0, self.pauses, lambda: {}
         )
 
     def wait(self, seconds: float) -> None:

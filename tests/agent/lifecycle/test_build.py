@@ -44,7 +44,7 @@ def test_resolved_settings_hold_every_default() -> None:
             {"learners__policy__model__init_args__action_choices": [3, 2]},
             ["action_choices", "must be equal"],
         ),
-        ({"learners__encoder__start_from": "nowhere.ckpt"}, ["learners.encoder", "nowhere.ckpt"]),
+        ({"learners__encoder__init_weights": "nowhere.ckpt"}, ["learners.encoder", "nowhere.ckpt"]),
         (
             {"learners__encoder__model__class_path": "a.B"},
             ["learners.encoder.model.class_path=a.B"],
@@ -78,11 +78,11 @@ def test_a_card_without_a_cuda_build_is_told(monkeypatch: pytest.MonkeyPatch) ->
         build.choose_device("cuda", told.append)
 
 
-def test_an_unknown_place_or_reward_is_named() -> None:
+def test_an_unknown_scene_or_reward_is_named() -> None:
     with pytest.raises(UsageError, match=r"curiosity\.class_path=x\.Y"):
         build.build_curiosity(debug(curiosity={"class_path": "x.Y"}))
-    with pytest.raises(UsageError, match=r"place\.init_args\.speed"):
-        build_world(debug(place__init_args={"speed": 3}), 48)
+    with pytest.raises(UsageError, match=r"scene\.init_args\.speed"):
+        build_world(debug(scene__init_args={"speed": 3}), 48)
 
 
 PATH = "pamiq_lightning.curiosity"
@@ -91,34 +91,34 @@ PATH = "pamiq_lightning.curiosity"
 def test_the_dynamics_train_what_the_rewards_need_and_nothing_else() -> None:
     settings = debug(
         curiosity={"class_path": f"{PATH}.disagreement.Disagreement"},
-        curiosity_beside={
+        logged_rewards={
             "novelty": {"class_path": f"{PATH}.rnd.RND"},
             "error": {"class_path": f"{PATH}.prediction_error.PredictionError"},
         },
     )
-    rewards = [build.build_curiosity(settings), *build.build_beside(settings)]
-    build.equip_dynamics(settings, rewards)
+    rewards = [build.build_curiosity(settings), *build.build_logged_rewards(settings)]
+    build.enable_aux_heads(settings, rewards)
     learners = build.build_learners(settings)
-    net = learners["dynamics"].acting
+    net = learners["dynamics"].acting_module
     assert net.ensemble is not None and net.novelty is not None and net.error_model is None
-    shape = build.step_shape(learners, ("x",), tuple(settings.curiosity_beside))
+    shape = build.step_shape(learners, ("x",), tuple(settings.logged_rewards))
     assert shape.info_names == ("x", "reward_novelty", "reward_error")
     plain = debug(curiosity={"class_path": f"{PATH}.prediction_error.PredictionError"})
-    build.equip_dynamics(plain, [build.build_curiosity(plain)])
-    assert "extras" not in plain.learners["dynamics"].model["init_args"]
+    build.enable_aux_heads(plain, [build.build_curiosity(plain)])
+    assert "aux_heads" not in plain.learners["dynamics"].model["init_args"]
 
 
 def test_a_reward_beside_that_cannot_be_is_named() -> None:
-    with pytest.raises(UsageError, match=r"curiosity_beside\.odd\.init_args\.etta"):
+    with pytest.raises(UsageError, match=r"logged_rewards\.odd\.init_args\.etta"):
         spec = {"class_path": f"{PATH}.ama.AMA", "init_args": {"etta": 1}}
-        build.build_beside(debug(curiosity_beside={"odd": spec}))
-    with pytest.raises(UsageError, match="curiosity_beside=ama"):
-        debug(curiosity_beside="ama")
+        build.build_logged_rewards(debug(logged_rewards={"odd": spec}))
+    with pytest.raises(UsageError, match="logged_rewards=ama"):
+        debug(logged_rewards="ama")
 
 
 def test_an_oracle_is_refused_where_nobody_tells_the_truth() -> None:
-    settings = debug(curiosity={"class_path": f"{PATH}.visit_count.VisitCount"})
+    settings = debug(curiosity={"class_path": f"{PATH}.count_oracle.CountOracle"})
     oracle = build.build_curiosity(settings)
-    build.check_truths([oracle], ("cell", "heading"))
+    build.check_info_keys([oracle], ("cell", "heading"))
     with pytest.raises(UsageError, match="world=embedded"):
-        build.check_truths([oracle], ("Grounded",))
+        build.check_info_keys([oracle], ("Grounded",))

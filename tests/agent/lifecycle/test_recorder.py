@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from agent.lifecycle.recorder import TELL_EVERY_S, Losses, Recorder, record
-from pamiq_lightning.exchange.rollouts import WindowsReader, WindowsWriter
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
+from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutWriter
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.recording.reader import RecordingReader
-from pamiq_lightning.recording.schema import NOT_RECORDED, Plan, recorder_lock, write_plan
+from pamiq_lightning.recording.schema import NOT_RECORDED, DatasetSpec, recorder_lock, write_plan
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.file_lock import FileLock
@@ -23,41 +23,41 @@ from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> WindowsWriter:
-    return WindowsWriter(ring(tmp_path, slots=8))
+def writer(tmp_path: Path) -> RolloutWriter:
+    return RolloutWriter(ring(tmp_path, slots=8))
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board(BoardSpec(tmp_path / "board", ()), create=True)
+def board(tmp_path: Path) -> StatusBoard:
+    return StatusBoard(StatusBoardSpec(tmp_path / "board", ()), create=True)
 
 
 @pytest.fixture
-def plan(writer: WindowsWriter) -> Plan:
+def spec(writer: RolloutWriter) -> DatasetSpec:
     shape = writer.spec.shape
     names = tuple(f"a{number}" for number in range(len(shape.action_choices)))
-    return Plan(
+    return DatasetSpec(
         10.0, shape.frame_size, shape.action_choices, names, shape.info_names, lossless=True
     )
 
 
-def begin(writer: WindowsWriter, board: Board, folder: Path, plan: Plan) -> Recorder:
-    return Recorder(writer.spec, board.spec, folder, plan, RecordingSettings(lossless=True))
+def begin(writer: RolloutWriter, board: StatusBoard, folder: Path, spec: DatasetSpec) -> Recorder:
+    return Recorder(writer.spec, board.spec, folder, spec, RecordingSettings(lossless=True))
 
 
-def test_all_windows_up_to_the_word_to_stop_are_on_disk(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+def test_all_rollouts_up_to_the_word_to_stop_are_on_disk(
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
-    recorder = begin(writer, board, tmp_path / "recording", plan)
+    recorder = begin(writer, board, tmp_path / "recording", spec)
     written = [fill(writer, number) for number in range(3)]
-    board.ask_to_stop()
+    board.request_stop()
     recorder.join()
     reader = RecordingReader(tmp_path)
     again = reader.read(0, len(reader))
     for key, values in again.items():
         np.testing.assert_array_equal(values, np.concatenate([steps[key] for steps in written]))
     assert set(again) == set(written[0]) - set(NOT_RECORDED)
-    assert reader.plan.info_names == ("x",)
+    assert reader.spec.info_names == ("x",)
     assert (board.recorder_dropped, board.recorder_refused) == (0, 0)
 
 
@@ -71,13 +71,13 @@ class FullDisk(RecordingWriter):
 
 
 def test_what_is_lost_is_counted_and_the_recorder_goes_on(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
-    reader = WindowsReader(writer.spec)
+    reader = RolloutReader(writer.spec)
     written = [fill(writer, number) for number in range(10)]
-    full = FullDisk(tmp_path / "recording", plan, crf=20)
+    full = FullDisk(tmp_path / "recording", spec, crf=20)
     full.refused = written[5]["index"][0]
-    board.ask_to_stop()
+    board.request_stop()
     record(reader, board, full)
     # Ten windows through eight slots, of which one is being filled.
     assert board.recorder_dropped == 3
@@ -86,7 +86,7 @@ def test_what_is_lost_is_counted_and_the_recorder_goes_on(
     np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
 
 
-def test_a_person_is_told_once_a_minute(board: Board) -> None:
+def test_a_person_is_told_once_a_minute(board: StatusBoard) -> None:
     losses = Losses()
     assert losses(board, 0.0) is None
     board.set_recorder(0, 1, errno.ENOSPC)
@@ -107,14 +107,14 @@ def wait_until(told: Callable[[], bool]) -> None:
         os.sched_yield()
 
 
-def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+def test_a_dead_recorder_is_replaced_and_writes_no_rollout_twice(
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
-    recorder = begin(writer, board, tmp_path / "recording", plan)
+    recorder = begin(writer, board, tmp_path / "recording", spec)
     written = [fill(writer, number) for number in range(2)]
     wait_until(lambda: board.recorder_finished == 2)
     recorder.kill()
-    # Lived while nobody records; the ring keeps it.
+    # RunData while nobody records; the ring keeps it.
     written.append(fill(writer, 2))
     told = recorder.watch(board, 100.0)
     assert told == "the recorder ended (exit code -9); a new one starts in 0.25 s"
@@ -126,7 +126,7 @@ def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
         recorder.kill()
         assert (recorder.watch(board, now) or "").endswith(f"starts in {wait} s")
         recorder.watch(board, now + 10)
-    board.ask_to_stop()
+    board.request_stop()
     recorder.join()
     lived = RecordingReader(tmp_path).column("index")
     # The window that was being written when it died may be lost in part, and is never there twice.
@@ -136,18 +136,18 @@ def test_a_dead_recorder_is_replaced_and_writes_no_window_twice(
 
 
 def test_what_is_lived_while_a_recorder_is_dead_is_recorded_at_the_end(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
-    recorder = begin(writer, board, tmp_path / "recording", plan)
+    recorder = begin(writer, board, tmp_path / "recording", spec)
     recorder.kill()
     lived = [fill(writer, number)["index"] for number in range(3)]
-    board.ask_to_stop()
+    board.request_stop()
     assert recorder.join()
     np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
 
 
-def test_the_window_a_recorder_died_of_is_counted_as_lost(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+def test_the_rollout_a_recorder_died_of_is_counted_as_lost(
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     class Dying(RecordingWriter):
         def write(self, steps: Mapping[str, Any]) -> None:
@@ -155,29 +155,29 @@ def test_the_window_a_recorder_died_of_is_counted_as_lost(
 
     fill(writer, 0)
     fill(writer, 1)
-    board.ask_to_stop()
+    board.request_stop()
     for _ in range(2):
-        reader = WindowsReader(writer.spec, board.recorder_cursor)
+        reader = RolloutReader(writer.spec, board.recorder_cursor)
         with pytest.raises(MemoryError):
-            record(reader, board, Dying(tmp_path / "recording", plan, crf=20))
+            record(reader, board, Dying(tmp_path / "recording", spec, crf=20))
     record(
-        WindowsReader(writer.spec, board.recorder_cursor),
+        RolloutReader(writer.spec, board.recorder_cursor),
         board,
-        RecordingWriter(tmp_path / "recording", plan, crf=20),
+        RecordingWriter(tmp_path / "recording", spec, crf=20),
     )
     assert (board.recorder_dropped, board.recorder_finished) == (2, 2)
 
 
 def test_two_never_write_one_recording(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     folder = tmp_path / "recording"
     folder.mkdir()
     lock = FileLock(recorder_lock(folder))
     lock.take()
-    recorder = begin(writer, board, folder, plan)
+    recorder = begin(writer, board, folder, spec)
     fill(writer, 0)
-    board.ask_to_stop()
+    board.request_stop()
     # It waits, with nothing taken from the ring.
     assert recorder.alive and board.recorder_cursor is None
     lock.release()
@@ -186,10 +186,10 @@ def test_two_never_write_one_recording(
 
 
 def test_a_recorder_that_cannot_is_not_replaced(
-    tmp_path: Path, writer: WindowsWriter, board: Board, plan: Plan
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
-    write_plan(tmp_path, dataclasses.replace(plan, fps=plan.fps + 1))
-    recorder = begin(writer, board, tmp_path, plan)
+    write_plan(tmp_path, dataclasses.replace(spec, fps=spec.fps + 1))
+    recorder = begin(writer, board, tmp_path, spec)
     fill(writer, 0)
     wait_until(lambda: not recorder.alive)
     told = recorder.watch(board, 1e6)

@@ -17,10 +17,10 @@ from agent.errors import RunFailure, UsageError
 from agent.lifecycle import resume
 from agent.lifecycle.resume import (
     choose_checkpoint,
-    differences,
+    config_diff,
     find_run,
-    find_start,
-    tell_differences,
+    print_config_diff,
+    resolve_checkpoint,
 )
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.files import load_weights, read_learner
@@ -90,35 +90,35 @@ def test_it_waits_for_a_trainer_that_still_saves(
     lock.take()
     told: list[str] = []
 
-    def tell(text: str) -> None:
+    def notify(text: str) -> None:
         told.append(text)
         # It saves once more, and ends.
         checkpoint(tmp_path)
         lock.release()
 
-    assert find_start(str(tmp_path), tmp_path, "debug", tell).name == "000002"
+    assert resolve_checkpoint(str(tmp_path), tmp_path, "debug", notify).name == "000002"
     assert "Waiting for the last trainer" in told[0]
     lock.take()
     monkeypatch.setattr(resume, "END_LIMIT_S", -1.0)
     with pytest.raises(RunFailure, match=f"process {os.getpid()}. has not ended"):
-        find_start(str(tmp_path), tmp_path, "debug", silent)
+        resolve_checkpoint(str(tmp_path), tmp_path, "debug", silent)
     lock.release()
 
 
 def test_what_is_set_otherwise_is_told(tmp_path: Path) -> None:
-    assert differences({"a": 1, "b": {"c": 2, "d": 3}, "steps": 4}, {"b": {"c": 5, "d": 3}}) == {
+    assert config_diff({"a": 1, "b": {"c": 2, "d": 3}, "steps": 4}, {"b": {"c": 5, "d": 3}}) == {
         "a": (1, None),
         "b.c": (2, 5),
     }
     told: list[str] = []
     settings = Settings(rate=20.0)
-    tell_differences(plain_settings(Settings()), settings, told.append)
+    print_config_diff(plain_settings(Settings()), settings, told.append)
     assert told == ["Set otherwise than when the checkpoint was written:", "  rate: 10.0 -> 20.0"]
-    then = {"learners": {"encoder": {"start_from": None}}}
+    then = {"learners": {"encoder": {"init_weights": None}}}
     settings = Settings()
-    settings.learners = {"encoder": LearnerSettings(start_from="a.ckpt")}
-    with pytest.raises(UsageError, match=r"encoder\.start_from=a\.ckpt: a run that goes on"):
-        tell_differences(then, settings, silent)
+    settings.learners = {"encoder": LearnerSettings(init_weights="a.ckpt")}
+    with pytest.raises(UsageError, match=r"encoder\.init_weights=a\.ckpt: a run that goes on"):
+        print_config_diff(then, settings, silent)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -189,7 +189,7 @@ def steps_seen(folder: Path) -> dict[str, np.ndarray]:
         for name, (dtype, *shape) in shapes.items()
     }
     for number in newest.trainer["pending"]["decoder"]:
-        steps = newest.trainer["windows"][number]["steps"]
+        steps = newest.trainer["rollouts"][number]["steps"]
         waiting = {**steps, "number": steps["index"]}
         rows = {key: np.concatenate([rows[key], waiting[key].numpy()]) for key in rows}
     return rows
@@ -232,7 +232,7 @@ def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_p
     (line,) = result.stderr.splitlines()
     assert "recorded otherwise" in line and "fps 30.0 -> 20.0" in line and "record=false" in line
     with torch.no_grad():
-        latent = encoder.acting(torch.from_numpy(seen["frame"][gap : gap + 1]))
+        latent = encoder.acting_module(torch.from_numpy(seen["frame"][gap : gap + 1]))
     np.testing.assert_allclose(latent[0].numpy(), seen["latent"][gap], atol=1e-5)
 
 

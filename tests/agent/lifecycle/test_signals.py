@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from agent.lifecycle.signals import SecondInterrupt, StopRequest
+from agent.lifecycle.signals import ForceQuit, StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -22,7 +22,7 @@ def test_a_second_interrupt_is_an_order_and_a_second_term_is_not() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop()
-    with StopRequest(), pytest.raises(SecondInterrupt):
+    with StopRequest(), pytest.raises(ForceQuit):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -6,54 +6,56 @@ import numpy as np
 import pytest
 
 from agent.actions import inputs
-from agent.osc.action_filter import Muscles
+from agent.osc.action_filter import ActionFilter
 
 ALL = np.ones(5, np.int64)
 
 
 def test_by_default_an_action_is_what_the_table_says() -> None:
-    assert Muscles().inputs(ALL, 0.0) == inputs(ALL)
+    assert ActionFilter().inputs(ALL, 0.0) == inputs(ALL)
 
 
 def test_masked_limbs_stay_at_rest() -> None:
-    wanted = Muscles(masked=("jump", "run")).inputs(ALL, 0.0)
+    wanted = ActionFilter(masked=("jump", "run")).inputs(ALL, 0.0)
     assert (wanted["/input/Jump"], wanted["/input/Run"]) == (0, 0)
     assert type(wanted["/input/Jump"]) is int
     assert wanted["/input/Vertical"] == 1.0
 
 
 def test_the_speed_of_looking_keeps_its_direction() -> None:
-    muscles = Muscles(look_speed=0.7)
-    assert muscles.inputs(np.array([0, 0, 1, 0, 0]), 0.0)["/input/LookHorizontal"] == 0.7
-    assert muscles.inputs(np.array([0, 0, 2, 0, 0]), 0.1)["/input/LookHorizontal"] == -0.7
+    action_filter = ActionFilter(turn_speed=0.7)
+    assert action_filter.inputs(np.array([0, 0, 1, 0, 0]), 0.0)["/input/LookHorizontal"] == 0.7
+    assert action_filter.inputs(np.array([0, 0, 2, 0, 0]), 0.1)["/input/LookHorizontal"] == -0.7
 
 
 def test_smoothed_axes_follow_with_the_time_constant_and_arrive() -> None:
-    muscles = Muscles(smoothing_s=0.2)
-    forward = [muscles.inputs(ALL, 10 + tick / 10)["/input/Vertical"] for tick in range(1, 30)]
+    action_filter = ActionFilter(smoothing_s=0.2)
+    forward = [
+        action_filter.inputs(ALL, 10 + tick / 10)["/input/Vertical"] for tick in range(1, 30)
+    ]
     assert forward[0] == pytest.approx(1 - exp(-0.1 / 0.2))
     assert forward[1] == pytest.approx(1 - exp(-0.2 / 0.2))
     assert forward[-1] == 1.0
 
 
 def test_buttons_are_never_smoothed_and_a_rest_is_at_once() -> None:
-    muscles = Muscles(smoothing_s=1.0)
-    assert muscles.inputs(ALL, 0.1)["/input/Jump"] == 1
+    action_filter = ActionFilter(smoothing_s=1.0)
+    assert action_filter.inputs(ALL, 0.1)["/input/Jump"] == 1
     for tick in range(100):
-        muscles.inputs(ALL, tick / 10)
-    muscles.rest()
-    assert muscles.inputs(ALL, 100.0)["/input/Vertical"] == pytest.approx(1 - exp(-0.1))
+        action_filter.inputs(ALL, tick / 10)
+    action_filter.release_inputs()
+    assert action_filter.inputs(ALL, 100.0)["/input/Vertical"] == pytest.approx(1 - exp(-0.1))
 
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
         ({"masked": ("wings",)}, "'wings'.*jump"),
-        ({"look_speed": 0.5}, "above 0.5"),
-        ({"look_speed": 1.5}, "at most 1"),
+        ({"turn_speed": 0.5}, "above 0.5"),
+        ({"turn_speed": 1.5}, "at most 1"),
         ({"smoothing_s": -1.0}, "negative"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Muscles(**settings)  # type: ignore[arg-type]
+        ActionFilter(**settings)  # type: ignore[arg-type]

@@ -8,29 +8,29 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.osc.sender import OscActuator
+from agent.osc.sender import OscSender
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
 from tests.agent.osc.receiver import Receiver
 
 
 class Walk:
-    """An avatar in the street that is moved by an OscActuator over UDP."""
+    """An avatar in the street that is moved by an OscSender over UDP."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._actuator = OscActuator(port=receiver.port)
+        self._sender = OscSender(port=receiver.port)
         self._street = Simulation(Street(), 16, seed=0)
 
     def go(self, action: list[int], steps: int = 15) -> NDArray[np.float64]:
         """Act, let so many thirtieths of a second pass, and return the way (x, y) in metres."""
         before = self._place()
-        self._actuator.act(np.array(action))
+        self._sender.act(np.array(action))
         for address, value in self._receiver.pending():
             self._street.set_input(address, value)
         for _ in range(steps):
             self._street.step()
-        self._actuator.rest()
+        self._sender.release_inputs()
         for address, value in self._receiver.pending():
             self._street.set_input(address, value)
         way = self._place() - before
@@ -39,11 +39,11 @@ class Walk:
         return way
 
     def _place(self) -> NDArray[np.float64]:
-        body = self._street.stage.body
+        body = self._street.scene_state.body
         return np.array([body.x, body.y], np.float64)
 
     def close(self) -> None:
-        self._actuator.close()
+        self._sender.close()
 
 
 @pytest.fixture

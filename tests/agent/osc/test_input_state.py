@@ -6,82 +6,88 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.osc.input_state import PRESS_S, RELEASE_S, REPEAT_S, Held
+from agent.osc.input_state import PRESS_S, RELEASE_S, REPEAT_S, InputState
 
 NEUTRAL = {"/x": 0.0, "/jump": 0, "/run": 0}
 
 
 @pytest.fixture
-def held() -> Held:
-    held = Held(NEUTRAL, ["/jump"])
-    held.rest(0.0)
-    held.act(NEUTRAL, 1.0)
-    return held
+def input_state() -> InputState:
+    input_state = InputState(NEUTRAL, ["/jump"])
+    input_state.rest(0.0)
+    input_state.act(NEUTRAL, 1.0)
+    return input_state
 
 
-def test_only_changes_are_sent(held: Held) -> None:
-    assert held.act({"/x": 1.0, "/jump": 0, "/run": 0}, 1.1) == [("/x", 1.0)]
-    assert held.act({"/x": 1.0, "/jump": 0, "/run": 1}, 1.2) == [("/run", 1)]
-    assert held.act({"/x": 1.0, "/jump": 0, "/run": 1}, 1.3) == []
+def test_only_changes_are_sent(input_state: InputState) -> None:
+    assert input_state.act({"/x": 1.0, "/jump": 0, "/run": 0}, 1.1) == [("/x", 1.0)]
+    assert input_state.act({"/x": 1.0, "/jump": 0, "/run": 1}, 1.2) == [("/run", 1)]
+    assert input_state.act({"/x": 1.0, "/jump": 0, "/run": 1}, 1.3) == []
 
 
-def test_everything_held_is_repeated_twice_a_second(held: Held) -> None:
+def test_everything_held_is_repeated_twice_a_second(input_state: InputState) -> None:
     walking = {"/x": 1.0, "/jump": 0, "/run": 0}
     times = [
-        tick / 10 for tick in range(10, 60) if len(held.act(walking, tick / 10)) == len(NEUTRAL)
+        tick / 10
+        for tick in range(10, 60)
+        if len(input_state.act(walking, tick / 10)) == len(NEUTRAL)
     ]
     assert times == [1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5]
 
 
-def test_after_a_rest_the_same_action_is_sent_again(held: Held) -> None:
+def test_after_a_rest_the_same_action_is_sent_again(input_state: InputState) -> None:
     walking = {"/x": 1.0, "/jump": 0, "/run": 1}
-    held.act(walking, 1.1)
-    assert held.rest(1.15) == list(NEUTRAL.items())
-    assert held.act(walking, 1.2) == [("/x", 1.0), ("/jump", 0), ("/run", 1)]
+    input_state.act(walking, 1.1)
+    assert input_state.rest(1.15) == list(NEUTRAL.items())
+    assert input_state.act(walking, 1.2) == [("/x", 1.0), ("/jump", 0), ("/run", 1)]
 
 
-def test_after_a_gap_everything_is_sent_again(held: Held) -> None:
+def test_after_a_gap_everything_is_sent_again(input_state: InputState) -> None:
     walking = {"/x": 1.0, "/jump": 0, "/run": 0}
-    held.act(walking, 1.5)
-    assert held.act(walking, 1.6) == []
-    assert held.act(walking, 2.01) == list(walking.items())
+    input_state.act(walking, 1.5)
+    assert input_state.act(walking, 1.6) == []
+    assert input_state.act(walking, 2.01) == list(walking.items())
 
 
-def test_a_tap_is_released_without_another_action(held: Held) -> None:
-    assert held.act({"/x": 0.0, "/jump": 1, "/run": 0}, 1.1) == [("/jump", 1)]
-    assert held.due() == pytest.approx(1.1 + PRESS_S)
-    assert held.update(1.1 + PRESS_S / 2) == []
-    assert held.update(held.due()) == [("/jump", 0)]
-    assert held.due() == float("inf")
+def test_a_tap_is_released_without_another_action(input_state: InputState) -> None:
+    assert input_state.act({"/x": 0.0, "/jump": 1, "/run": 0}, 1.1) == [("/jump", 1)]
+    assert input_state.due() == pytest.approx(1.1 + PRESS_S)
+    assert input_state.update(1.1 + PRESS_S / 2) == []
+    assert input_state.update(input_state.due()) == [("/jump", 0)]
+    assert input_state.due() == float("inf")
 
 
-def test_two_jumps_in_a_row_jump_twice(held: Held) -> None:
+def test_two_jumps_in_a_row_jump_twice(input_state: InputState) -> None:
     jumping = {"/x": 0.0, "/jump": 1, "/run": 0}
-    edges = [*held.act(jumping, 1.1), *held.update(1.16), *held.act(jumping, 1.2)]
+    edges = [
+        *input_state.act(jumping, 1.1),
+        *input_state.update(1.16),
+        *input_state.act(jumping, 1.2),
+    ]
     assert edges == [("/jump", 1), ("/jump", 0), ("/jump", 1)]
 
 
-def test_a_button_that_is_no_tap_stays_held(held: Held) -> None:
+def test_a_button_that_is_no_tap_stays_held(input_state: InputState) -> None:
     running = {"/x": 0.0, "/jump": 0, "/run": 1}
-    assert held.act(running, 1.1) == [("/run", 1)]
-    assert held.act(running, 1.2) == []
+    assert input_state.act(running, 1.1) == [("/run", 1)]
+    assert input_state.act(running, 1.2) == []
 
 
-def test_a_rest_drops_a_waiting_press(held: Held) -> None:
+def test_a_rest_drops_a_waiting_press(input_state: InputState) -> None:
     jumping = {"/x": 0.0, "/jump": 1, "/run": 0}
-    held.act(jumping, 1.1)
-    held.act(jumping, 1.11)
-    assert ("/jump", 0) in held.rest(1.12)
-    assert held.due() == float("inf")
-    assert held.update(1.3) == list(NEUTRAL.items())
+    input_state.act(jumping, 1.1)
+    input_state.act(jumping, 1.11)
+    assert ("/jump", 0) in input_state.rest(1.12)
+    assert input_state.due() == float("inf")
+    assert input_state.update(1.3) == list(NEUTRAL.items())
 
 
-def test_a_press_after_a_rest_waits_until_the_release_was_seen(held: Held) -> None:
+def test_a_press_after_a_rest_waits_until_the_release_was_seen(input_state: InputState) -> None:
     jumping = {"/x": 0.0, "/jump": 1, "/run": 0}
-    held.act(jumping, 1.1)
-    held.rest(1.12)
-    assert ("/jump", 0) in held.act(jumping, 1.13)
-    assert held.update(held.due()) == [("/jump", 1)]
+    input_state.act(jumping, 1.1)
+    input_state.rest(1.12)
+    assert ("/jump", 0) in input_state.act(jumping, 1.13)
+    assert input_state.update(input_state.due()) == [("/jump", 1)]
 
 
 @given(
@@ -91,7 +97,7 @@ def test_a_press_after_a_rest_waits_until_the_release_was_seen(held: Held) -> No
     )
 )
 def test_every_edge_of_a_tap_lasts_long_enough(actions: list[tuple[float, bool]]) -> None:
-    held = Held(NEUTRAL, ["/jump"])
+    input_state = InputState(NEUTRAL, ["/jump"])
     now, state, edges = 0.0, 0, []
 
     def hear(messages: list[tuple[str, float]], at: float) -> None:
@@ -102,30 +108,30 @@ def test_every_edge_of_a_tap_lasts_long_enough(actions: list[tuple[float, bool]]
                 edges.append((at, state))
 
     for gap, jump in actions:
-        while held.due() < now + gap:
-            hear(held.update(due := held.due()), due)
+        while input_state.due() < now + gap:
+            hear(input_state.update(due := input_state.due()), due)
         now += gap
-        hear(held.act({"/x": 0.0, "/jump": int(jump), "/run": 0}, now), now)
+        hear(input_state.act({"/x": 0.0, "/jump": int(jump), "/run": 0}, now), now)
     for (begin, value), (end, _) in pairwise(edges):
         assert end - begin >= (PRESS_S if value else RELEASE_S) - 1e-9
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=50))
 def test_at_ten_ticks_a_second_every_jump_chosen_is_one_press(jumps: list[bool]) -> None:
-    held = Held(NEUTRAL, ["/jump"])
+    input_state = InputState(NEUTRAL, ["/jump"])
     presses, before = 0, 0
     for tick, jump in enumerate([*jumps, False]):
         now = 1 + tick / 10
-        messages = held.act({"/x": 0.0, "/jump": int(jump), "/run": 0}, now)
-        messages += held.update(now + PRESS_S)
+        messages = input_state.act({"/x": 0.0, "/jump": int(jump), "/run": 0}, now)
+        messages += input_state.update(now + PRESS_S)
         for value in (value for address, value in messages if address == "/jump"):
             presses += int(value) > before
             before = int(value)
     assert presses == sum(jumps)
 
 
-def test_a_lost_message_is_healed_within_a_second(held: Held) -> None:
+def test_a_lost_message_is_healed_within_a_second(input_state: InputState) -> None:
     walking = {"/x": 1.0, "/jump": 0, "/run": 0}
-    held.act(walking, 1.1)  # Lost on the way.
-    again = [t / 10 for t in range(12, 30) if ("/x", 1.0) in held.act(walking, t / 10)]
+    input_state.act(walking, 1.1)  # Lost on the way.
+    again = [t / 10 for t in range(12, 30) if ("/x", 1.0) in input_state.act(walking, t / 10)]
     assert again[0] <= 1.1 + 2 * REPEAT_S

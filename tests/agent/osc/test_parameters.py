@@ -31,11 +31,11 @@ def test_parameters_arrive_over_udp(listener: Listener) -> None:
     heard = threading.Event()
     take = listener.take
 
-    def tell(datagram: bytes) -> None:
+    def notify(datagram: bytes) -> None:
         take(datagram)
         heard.set()
 
-    listener.take = tell  # type: ignore[method-assign]
+    listener.take = notify  # type: ignore[method-assign]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vrchat:
         vrchat.sendto(build(PREFIX + "VelocityZ", 2.5, "f"), ("127.0.0.1", listener.port))
     assert heard.wait(10)

@@ -60,13 +60,13 @@ def test_bundles_are_unpacked_at_once_even_if_meant_for_later(
 
 
 def test_nonsense_is_counted_and_survived(receiver: OscReceiver, received: Received) -> None:
-    chance = random.Random(0)
+    rng = random.Random(0)
     message = OscMessageBuilder("/input/Vertical")
     message.add_arg(1.0)
     good = message.build().dgram
     nonsense = [good[:length] for length in range(len(good))]
     nonsense += [b"#bundle\0" + bytes(8) + b"\x7f\xff\xff\xff" + good, b"/input/Vertical\0,zz\0"]
-    nonsense += [chance.randbytes(chance.randrange(1, 200)) for _ in range(200)]
+    nonsense += [rng.randbytes(rng.randrange(1, 200)) for _ in range(200)]
     nonsense += [b"/input/Vertical\0,s\0\0one\0", b"/chatbox\0\0\0\0,i\0\0\0\0\0\1", bytes(9000)]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for datagram in nonsense:
@@ -81,37 +81,37 @@ def test_a_taken_port_is_named(receiver: OscReceiver) -> None:
         OscReceiver(receiver.port, lambda address, value: None)
 
 
-def nasty(chance: random.Random) -> bytes:
+def nasty(rng: random.Random) -> bytes:
     """Make one datagram that no honest sender would send."""
-    kind = chance.randrange(6)
+    kind = rng.randrange(6)
     if kind == 0:
-        return chance.randbytes(chance.randrange(0, 300))
+        return rng.randbytes(rng.randrange(0, 300))
     if kind == 1:
-        return b"/input/Vertical\0," + chance.randbytes(2) + b"\0" + chance.randbytes(8)
+        return b"/input/Vertical\0," + rng.randbytes(2) + b"\0" + rng.randbytes(8)
     if kind == 2:
-        return b"#bundle\0" + chance.randbytes(8) + chance.randbytes(chance.randrange(0, 60))
+        return b"#bundle\0" + rng.randbytes(8) + rng.randbytes(rng.randrange(0, 60))
     if kind == 3:
-        depth = chance.randrange(2, 300)
+        depth = rng.randrange(2, 300)
         inner = b"#bundle\0" + bytes(8)
         for _ in range(depth):
             inner = b"#bundle\0" + bytes(8) + len(inner).to_bytes(4, "big") + inner
         return inner
     if kind == 4:
-        return b"/" + bytes(chance.choice((b"a", b"\xff"))) * chance.randrange(1, 400)
-    return b"/input/Vertical\0,f\0\0" + chance.randbytes(chance.choice((0, 1, 3, 4, 5)))
+        return b"/" + bytes(rng.choice((b"a", b"\xff"))) * rng.randrange(1, 400)
+    return b"/input/Vertical\0,f\0\0" + rng.randbytes(rng.choice((0, 1, 3, 4, 5)))
 
 
 def storm(count: int) -> None:
     """Send nonsense, some of it as large as UDP allows, and see that the receiver still hears."""
     received: Received = queue.Queue()
     receiver = OscReceiver(0, lambda address, value: received.put((address, value)))
-    chance = random.Random(0)
+    rng = random.Random(0)
     message = OscMessageBuilder("/end")
     message.add_arg(1)
     end = message.build().dgram
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for number in range(count):
-            datagram = bytes(65000) if number % 1000 == 0 else nasty(chance)
+            datagram = bytes(65000) if number % 1000 == 0 else nasty(rng)
             sender.sendto(datagram, (HOST, receiver.port))
             if number % 20 == 19:  # Few at a time, or the system drops some.
                 sender.sendto(end, (HOST, receiver.port))

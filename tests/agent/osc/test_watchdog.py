@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.actions import LIMBS, NEUTRAL
+from agent.actions import ACTIONS, NEUTRAL
 from agent.osc import watchdog_process
 from agent.osc.watchdog import LIMIT_S, Watchdog
 from tests.agent.osc.receiver import Receiver
@@ -110,12 +110,12 @@ def watchdog(receiver: Receiver) -> Iterator[Watchdog]:
 
 def test_the_process_lets_go_when_the_beats_stop(watchdog: Watchdog, receiver: Receiver) -> None:
     watchdog.beat()
-    assert receiver.read_many(3 * len(LIMBS)) == REST * 3
+    assert receiver.read_many(3 * len(ACTIONS)) == REST * 3
 
 
 def test_a_goodbye_ends_the_process_in_silence(watchdog: Watchdog, receiver: Receiver) -> None:
     watchdog.beat()
-    watchdog.rest()
+    watchdog.release_inputs()
     watchdog.close()
     watchdog.close()
     assert watchdog._process.returncode == 0
@@ -129,7 +129,7 @@ def test_a_watchdog_that_died_is_replaced(watchdog: Watchdog, receiver: Receiver
     watchdog._process.wait()
     watchdog.beat()
     assert watchdog.pid != first
-    assert receiver.read_many(3 * len(LIMBS)) == REST * 3
+    assert receiver.read_many(3 * len(ACTIONS)) == REST * 3
 
 
 def test_a_watchdog_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,10 +140,10 @@ def test_a_watchdog_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 PROGRAM = """
 import numpy as np, signal
-from agent.osc.sender import OscActuator
+from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
 watchdog = Watchdog(port={port})
-actuator = OscActuator(port={port})
+actuator = OscSender(port={port})
 watchdog.beat()
 actuator.act(np.array([1, 2, 1, 0, 1]))
 print("moving", flush=True)
@@ -160,10 +160,10 @@ def test_whatever_ends_the_agent_the_avatar_rests(receiver: Receiver, ending: st
     )
     assert agent.stdout is not None
     assert agent.stdout.readline() == b"moving\n"
-    last = dict(receiver.read_many(4 * len(LIMBS)))
+    last = dict(receiver.read_many(4 * len(ACTIONS)))
     assert last["/input/Vertical"] == 1.0
     # The whole process group, as a closing terminal or an impatient user does.
     os.killpg(agent.pid, getattr(signal, ending))
     agent.wait()
     agent.stdout.close()
-    assert receiver.read_many(3 * len(LIMBS)) == REST * 3
+    assert receiver.read_many(3 * len(ACTIONS)) == REST * 3

@@ -111,11 +111,11 @@ def test_weights_are_looked_for_beside_the_file_that_names_them(conf: Path) -> N
         conf.parent,
         {
             "warm.yaml": "extends: street.yaml\n"
-            "learners: {policy: {start_from: weights/a.safetensors}}",
-            "cold.yaml": "extends: street.yaml\nlearners: {policy: {start_from: b.ckpt}}",
+            "learners: {policy: {init_weights: weights/a.safetensors}}",
+            "cold.yaml": "extends: street.yaml\nlearners: {policy: {init_weights: b.ckpt}}",
         },
     )
     found = composed("conf=warm")["learners"]["policy"]  # type: ignore[index]
-    assert Path(found["start_from"]) == (conf / "weights" / "a.safetensors").resolve()
+    assert Path(found["init_weights"]) == (conf / "weights" / "a.safetensors").resolve()
     assert found["model"]["init_args"]["clip"] == 0.1
-    assert composed("conf=cold")["learners"]["policy"]["start_from"] == "b.ckpt"  # type: ignore[index]
+    assert composed("conf=cold")["learners"]["policy"]["init_weights"] == "b.ckpt"  # type: ignore[index]

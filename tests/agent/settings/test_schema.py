@@ -36,7 +36,7 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
         ("rate", -1, ["rate=-1", "above 0"]),
         ("rate", "fast", ["rate=fast"]),
         ("steps", 0, ["steps=0", "a whole number above 0 or null"]),
-        ("window", 1, ["window=1", "at least 2"]),
+        ("rollout_length", 1, ["rollout_length=1", "at least 2"]),
         ("seconds", -5, ["seconds=-5"]),
         ("size", "huge", ["size=huge", "tiny"]),
         ("world", "mars", ["world=mars", "vrchat"]),
@@ -81,7 +81,7 @@ def test_only_the_embedded_world_in_real_time_can_be_hurried(other: tuple[str, s
 def test_help_has_a_sentence_for_every_key() -> None:
     composed = compose(CommandLine(), lambda: "tiny")
     text = render(composed)
-    for key in ("rate", "trainer.nice", "learners.policy.start_from", "curiosity.class_path"):
+    for key in ("rate", "trainer.nice", "learners.policy.init_weights", "curiosity.class_path"):
         assert f"  {key} " in text or f"  {key}\n" in text
     lines = text.splitlines()
     keys = [i for i, line in enumerate(lines) if line.startswith("  ") and line[2] != " "]

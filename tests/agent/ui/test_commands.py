@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.pause import PERSON
-from agent.ui.commands import PAUSE_LIMIT_S, SAVE_LIMIT_S, NotDoneError, NotDoneInTimeError
+from agent.ui.commands import PAUSE_LIMIT_S, SAVE_LIMIT_S, CommandFailed, NotDoneInTimeError
 from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
 
@@ -107,7 +107,7 @@ def test_a_save_can_be_made_in_a_pause(whole: FakeRun) -> None:
 
 def test_a_save_that_fails_is_an_error(run: FakeRun) -> None:
     run.trainer.saves = False
-    with pytest.raises(NotDoneError, match=r"nothing was saved: see .*trainer\.log"):
+    with pytest.raises(CommandFailed, match=r"nothing was saved: see .*trainer\.log"):
         run.controls.do("save", "a test")
 
 
@@ -120,29 +120,29 @@ def test_a_save_that_takes_too_long_is_an_error(run: FakeRun, clock: VirtualCloc
 
 def test_no_save_without_a_trainer(run: FakeRun) -> None:
     run.controls.trainer_lives = False
-    with pytest.raises(NotDoneError, match="no trainer at work"):
+    with pytest.raises(CommandFailed, match="no trainer at work"):
         run.controls.do("save", "a test")
     run.controls.trainer_lives, run.trainer.saves = True, None
     run.waits.append(lambda: setattr(run.controls, "trainer_lives", False))
-    with pytest.raises(NotDoneError, match="nothing was saved"):
+    with pytest.raises(CommandFailed, match="nothing was saved"):
         run.controls.do("save", "a test")
 
 
 def test_a_stop_is_accepted_at_once_and_ends_all_waiting(run: FakeRun) -> None:
     run.trainer.saves = None
     run.waits.append(lambda: run.controls.do("stop", "key q") and None)
-    with pytest.raises(NotDoneError, match="the run is ending"):
+    with pytest.raises(CommandFailed, match="the run is ending"):
         run.controls.do("save", "a test")
     assert run.stop.reason == "key q" and run.controls.state == "stopping"
-    with pytest.raises(NotDoneError, match="the run is ending"):
+    with pytest.raises(CommandFailed, match="the run is ending"):
         run.controls.do("pause", "a test")
     assert run.controls.do("stop", "another") == "Stopping." and run.stop.reason == "key q"
 
 
 def test_the_status_is_the_summary_and_more(run: FakeRun, clock: VirtualClock) -> None:
     clock.advance(12.0)
-    run.board.give_sign_of_life(clock.now() - 3.0)
-    run.controls.tell("something happened")
+    run.board.beat(clock.now() - 3.0)
+    run.controls.notify("something happened")
     status, summary = run.controls.status(), run.controls.summary()
     json.dumps(status, allow_nan=False)
     assert {key: status[key] for key in summary} == summary

@@ -16,7 +16,7 @@ from agent.osc.ports import bind_tcp
 from agent.ui.page import PAGE, POLICY
 from agent.ui.server import LARGEST_BODY, Api
 from agent.ui.views import Views
-from pamiq_lightning.exchange.rollouts import WindowsSpec, WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
 from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
 from tests.samples import SHAPE, arrays
@@ -56,12 +56,12 @@ def run(tmp_path: Path, clock: VirtualClock) -> FakeRun:
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> WindowsWriter:
-    return WindowsWriter(WindowsSpec(tmp_path / "windows", SHAPE, 4))
+def writer(tmp_path: Path) -> RolloutWriter:
+    return RolloutWriter(RolloutsSpec(tmp_path / "rollouts", SHAPE, 4))
 
 
 @pytest.fixture
-def client(tmp_path: Path, run: FakeRun, writer: WindowsWriter) -> Iterator[Client]:
+def client(tmp_path: Path, run: FakeRun, writer: RolloutWriter) -> Iterator[Client]:
     views = Views(tmp_path, writer, SHAPE.info_names)
     api = Api(bind_tcp("127.0.0.1", 0), run.controls, views)
     client = Client(api)
@@ -100,7 +100,7 @@ def test_what_is_not_done_is_an_error_with_its_reason(client: Client, run: FakeR
 
 
 def test_the_status_is_the_summary_and_the_newest_row(
-    client: Client, run: FakeRun, writer: WindowsWriter
+    client: Client, run: FakeRun, writer: RolloutWriter
 ) -> None:
     assert client.get("/status")["row"] is None
     writer.write({key: values[0] for key, values in arrays(1).items()})
@@ -111,7 +111,7 @@ def test_the_status_is_the_summary_and_the_newest_row(
 
 
 def test_pictures_and_metrics_are_served(
-    client: Client, writer: WindowsWriter, tmp_path: Path
+    client: Client, writer: RolloutWriter, tmp_path: Path
 ) -> None:
     assert client.ask("GET", "/frame.jpg")[0].status == 204
     assert client.ask("GET", "/drawn.png")[0].status == 204
@@ -138,7 +138,7 @@ def test_without_the_token_nothing_is_told_or_done(
         response, body = client.ask(method, path, Authorization=token)
         assert response.status == 401
         assert set(json.loads(body)) == {"error"}
-    assert not run.pauses.wanted and not run.stop() and run.board.save_asked == 0
+    assert not run.pauses.wanted and not run.stop() and run.board.save_requested == 0
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1", "127.0.0.1:1", "localhost.:80", ""])

@@ -10,27 +10,27 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.metrics import LoopFigures
+from agent.metrics import LoopMetrics
 from agent.pause import PERSON, Pauses
 from agent.ui import terminal
 from agent.ui.terminal import StatusDisplay, StatusSource, block, plain_line, write_summary
-from pamiq_lightning.exchange.status_board import LEARNER_FIGURES, Board, BoardSpec
+from pamiq_lightning.exchange.status_board import LEARNER_FIGURES, StatusBoard, StatusBoardSpec
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> StatusSource:
-    board = Board(BoardSpec(tmp_path / "board", ("encoder", "decoder")), create=True)
-    figures = dict.fromkeys(LEARNER_FIGURES, 0.0)
-    figures |= {"windows": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
-    board.set_learner("encoder", figures)
-    board.set_learner("decoder", {**figures, "loss": float("nan")})
+    board = StatusBoard(StatusBoardSpec(tmp_path / "board", ("encoder", "decoder")), create=True)
+    metrics = dict.fromkeys(LEARNER_FIGURES, 0.0)
+    metrics |= {"rollouts": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
+    board.set_learner("encoder", metrics)
+    board.set_learner("decoder", {**metrics, "loss": float("nan")})
     board.set_progress(3, 1)
-    loop = LoopFigures(0.1)
+    loop = LoopMetrics(0.1)
     for k in range(100):
         loop.begin(k * 0.1, k * 0.1, 0)
         loop.end(k * 0.1, k * 0.1 + 0.004, k * 0.1 + 0.008)
         loop.reward.add(2.0)
-    loop.reward.end_window()
+    loop.reward.end_rollout()
     roles, body = ("encoder", "decoder"), {"blind": "dark", "stuck": 2}
     return StatusSource(
         loop, board, roles, lambda: {"encoder": 4}, lambda: 3, Pauses(), lambda: body
@@ -44,9 +44,9 @@ def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
     assert summary["missed_ticks"] == 0
     assert summary["tick_ms"]["p50"] == pytest.approx(8.0, rel=0.02)
     assert summary["latency_ms"]["max"] == pytest.approx(4.0, rel=0.02)
-    assert (summary["windows_filled"], summary["windows_dropped"]) == (3, 1)
+    assert (summary["rollouts_filled"], summary["rollouts_dropped"]) == (3, 1)
     assert summary["learners"]["encoder"] == {
-        "windows": 3,
+        "rollouts": 3,
         "updates": 24,
         "idle_updates": 0,
         "skipped": 0,
@@ -57,7 +57,7 @@ def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
     }
     assert summary["learners"]["decoder"]["version_in_use"] is None
     assert summary["learners"]["decoder"]["loss"] is None
-    assert summary["reward"] == {"mean": 2.0, "first_window": 2.0, "last_window": 2.0}
+    assert summary["reward"] == {"mean": 2.0, "first_rollout": 2.0, "last_rollout": 2.0}
 
 
 def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
@@ -103,10 +103,10 @@ def test_others_are_looked_after_whatever_becomes_of_the_terminal(
     display = StatusDisplay(source, watch, "q stops")
     display._console = Console(file=Gone(failure))
     said: list[str] = []
-    say = display.say
-    monkeypatch.setattr(display, "say", lambda text: (said.append(text), say(text)))
+    safe_print = display.safe_print
+    monkeypatch.setattr(display, "safe_print", lambda text: (said.append(text), safe_print(text)))
     with display:
-        display.say("hello")
+        display.safe_print("hello")
         assert enough.wait(60)
     # What fails in the same way is told once.
     failures = [text for text in said if "looking after" in text]
@@ -120,7 +120,7 @@ def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(
     assert "PAUSED" not in plain_line(source)
     source.pauses.confirm(True)
     assert plain_line(source).startswith("PAUSED (person)")
-    source.figures.stand_still(100.0)
+    source.metrics.stand_still(100.0)
     source.pauses.confirm(False)
     told = source.summary()
     assert (told["pauses"], told["paused_s"]) == (1, 100.0)

@@ -9,21 +9,21 @@ import pytest
 from PIL import Image
 
 from agent.ui.views import LARGEST_PIECE, Views
-from pamiq_lightning.exchange.rollouts import WindowsSpec, WindowsWriter
+from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
 from tests.samples import SHAPE, arrays
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> WindowsWriter:
-    return WindowsWriter(WindowsSpec(tmp_path / "windows", SHAPE, 4))
+def writer(tmp_path: Path) -> RolloutWriter:
+    return RolloutWriter(RolloutsSpec(tmp_path / "rollouts", SHAPE, 4))
 
 
 @pytest.fixture
-def views(tmp_path: Path, writer: WindowsWriter) -> Views:
+def views(tmp_path: Path, writer: RolloutWriter) -> Views:
     return Views(tmp_path, writer, SHAPE.info_names)
 
 
-def write(writer: WindowsWriter, row: int, **parts: object) -> dict[str, np.ndarray]:
+def write(writer: RolloutWriter, row: int, **parts: object) -> dict[str, np.ndarray]:
     steps = {key: values[row] for key, values in arrays(row + 1).items()} | parts
     writer.write(steps)
     return steps
@@ -34,7 +34,7 @@ def test_before_the_first_row_there_is_nothing(views: Views) -> None:
     assert views.metrics(-1000) == (b"", 0)
 
 
-def test_the_newest_frame_is_a_jpeg_with_its_tick(views: Views, writer: WindowsWriter) -> None:
+def test_the_newest_frame_is_a_jpeg_with_its_tick(views: Views, writer: RolloutWriter) -> None:
     frame = np.zeros((3, 24, 24), np.uint8)
     frame[0, :, 12:] = 200
     write(writer, 0)
@@ -47,7 +47,7 @@ def test_the_newest_frame_is_a_jpeg_with_its_tick(views: Views, writer: WindowsW
     assert views.frame() is found
 
 
-def test_the_newest_row_is_plain_json_with_names(views: Views, writer: WindowsWriter) -> None:
+def test_the_newest_row_is_plain_json_with_names(views: Views, writer: RolloutWriter) -> None:
     write(writer, 0, info=np.float32([np.nan]), action=np.array([1, 0, 2, 1, 0]), reward=1.5)
     told = json.loads(json.dumps(views.row(), allow_nan=False))
     assert told["info"] == {"x": None}

@@ -44,8 +44,8 @@ def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
 def test_what_other_rewards_needed_is_left_out_and_what_these_need_begins_anew(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def dynamics(*extras: str) -> Learner:
-        spec = {**DYNAMICS, "init_args": {**DYNAMICS["init_args"], "extras": list(extras)}}
+    def dynamics(*aux_heads: str) -> Learner:
+        spec = {**DYNAMICS, "init_args": {**DYNAMICS["init_args"], "aux_heads": list(aux_heads)}}
         return build(Learner, spec)
 
     path = tmp_path / "dynamics.safetensors"

@@ -12,7 +12,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.learners.dynamics import Dynamics
 
 P, D, T, B = 4, 8, 8, 16
@@ -23,13 +23,13 @@ _LAW = torch.randn(3, P - 1, D, generator=torch.Generator().manual_seed(6))
 
 def stretch(place: int, rows: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return latents (rows, P, D) and actions (rows, 5) at a place."""
-    chance = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     action = torch.zeros(rows, 5, dtype=torch.long)
-    action[:, 0] = torch.randint(0, 3, (rows,), generator=chance)
+    action[:, 0] = torch.randint(0, 3, (rows,), generator=rng)
     if place == LEARNABLE:
         content = _LAW[action[:, 0]].roll(1, dims=0)
     else:
-        content = torch.randn(rows, P - 1, D, generator=chance)
+        content = torch.randn(rows, P - 1, D, generator=rng)
     return torch.cat([_PLACES[place].expand(rows, 1, D), content], dim=1), action
 
 
@@ -53,7 +53,7 @@ def learner(**changes: Any) -> Dynamics:
         "slice_length": T,
         "dropout": 0.0,
         "lr": 3e-3,
-        "extras": ("ensemble", "progress", "novelty"),
+        "aux_heads": ("ensemble", "progress", "novelty"),
         "progress_rounds": 1,
     }
     made = Dynamics(**(settings | changes))
@@ -66,7 +66,7 @@ def train(dynamics: Dynamics, rounds: int, updates: int = 10, first: int = 0) ->
     optimizer = dynamics.configure_optimizers()
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, rounds * updates, 1e-5)
     for done in range(rounds):
-        assert dynamics.past is None or dynamics.past.age(dynamics.net) is None
+        assert dynamics.lagged is None or dynamics.lagged.age(dynamics.net) is None
         for update in range(updates):
             dynamics.training_step(batch(first + done * updates + update), 0).backward()
             optimizer.step()
@@ -85,7 +85,7 @@ def rewards(dynamics: Dynamics, curiosity: Curiosity, place: int, rows: int = 20
             state = torch.zeros(1, 2, 16)
         prediction, state = net.step(latent[t : t + 1], action[t : t + 1], state)
         novelty = None if net.novelty is None else net.novelty(latent[t + 1])
-        evidence = Evidence(
+        inputs = RewardInputs(
             latent[t + 1],
             latent[t],
             prediction,
@@ -94,8 +94,8 @@ def rewards(dynamics: Dynamics, curiosity: Curiosity, place: int, rows: int = 20
             novelty,
         )
         if t % T:
-            found.append(curiosity.reward(evidence))
+            found.append(curiosity.reward(inputs))
         else:
-            curiosity.reward(evidence)
+            curiosity.reward(inputs)
     net.train()
     return found

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from pamiq_lightning.checkpoint.files import value_bytes
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
+from pamiq_lightning.curiosity.count_oracle import CountOracle, heading_bin
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.curiosity.shuffled import Shuffled
-from pamiq_lightning.curiosity.visit_count import VisitCount, heading_bin
 from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.utils.instantiate import SpecError
 
@@ -28,7 +28,7 @@ class Clock(Curiosity):
     def __init__(self) -> None:
         self.count = 0
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         self.count += 1
         return float(self.count)
 
@@ -44,10 +44,10 @@ CLOCK = {"class_path": f"{__name__}.Clock"}
 
 def step(
     cell: int = 0, heading: float = 0.0, vertical: int = 0, look: int = 0, jump: int = 0
-) -> Evidence:
+) -> RewardInputs:
     action = torch.tensor([vertical, 0, look, jump, 0])
-    truth = {"cell": float(cell), "heading": heading}
-    return Evidence(LATENT, LATENT, PREDICTION, action, truth)
+    info = {"cell": float(cell), "heading": heading}
+    return RewardInputs(LATENT, LATENT, PREDICTION, action, info)
 
 
 def test_headings_by_hand() -> None:
@@ -72,7 +72,7 @@ def test_headings_by_hand() -> None:
 
 
 def test_visits_by_hand() -> None:
-    count = VisitCount()
+    count = CountOracle()
     assert [count.reward(step()) for _ in range(4)] == pytest.approx([1, 2**-0.5, 3**-0.5, 0.5])
     # What makes another transition, and what does not.
     assert count.reward(step(jump=1)) == pytest.approx(5**-0.5)
@@ -81,11 +81,11 @@ def test_visits_by_hand() -> None:
 
 
 def test_visits_go_on_where_they_were_saved() -> None:
-    count, restored = VisitCount(), VisitCount()
+    count, restored = CountOracle(), CountOracle()
     for cell in (1, 1, 2):
         count.reward(step(cell=cell))
     content = value_bytes(count.state())
-    assert len(content) < VisitCount.state_bytes
+    assert len(content) < CountOracle.state_bytes
     restored.load_state(torch.load(io.BytesIO(content), weights_only=True))
     for cell in (1, 2, 3):
         assert restored.reward(step(cell=cell)) == count.reward(step(cell=cell))
@@ -93,7 +93,7 @@ def test_visits_go_on_where_they_were_saved() -> None:
 
 def test_visits_without_ground_truth_are_refused() -> None:
     with pytest.raises(ValueError, match="ground truth"):
-        VisitCount().reward(Evidence(LATENT, LATENT, PREDICTION))
+        CountOracle().reward(RewardInputs(LATENT, LATENT, PREDICTION))
 
 
 def test_shuffled_values_come_out_once_and_later() -> None:
@@ -117,8 +117,11 @@ def test_shuffled_goes_on_where_it_was_saved() -> None:
 
 def test_shuffled_asks_for_what_its_reward_needs() -> None:
     path = "pamiq_lightning.curiosity"
-    assert Shuffled({"class_path": f"{path}.rnd.RND"}).extras == ("novelty",)
-    assert Shuffled({"class_path": f"{path}.visit_count.VisitCount"}).truths == ("cell", "heading")
+    assert Shuffled({"class_path": f"{path}.rnd.RND"}).aux_heads == ("novelty",)
+    assert Shuffled({"class_path": f"{path}.count_oracle.CountOracle"}).info_keys == (
+        "cell",
+        "heading",
+    )
     spec = {"class_path": f"{path}.prediction_error.PredictionError"}
     assert Shuffled({**spec, "init_args": {"imaginations": 3}}).horizon == 3
     with pytest.raises(SpecError, match="imagination"):
@@ -131,4 +134,4 @@ def test_what_remembers_nothing_refuses_the_state_of_others() -> None:
     assert PredictionError().state() == {}
     PredictionError().load_state({})
     with pytest.raises(KeyError, match="counts"):
-        PredictionError().load_state(VisitCount().state())
+        PredictionError().load_state(CountOracle().state())

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pamiq_lightning.curiosity.base import Evidence
+from pamiq_lightning.curiosity.base import RewardInputs
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.nets.forward_dynamics import Prediction
 
@@ -18,7 +18,7 @@ def reward(error: float, std: float) -> float:
         action_logits=torch.zeros(1, 13),
         reward=torch.zeros(1),
     )
-    return PredictionError().reward(Evidence(latent, latent, prediction))
+    return PredictionError().reward(RewardInputs(latent, latent, prediction))
 
 
 def test_by_hand() -> None:
@@ -38,19 +38,19 @@ def test_imaginations_weigh_less_the_earlier_they_began() -> None:
         action_logits=torch.zeros(3, 13),
         reward=torch.zeros(3),
     )
-    evidence = Evidence(latent, latent, prediction)
+    inputs = RewardInputs(latent, latent, prediction)
     nll = [0.5 * math.log(2 * math.pi) + math.log(std) for std in stds]
     weights = [1, 2 / 3, 4 / 9]
     expected = sum(w * n for w, n in zip(weights, nll, strict=True)) / sum(weights)
-    assert PredictionError(imaginations=3).reward(evidence) == pytest.approx(expected)
+    assert PredictionError(imaginations=3).reward(inputs) == pytest.approx(expected)
     # Whoever looks at fewer sees those that began last.
-    assert PredictionError().reward(evidence) == pytest.approx(nll[0])
+    assert PredictionError().reward(inputs) == pytest.approx(nll[0])
     # So soon after a reset not all are in flight.
     early = Prediction(*(part[:2] for part in prediction[:4]))
     expected = (nll[0] + nll[1] * 2 / 3) / (5 / 3)
-    assert PredictionError(imaginations=3).reward(Evidence(latent, latent, early)) == pytest.approx(
-        expected
-    )
+    assert PredictionError(imaginations=3).reward(
+        RewardInputs(latent, latent, early)
+    ) == pytest.approx(expected)
 
 
 def test_no_imagination_at_all_is_refused() -> None:

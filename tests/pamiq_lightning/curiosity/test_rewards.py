@@ -25,8 +25,8 @@ from tests.pamiq_lightning.curiosity.synthetic import (
 class SquaredError(Curiosity):
     """The error alone, on the scale of those that are made of it."""
 
-    def reward(self, evidence):  # type: ignore[no-untyped-def]
-        return squared_error(evidence)
+    def reward(self, inputs):  # type: ignore[no-untyped-def]
+        return squared_error(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +104,13 @@ def test_rnd_falls_where_one_was_and_is_high_where_one_never_was() -> None:
 
 @pytest.mark.parametrize("curiosity", [LearningProgress(), Disagreement(), RND()])
 def test_a_reward_says_which_part_of_the_dynamics_is_missing(curiosity: Curiosity) -> None:
-    (missing,) = curiosity.extras
+    (missing,) = curiosity.aux_heads
     with pytest.raises(ValueError, match=missing):
-        rewards(learner(extras=()), curiosity, NOISE, rows=3)
+        rewards(learner(aux_heads=()), curiosity, NOISE, rows=3)
 
 
 def test_extras_do_not_change_what_the_dynamics_learn() -> None:
-    with_all, without = learner(), learner(extras=())
+    with_all, without = learner(), learner(aux_heads=())
     for dynamics in (with_all, without):
         dynamics.log = lambda *_: None  # type: ignore[method-assign, assignment]
         optimizer = dynamics.configure_optimizers()

@@ -16,10 +16,10 @@ def analysed(rows: torch.Tensor, forget: int = 10_000) -> SlowFeatures:
 
 
 def test_the_slowest_of_mixed_series_is_found() -> None:
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     slow = (torch.arange(2000.0) / 100).sin()
-    sources = torch.stack([slow, *torch.randn(4, 2000, generator=chance)], 1)
-    mixed = sources @ torch.randn(5, 5, generator=chance)
+    sources = torch.stack([slow, *torch.randn(4, 2000, generator=rng)], 1)
+    mixed = sources @ torch.randn(5, 5, generator=rng)
     found = mixed @ analysed(mixed).solve(3, fastest=2.5)
     assert abs(torch.corrcoef(torch.stack([found[:, 0], slow]))[0, 1]) > 0.98
     assert found.std(dim=0).tolist() == pytest.approx([1.0, 1.0, 1.0], abs=0.05)
@@ -29,33 +29,33 @@ def test_the_slowest_of_mixed_series_is_found() -> None:
 
 def test_statistics_forget() -> None:
     """What was slow long ago is not, once it has become fast."""
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     slow = 2**0.5 * (torch.arange(3000.0) / 100).sin()
-    fast = torch.randn(3000, generator=chance)
+    fast = torch.randn(3000, generator=rng)
     first, then = torch.stack([slow, fast], 1), torch.stack([fast, slow], 1)
     view = analysed(torch.cat([first, then]), forget=300).solve(1, fastest=0.1)
     assert abs(view[1, 0]) > 10 * abs(view[0, 0])
 
 
 def test_a_mean_far_from_zero_is_no_variance() -> None:
-    chance = torch.Generator().manual_seed(0)
-    rows = 1000 + torch.randn(3000, 2, generator=chance).cumsum(0) / 30
+    rng = torch.Generator().manual_seed(0)
+    rows = 1000 + torch.randn(3000, 2, generator=rng).cumsum(0) / 30
     found = rows @ analysed(rows).solve(2, fastest=2.0)
     assert found.std(dim=0).tolist() == pytest.approx([1.0, 1.0], abs=0.05)
 
 
 def test_what_never_varies_has_no_slowness() -> None:
-    chance = torch.Generator().manual_seed(0)
-    value = torch.randn(300, generator=chance)
+    rng = torch.Generator().manual_seed(0)
+    value = torch.randn(300, generator=rng)
     rows = torch.stack([value, -value, torch.full_like(value, 5.0)], 1)
     assert analysed(rows).solve(2, fastest=3.0).shape == (3, 1)
     assert analysed(torch.ones(300, 3)).solve(2, fastest=3.0).shape == (3, 0)
 
 
 def test_a_long_stillness_leaves_nothing_to_look_at() -> None:
-    chance = torch.Generator().manual_seed(0)
-    moving = torch.randn(500, 3, generator=chance)
-    still = moving[-1:] + 1e-6 * torch.randn(5000, 3, generator=chance)
+    rng = torch.Generator().manual_seed(0)
+    moving = torch.randn(500, 3, generator=rng)
+    still = moving[-1:] + 1e-6 * torch.randn(5000, 3, generator=rng)
     before = analysed(moving, forget=200)
     before.solve(3, fastest=3.0)
     for row in still:
@@ -63,7 +63,7 @@ def test_a_long_stillness_leaves_nothing_to_look_at() -> None:
     assert before.solve(3, fastest=3.0).shape == (3, 0)
 
 
-def test_every_row_has_the_same_chance_to_be_remembered() -> None:
+def test_every_row_has_the_same_rng_to_be_remembered() -> None:
     kept = Counter[float]()
     for seed in range(3000):
         reservoir = Reservoir(1, 1, seed)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pamiq_lightning.checkpoint.files import value_bytes
-from pamiq_lightning.curiosity.base import Evidence
+from pamiq_lightning.curiosity.base import RewardInputs
 from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
 
@@ -22,19 +22,19 @@ FIRST = 200
 
 def life(rooms: str, noise: float = 0.5) -> list[Tensor]:
     """Latents of stays in rooms; the last two of four tokens are noise wherever one is."""
-    chance = torch.Generator().manual_seed(3)
-    places = {name: torch.randn(P, D, generator=chance) for name in "ABCD"}
+    rng = torch.Generator().manual_seed(3)
+    places = {name: torch.randn(P, D, generator=rng) for name in "ABCD"}
     seen = []
     for room in rooms:
         for _ in range(STAY):
-            latent = places[room] + noise * torch.randn(P, D, generator=chance)
-            latent[2:] = torch.randn(2, D, generator=chance)
+            latent = places[room] + noise * torch.randn(P, D, generator=rng)
+            latent[2:] = torch.randn(2, D, generator=rng)
             seen.append(latent)
     return seen
 
 
 def rewards(curiosity: SlowNovelty, latents: list[Tensor]) -> list[float]:
-    return [curiosity.reward(Evidence(latent, latent, NOTHING)) for latent in latents]
+    return [curiosity.reward(RewardInputs(latent, latent, NOTHING)) for latent in latents]
 
 
 def made(**changes: int) -> SlowNovelty:
@@ -57,8 +57,8 @@ def test_noise_alone_is_nothing_new(noise: float) -> None:
 
 
 def test_of_noise_nothing_is_slow() -> None:
-    chance = torch.Generator().manual_seed(0)
-    gained = rewards(made(), list(torch.randn(2500, P, D, generator=chance)))
+    rng = torch.Generator().manual_seed(0)
+    gained = rewards(made(), list(torch.randn(2500, P, D, generator=rng)))
     assert gained[-500:] == [0.0] * 500
 
 
@@ -96,8 +96,8 @@ def test_it_goes_on_where_it_was_saved(at: int) -> None:
 
 def test_what_it_remembers_fits_where_it_says() -> None:
     novelty = SlowNovelty(memory=64, solve_every=50)
-    chance = torch.Generator().manual_seed(0)
-    walk = torch.randn(1200, P, D, generator=chance).cumsum(0)
+    rng = torch.Generator().manual_seed(0)
+    walk = torch.randn(1200, P, D, generator=rng).cumsum(0)
     assert max(rewards(novelty, list(walk))) > 0
     size = len(value_bytes(novelty.state()))
     assert 0.8 * novelty.state_bytes < size < novelty.state_bytes

@@ -12,8 +12,8 @@ from pamiq_lightning.exchange.weights import (
     WeightsSpec,
     WeightsWriter,
     create,
+    flat_size,
     tensors_of,
-    vector_bytes,
 )
 
 
@@ -32,7 +32,7 @@ class Net(nn.Module):
 
 
 def pair(folder: Path, net: Net) -> tuple[WeightsWriter, WeightsReader]:
-    spec = WeightsSpec(folder / "weights", vector_bytes(net))
+    spec = WeightsSpec(folder / "weights", flat_size(net))
     create(spec)
     return WeightsWriter(spec, net), WeightsReader(spec, net)
 
@@ -113,7 +113,7 @@ def test_weights_that_are_not_finite_are_never_published(tmp_path: Path) -> None
 
 
 def test_another_module_is_refused(tmp_path: Path) -> None:
-    spec = WeightsSpec(tmp_path / "weights", vector_bytes(Net()))
+    spec = WeightsSpec(tmp_path / "weights", flat_size(Net()))
     create(spec)
     with pytest.raises(ValueError, match="both sides must build the same module"):
         WeightsReader(spec, Net(50))

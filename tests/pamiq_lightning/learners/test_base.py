@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from pamiq_lightning.learners.base import Learner, check_dimensions
+from pamiq_lightning.learners.base import Learner, check_shared_shapes
 from pamiq_lightning.utils.instantiate import build
 from tests.samples import LEARNERS, PPO
 
 
 def test_learners_of_one_size_fit_each_other() -> None:
-    check_dimensions({role: build(Learner, spec) for role, spec in LEARNERS.items()})
+    check_shared_shapes({role: build(Learner, spec) for role, spec in LEARNERS.items()})
 
 
 def test_a_misfit_names_both_settings() -> None:
     learners = {role: build(Learner, spec) for role, spec in LEARNERS.items()}
     learners["policy"] = build(Learner, {**PPO, "init_args": {**PPO["init_args"], "state": [2, 8]}})
     with pytest.raises(ValueError, match=r"learners\.policy.*state.*learners\.dynamics.*state"):
-        check_dimensions(learners)
+        check_shared_shapes(learners)
 
 
 def test_hyper_parameters_are_plain() -> None:

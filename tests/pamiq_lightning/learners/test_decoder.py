@@ -25,4 +25,4 @@ def test_learns_to_draw_what_the_latent_says() -> None:
 
 
 def test_nothing_of_it_acts() -> None:
-    assert Decoder(latent=(4, 3), image_size=8, channels=8).acting is None
+    assert Decoder(latent=(4, 3), image_size=8, channels=8).acting_module is None

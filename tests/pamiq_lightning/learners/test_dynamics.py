@@ -7,7 +7,7 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.dynamics import Dynamics, symlog
-from tests.samples import window
+from tests.samples import rollout
 
 
 def dynamics(**changes: object) -> Dynamics:
@@ -87,13 +87,13 @@ def test_the_stored_state_starts_the_slice() -> None:
 
 def test_online_error_counts_only_sound_transitions() -> None:
     learner = dynamics()
-    steps = window(12)
-    learner.on_new_steps(steps)
+    steps = rollout(12)
+    learner.on_rollout(steps)
     learner.on_train_batch_start(None, 0)
     expected = (steps["latent"][1:] - steps["latent"][:-1]).square()[2:].mean()
     torch.testing.assert_close(learner.logged["online_copy_last_error"], expected)  # type: ignore[index]
     steps["valid"][:] = False
-    learner.on_new_steps(steps)
+    learner.on_rollout(steps)
     learner.logged.clear()  # type: ignore[operator]
     learner.on_train_batch_start(None, 0)
     assert not learner.logged

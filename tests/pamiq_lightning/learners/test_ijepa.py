@@ -10,7 +10,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA, rank_me
 from pamiq_lightning.utils.instantiate import SpecError, build
 from tests.samples import IJEPA as SPEC
-from tests.samples import window
+from tests.samples import rollout
 
 
 def ijepa(**changes: object) -> IJEPA:
@@ -74,7 +74,7 @@ def test_an_average_as_slow_as_ours_does_not_stall_under_mixed_precision() -> No
 
 def test_no_gradient_reaches_the_target() -> None:
     learner = ijepa()
-    learner.training_step(window(4), 0).backward()
+    learner.training_step(rollout(4), 0).backward()
     assert all(p.grad is None for p in learner.target.parameters())
     assert any(p.grad is not None for p in learner.encoder.parameters())
 
@@ -106,7 +106,7 @@ def test_content_stays_varied_where_plain_ijepa_collapses() -> None:
         torch.manual_seed(1)
         learner = ijepa(variance_coef=coefficient, covariance_coef=0.04 * coefficient, lr=1e-3)
         train(learner, 150)
-        latents = learner.acting(pictures(64)).detach()
+        latents = learner.acting_module(pictures(64)).detach()
         stds[coefficient] = (latents - latents.mean(0)).flatten(0, 1).std(0).mean().item()
     assert stds[1.0] > 0.4
     assert stds[1.0] > 2 * stds[0.0]
@@ -124,9 +124,9 @@ def test_health_is_logged_once_there_are_enough_frames() -> None:
 
 def test_drift_is_zero_against_itself() -> None:
     learner = ijepa()
-    steps = window(8)
-    steps["latent"] = learner.acting(steps["frame"]).detach()
-    learner.on_new_steps(steps)
+    steps = rollout(8)
+    steps["latent"] = learner.acting_module(steps["frame"]).detach()
+    learner.on_rollout(steps)
     learner.on_train_batch_start(None, 0)
     assert learner.logged["latent_drift"] == pytest.approx(0, abs=1e-5)  # type: ignore[index]
 
@@ -138,10 +138,10 @@ def test_a_latent_that_cannot_be_is_refused() -> None:
 
 def test_no_drift_from_latents_of_another_size() -> None:
     learner = ijepa()
-    steps = window(8)
+    steps = rollout(8)
     steps["latent"] = torch.zeros(8, 5, 3)
-    learner.on_new_steps(steps)
-    learner.on_new_steps(steps.exclude("latent"))
+    learner.on_rollout(steps)
+    learner.on_rollout(steps.exclude("latent"))
     learner.on_train_batch_start(None, 0)
     assert "latent_drift" not in learner.logged  # type: ignore[operator]
 

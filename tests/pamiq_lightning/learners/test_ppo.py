@@ -8,9 +8,9 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.ppo import PPO
-from pamiq_lightning.replay.sampling import WindowReplay, training_round
-from pamiq_lightning.trainer.update import Driver
-from tests.samples import window
+from pamiq_lightning.replay.sampling import OnPolicyReplay, training_round
+from pamiq_lightning.trainer.update import Updater
+from tests.samples import rollout
 
 
 def ppo(**changes: object) -> PPO:
@@ -35,12 +35,12 @@ def ppo_like(learner: PPO) -> PPO:
 
 
 def gae_by_hand(
-    value: list[float], reward: list[float], sound: list[bool], gamma: float, lam: float
+    value: list[float], reward: list[float], valid: list[bool], gamma: float, lam: float
 ) -> list[float]:
     """A plain loop: an unsound transition gives nothing and stops what comes from behind it."""
-    advantage, later = [0.0] * len(sound), 0.0
-    for t in reversed(range(len(sound))):
-        if sound[t]:
+    advantage, later = [0.0] * len(valid), 0.0
+    for t in reversed(range(len(valid))):
+        if valid[t]:
             later = reward[t + 1] + gamma * value[t + 1] - value[t] + gamma * lam * later
             advantage[t] = later
         else:
@@ -52,10 +52,10 @@ def test_gae_by_hand_with_broken_traces() -> None:
     learner = ppo(gamma=0.9, gae_lambda=0.8)
     value, reward = torch.randn(9), torch.randn(9)
     for broken in ([], [3], [0, 7], [2, 3, 4]):
-        sound = torch.tensor([t not in broken for t in range(8)])
-        expected = gae_by_hand(value.tolist(), reward.tolist(), sound.tolist(), 0.9, 0.8)
+        valid = torch.tensor([t not in broken for t in range(8)])
+        expected = gae_by_hand(value.tolist(), reward.tolist(), valid.tolist(), 0.9, 0.8)
         torch.testing.assert_close(
-            learner.advantages(value, reward, sound), torch.tensor(expected), atol=1e-5, rtol=1e-5
+            learner.advantages(value, reward, valid), torch.tensor(expected), atol=1e-5, rtol=1e-5
         )
 
 
@@ -107,8 +107,8 @@ class Identity(torch.nn.Module):
 class EndOfDays(PPO):
     """Promises nothing after the row marked as terminal."""
 
-    def outlook(self, window: TensorDict, value: torch.Tensor) -> torch.Tensor:
-        return value * ~window["terminal"]
+    def bootstrap_values(self, rollout: TensorDict, value: torch.Tensor) -> torch.Tensor:
+        return value * ~rollout["terminal"]
 
 
 def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
@@ -117,7 +117,7 @@ def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
         learner.net.critic.bias.fill_(8.0)
         learner.net.critic.weight.zero_()
     learner.value_norm = Identity()  # type: ignore[assignment]
-    steps = window(5)
+    steps = rollout(5)
     steps["reward"] = torch.ones(5)
     steps["is_first"][3] = True
     steps["terminal"] = torch.tensor([False, False, True, False, False])
@@ -129,7 +129,7 @@ def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
 def test_stale_and_unsound_steps_are_left_out() -> None:
     learner = ppo(max_version_lag=2)
     learner.latest_version = 9
-    steps = window(11, version=9)
+    steps = rollout(11, version=9)
     steps["versions"][:4, 2] = 6
     steps["valid"][8] = False
     rows = learner.prepare(steps)
@@ -149,7 +149,7 @@ def test_steps_the_policy_has_left_behind_are_left_out_and_counted() -> None:
     """An action may at most be twice, or half, as likely as it was when it was taken."""
     learner = ppo(max_version_lag=2)
     learner.latest_version = 9
-    steps = window(9, version=9)
+    steps = rollout(9, version=9)
     judged = learner.net(steps["latent"], steps["state"])
     now = learner.net.distribution(judged.logits).log_prob(steps["action"]).detach()
     log_ratio = torch.tensor([0.0, 0.69, -0.69, 0.70, -0.70, 50.0, -50.0, 0.70, 0.0])
@@ -157,27 +157,27 @@ def test_steps_the_policy_has_left_behind_are_left_out_and_counted() -> None:
     steps["versions"][7, 2] = 6
     rows = learner.prepare(steps)
     torch.testing.assert_close(rows["log_prob"], steps["log_prob"][:3])
-    figures = noted(learner)
+    metrics = noted(learner)
     # The eighth is too old to begin with, and counted only as that.
-    assert figures["diverged_steps"] == 4
-    assert figures["stale_steps"] == 1
+    assert metrics["diverged_steps"] == 4
+    assert metrics["stale_steps"] == 1
 
 
 def test_what_is_left_out_still_rewards_the_steps_before_it() -> None:
     learner = ppo(gamma=0.9, gae_lambda=0.9)
-    steps = window(5)
+    steps = rollout(5)
     steps["reward"] = torch.tensor([0.0, 0.0, 0.0, 100.0, 0.0])
     whole = learner.prepare(steps)["advantage"][:2]
     steps["log_prob"][2] = -50.0
     torch.testing.assert_close(ppo_like(learner).prepare(steps)["advantage"][:2], whole)
 
 
-def scale_after(rewards: Callable[[int], torch.Tensor], windows: int, **changes: object) -> PPO:
+def scale_after(rewards: Callable[[int], torch.Tensor], rollouts: int, **changes: object) -> PPO:
     learner = ppo(**changes)
-    for number in range(windows):
-        steps = window(200, 200 * number)
+    for number in range(rollouts):
+        steps = rollout(200, 200 * number)
         steps["reward"] = rewards(number)
-        learner.on_new_steps(steps)
+        learner.on_rollout(steps)
     return learner
 
 
@@ -204,7 +204,7 @@ def test_the_same_reward_in_another_unit_teaches_the_same(unit: float) -> None:
     other = scale_after(lambda n: unit * (0.5 + noise[n]), 20)
     other.net.load_state_dict(plain.net.state_dict())
     assert other.reward_scale.item() == pytest.approx(unit * plain.reward_scale.item(), rel=1e-4)
-    steps = window(50, 4000)
+    steps = rollout(50, 4000)
     steps["reward"] = torch.randn(50)
     expected = plain.prepare(steps)["advantage"]
     steps["reward"] = unit * steps["reward"]
@@ -232,9 +232,9 @@ def test_a_reward_that_says_nothing_at_first_is_scaled_by_what_comes_then(first:
 def test_values_are_in_terms_of_what_comes_after_a_silence() -> None:
     learner, noise = ppo(), torch.randn(10, 200)
     for number in range(8):
-        steps = window(200, 200 * number)
+        steps = rollout(200, 200 * number)
         steps["reward"] = torch.zeros(200) if number < 2 else 2 + 0.5 * noise[number]
-        learner.on_new_steps(steps)
+        learner.on_rollout(steps)
         learner.prepare(steps)
     assert learner.value_norm.scale().item() < 100
 
@@ -256,13 +256,13 @@ def test_one_absurd_reward_does_not_flatten_the_rest(surprise: float) -> None:
 def test_stops_a_round_when_the_policy_has_moved_far() -> None:
     learner = ppo(target_kl=1e-9, lr=0.1, epochs=50)
     optimizer = learner.configure_optimizers()
-    replay = WindowReplay(learner.memory)
+    replay = OnPolicyReplay(learner.replay)
     batches = 0
-    for batch in training_round(learner, replay, [window(33)]):
+    for batch in training_round(learner, replay, [rollout(33)]):
         learner.training_step(batch, 0).backward()
         optimizer.step()
         batches += 1
-    assert learner.satisfied
+    assert learner.should_stop_round
     assert batches < 50 * 2
 
 
@@ -270,10 +270,10 @@ def test_learns_a_known_optimum() -> None:
     """Reward 1 where the first category was 1 and the second 2: the best policy always does so."""
     learner = ppo(gamma=0.0, gae_lambda=0.0, lr=3e-3, entropy_coef=0.001, target_kl=1.0)
     optimizer = learner.configure_optimizers()
-    replay = WindowReplay(learner.memory)
+    replay = OnPolicyReplay(learner.replay)
     start = 0
     for _ in range(60):
-        steps = window(64, start)
+        steps = rollout(64, start)
         with torch.no_grad():
             logits = learner.net(steps["latent"], steps["state"]).logits
             actions = learner.net.distribution(logits)
@@ -289,20 +289,20 @@ def test_learns_a_known_optimum() -> None:
     assert good.float().mean() > 0.9
 
 
-def test_a_new_policy_has_the_entropy_of_chance() -> None:
+def test_a_new_policy_has_the_entropy_of_rng() -> None:
     learner = ppo()
-    steps = window(40)
+    steps = rollout(40)
     actions = learner.net.distribution(learner.net(steps["latent"], steps["state"]).logits)
     assert abs(actions.entropies().sum(1).mean().item() - math.log(108)) < 0.01
 
 
 def test_what_a_researcher_asks_for_is_logged() -> None:
     learner = PPO((4, 8), (2, 16), dim=32, depth=1, mix_features=8)
-    driver = Driver(learner, "cpu", "32-true")
-    for batch in training_round(learner, WindowReplay(learner.memory), [window(40)]):
-        driver.update(batch)
-    figures = driver.metrics.take()
+    updater = Updater(learner, "cpu", "32-true")
+    for batch in training_round(learner, OnPolicyReplay(learner.replay), [rollout(40)]):
+        updater.update(batch)
+    metrics = updater.metrics.take()
     told = {"loss", "policy_loss", "value_loss", "grad_norm", "explained_variance", "approx_kl"}
     told |= {"clip_fraction", "entropy", *(f"entropy_{i}" for i in range(5))}
     told |= {"stale_steps", "diverged_steps", "reward_raw", "reward_scale", "reward_outliers"}
-    assert set(figures) == told
+    assert set(metrics) == told

@@ -18,16 +18,16 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from pamiq_lightning.learners.ppo import PPO
-from pamiq_lightning.nets.actor_critic import ActorCritic, Judgement
+from pamiq_lightning.nets.actor_critic import ActorCritic, ActorCriticOutput
 
 
 def test_advantages_are_the_stored_ones() -> None:
     learner = PPO((1, 1), (1, 1), gamma=0.97, gae_lambda=0.9)
     value = torch.tensor([0.5, -1.25, 2.0, 0.75, -0.5, 1.5, 0.25, -2.0, 1.0])
     reward = torch.tensor([9.0, 1.0, -0.5, 0.25, 3.0, -1.0, 0.0, 2.0, -0.75])
-    sound = torch.tensor([True, True, True, False, True, True, True, True])
+    valid = torch.tensor([True, True, True, False, True, True, True, True])
     stored = [0.8565930975, 1.7973575, -1.0225, 0.0, 1.1894497197, 0.26855638, 1.74806, 2.22]
-    advantage = learner.advantages(value, reward, sound)
+    advantage = learner.advantages(value, reward, valid)
     torch.testing.assert_close(advantage, torch.tensor(stored), atol=1e-6, rtol=1e-6)
 
 
@@ -36,9 +36,9 @@ class Said(ActorCritic):
 
     def __init__(self, logits: Tensor, value: Tensor) -> None:
         super().__init__((1, 1), (1, 1), (3, 2), dim=1, depth=1, mix_features=1)
-        self.said = Judgement(logits, value)
+        self.said = ActorCriticOutput(logits, value)
 
-    def forward(self, latent: Tensor, state: Tensor) -> Judgement:
+    def forward(self, latent: Tensor, state: Tensor) -> ActorCriticOutput:
         return self.said
 
 

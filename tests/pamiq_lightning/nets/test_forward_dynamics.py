@@ -67,17 +67,19 @@ def test_imagination_equals_stepping_by_hand() -> None:
 
 def test_extras_equal_steps_too_and_cost_nothing_when_not_asked_for() -> None:
     dynamics = ForwardDynamics(
-        (4, 8), CHOICES, 2, 16, 4, 8, extras=("ensemble", "progress", "novelty")
+        (4, 8), CHOICES, 2, 16, 4, 8, aux_heads=("ensemble", "progress", "novelty")
     ).eval()
     latent, state = torch.randn(2, 5, 4, 8), torch.randn(2, 2, 16)
     action = torch.zeros(2, 5, 5, dtype=torch.long)
     whole, _ = dynamics(latent, action, state)
-    assert whole.opinions is not None and whole.expected_error is not None
-    assert whole.opinions.shape == (5, 2, 5, 4, 8) and whole.expected_error.shape == (2, 5)
+    assert whole.ensemble_means is not None and whole.expected_error is not None
+    assert whole.ensemble_means.shape == (5, 2, 5, 4, 8) and whole.expected_error.shape == (2, 5)
     for t in range(5):
         one, state = dynamics.step(latent[:, t], action[:, t], state)
-        torch.testing.assert_close(one.opinions, whole.opinions[:, :, t], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            one.ensemble_means, whole.ensemble_means[:, :, t], rtol=1e-4, atol=1e-5
+        )
         torch.testing.assert_close(one.expected_error, whole.expected_error[:, t])
     assert len(dynamics.state_dict()) > len(net().state_dict())
     bare, _ = net().step(latent[:, 0], action[:, 0], state)
-    assert bare.opinions is None and bare.expected_error is None
+    assert bare.ensemble_means is None and bare.expected_error is None

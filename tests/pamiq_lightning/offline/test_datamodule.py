@@ -10,9 +10,9 @@ from tensordict import TensorDict
 from torch.utils.data import DataLoader
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.offline.datamodule import RelivedRounds
-from pamiq_lightning.offline.dataset import Experience
-from pamiq_lightning.offline.eyes import Eyes, choose_eyes
+from pamiq_lightning.offline.datamodule import TrainingRounds
+from pamiq_lightning.offline.dataset import RecordingDataset
+from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.samples import LEARNERS, arrays, record
@@ -27,32 +27,32 @@ def recording(tmp_path: Path) -> Path:
     return record(tmp_path / "recording", [arrays(16, 16 * number) for number in range(3)])
 
 
-def experience(recording: Path, learner: Learner) -> Experience:
-    shape = learner.dimensions().get("state", ())
-    return Experience(recording, choose_eyes(recording, Eyes(), learner), shape)
+def dataset(recording: Path, learner: Learner) -> RecordingDataset:
+    shape = learner.shared_shapes().get("state", ())
+    return RecordingDataset(recording, choose_frozen(recording, FrozenEncoders(), learner), shape)
 
 
 @pytest.mark.parametrize("role", list(LEARNERS))
 def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
     learner = build(Learner, LEARNERS[role])
-    batches = list(RelivedRounds(learner, [experience(recording, learner)]))
-    assert len(batches) >= 3 * learner.memory.updates
+    batches = list(TrainingRounds(learner, [dataset(recording, learner)]))
+    assert len(batches) >= 3 * learner.replay.updates
     learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     assert torch.isfinite(learner.training_step(batches[-1], 0))
 
 
-def test_a_window_is_prepared_by_weights_that_finished_the_one_before(recording: Path) -> None:
+def test_a_rollout_is_prepared_by_weights_that_finished_the_one_before(recording: Path) -> None:
     """Under Lightning's Trainer too, which fetches ahead where a loader has no length."""
     learner = build(Learner, LEARNERS["policy"])
     behind: list[int] = []
     handed_out = 0
     prepare = learner.prepare
 
-    def watched(window: TensorDict) -> TensorDict:
+    def watched(rollout: TensorDict) -> TensorDict:
         behind.append(handed_out - int(learner.n_updates))
-        return prepare(window)
+        return prepare(rollout)
 
-    class Counting(RelivedRounds):
+    class Counting(TrainingRounds):
         def __iter__(self) -> Iterator[TensorDict]:
             nonlocal handed_out
             for batch in super().__iter__():
@@ -60,7 +60,7 @@ def test_a_window_is_prepared_by_weights_that_finished_the_one_before(recording:
                 yield batch
 
     learner.prepare = watched  # type: ignore[method-assign]
-    data = Counting(learner, [experience(recording, learner)])
+    data = Counting(learner, [dataset(recording, learner)])
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=1,

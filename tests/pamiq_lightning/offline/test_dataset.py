@@ -11,8 +11,8 @@ from pamiq_lightning.checkpoint.store import find_checkpoints, write_checkpoint
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import Dynamics
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.offline.dataset import CACHE, Experience, elapsed
-from pamiq_lightning.offline.eyes import Eyes, choose_eyes
+from pamiq_lightning.offline.dataset import CACHE, RecordingDataset, elapsed
+from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.instantiate import build
@@ -37,10 +37,10 @@ def test_cached_latents_equal_fresh_ones_and_are_made_once(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = checkpoint(tmp_path, "encoder")
-    acting = from_checkpoint(path, IJEPA).acting
+    acting = from_checkpoint(path, IJEPA).acting_module
     for _ in range(2):
-        experience = Experience(recording, Eyes(encoder=path), (2, 16))
-        (first, *_) = experience.windows(np.ones(48, np.bool_), {"frame", "latent", "state"})
+        dataset = RecordingDataset(recording, FrozenEncoders(encoder=path), (2, 16))
+        (first, *_) = dataset.rollouts(np.ones(48, np.bool_), {"frame", "latent", "state"})
         torch.testing.assert_close(first["latent"], acting(first["frame"]))
         # No dynamics were given.
         assert first["state"].abs().max() == 0
@@ -49,11 +49,13 @@ def test_cached_latents_equal_fresh_ones_and_are_made_once(
 
 
 def test_states_made_anew_equal_stepping_by_hand(recording: Path, tmp_path: Path) -> None:
-    eyes = Eyes(checkpoint(tmp_path, "encoder"), checkpoint(tmp_path, "dynamics"))
-    assert eyes.dynamics is not None
-    net = from_checkpoint(eyes.dynamics, Dynamics).net
-    windows = Experience(recording, eyes).windows(np.ones(48, np.bool_), {"latent", "state"})
-    steps = torch.cat(list(windows))
+    frozen = FrozenEncoders(checkpoint(tmp_path, "encoder"), checkpoint(tmp_path, "dynamics"))
+    assert frozen.dynamics is not None
+    net = from_checkpoint(frozen.dynamics, Dynamics).net
+    rollouts = RecordingDataset(recording, frozen).rollouts(
+        np.ones(48, np.bool_), {"latent", "state"}
+    )
+    steps = torch.cat(list(rollouts))
     state, blank = torch.zeros(1, 2, 16), torch.zeros(1, 2, 16)
     for row in range(48):
         if row in (0, 32):
@@ -70,27 +72,29 @@ def test_a_checkpoint_of_another_learner_is_refused(tmp_path: Path) -> None:
         from_checkpoint(path, IJEPA)
 
 
-def test_eyes_are_those_given_then_those_the_run_left(recording: Path, tmp_path: Path) -> None:
+def test_frozen_are_those_given_then_those_the_run_left(recording: Path, tmp_path: Path) -> None:
     learners = {role: build(Learner, spec) for role, spec in LEARNERS.items()}
-    nothing = Eyes()
-    assert choose_eyes(recording, nothing, learners["encoder"]) == nothing
+    nothing = FrozenEncoders()
+    assert choose_frozen(recording, nothing, learners["encoder"]) == nothing
     with pytest.raises(RecordingError, match=r"needs latents.*--data.encoder"):
-        choose_eyes(recording, nothing, learners["decoder"])
+        choose_frozen(recording, nothing, learners["decoder"])
     (tmp_path / "checkpoints").mkdir()
     encoder = checkpoint(tmp_path / "checkpoints", "encoder")
-    assert choose_eyes(recording, nothing, learners["decoder"]) == Eyes(encoder)
+    assert choose_frozen(recording, nothing, learners["decoder"]) == FrozenEncoders(encoder)
     with pytest.raises(RecordingError, match=r"needs states.*--data.dynamics"):
-        choose_eyes(recording, nothing, learners["policy"])
+        choose_frozen(recording, nothing, learners["policy"])
     dynamics = checkpoint(tmp_path / "checkpoints", "dynamics")
-    assert choose_eyes(recording, nothing, learners["policy"]) == Eyes(encoder, dynamics)
+    assert choose_frozen(recording, nothing, learners["policy"]) == FrozenEncoders(
+        encoder, dynamics
+    )
     # Dynamics to be trained make their states themselves.
-    assert choose_eyes(recording, nothing, learners["dynamics"]) == Eyes(encoder)
+    assert choose_frozen(recording, nothing, learners["dynamics"]) == FrozenEncoders(encoder)
     # Of another encoder's latents the run's own dynamics know nothing.
-    other = Eyes(checkpoint(tmp_path, "encoder"))
+    other = FrozenEncoders(checkpoint(tmp_path, "encoder"))
     with pytest.raises(RecordingError, match="needs states"):
-        choose_eyes(recording, other, learners["policy"])
-    both = Eyes(other.encoder, checkpoint(tmp_path, "dynamics"))
-    assert choose_eyes(recording, both, learners["policy"]) == both
+        choose_frozen(recording, other, learners["policy"])
+    both = FrozenEncoders(other.encoder, checkpoint(tmp_path, "dynamics"))
+    assert choose_frozen(recording, both, learners["policy"]) == both
 
 
 def test_a_run_that_still_lives_has_left_numbered_checkpoints(
@@ -100,10 +104,10 @@ def test_a_run_that_still_lives_has_left_numbered_checkpoints(
     for _ in range(2):
         write_checkpoint(tmp_path, [("encoder.safetensors", weights_bytes(encoder))], {})
     newest, before = (folder / "encoder.safetensors" for folder in find_checkpoints(tmp_path))
-    assert choose_eyes(recording, Eyes(), decoder) == Eyes(newest)
+    assert choose_frozen(recording, FrozenEncoders(), decoder) == FrozenEncoders(newest)
     assert from_checkpoint(newest, IJEPA).latent == (4, 8)
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert choose_eyes(recording, Eyes(), decoder) == Eyes(before)
+    assert choose_frozen(recording, FrozenEncoders(), decoder) == FrozenEncoders(before)
     assert str(newest) in capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ import yaml
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.offline.evaluate import error_lines
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import DYNAMICS, IJEPA, PLAN, arrays, record
+from tests.samples import DATASET_SPEC, DYNAMICS, IJEPA, arrays, record
 
 
 @pytest.fixture
@@ -19,11 +19,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eleven minutes at a step a second, of which the tenth is held out."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pamiq_lightning"])
-    windows = [arrays(110, 110 * number) for number in range(6)]
-    for number, steps in enumerate(windows):
+    rollouts = [arrays(110, 110 * number) for number in range(6)]
+    for number, steps in enumerate(rollouts):
         steps["info"] = np.random.default_rng(number).random((110, 3)).astype(np.float32)
-    plan = dataclasses.replace(PLAN, fps=1.0, info_names=("x", "y", "heading"), window=110)
-    record(tmp_path / "recording", windows, plan)
+    spec = dataclasses.replace(
+        DATASET_SPEC, fps=1.0, info_names=("x", "y", "heading"), rollout_length=110
+    )
+    record(tmp_path / "recording", rollouts, spec)
     (tmp_path / "ijepa.yaml").write_text(yaml.safe_dump({"model": IJEPA}))
     (tmp_path / "dynamics.yaml").write_text(yaml.safe_dump({"model": DYNAMICS}))
     return tmp_path
@@ -35,8 +37,8 @@ def test_validate_prints_the_table(
 ) -> None:
     encoder = str(checkpoint(here, "encoder"))
     own = encoder if name == "ijepa" else str(checkpoint(here, "dynamics"))
-    eyes = [] if name == "ijepa" else ["--data.encoder", encoder]
-    arguments = ["validate", "--config", f"{name}.yaml", "--data.recording", "recording", *eyes]
+    frozen = [] if name == "ijepa" else ["--data.encoder", encoder]
+    arguments = ["validate", "--config", f"{name}.yaml", "--data.recording", "recording", *frozen]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
     assert main([*arguments, "--ckpt_path", own, *quiet]) == 0
     said = capsys.readouterr().out
@@ -50,8 +52,8 @@ def test_what_tells_of_no_place_is_judged_all_the_same(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = arrays(660)
-    plan = dataclasses.replace(PLAN, fps=1.0, info_names=(), window=110)
-    record(here / "seen", [{**steps, "info": np.zeros((660, 0), np.float32)}], plan)
+    spec = dataclasses.replace(DATASET_SPEC, fps=1.0, info_names=(), rollout_length=110)
+    record(here / "seen", [{**steps, "info": np.zeros((660, 0), np.float32)}], spec)
     encoder, own = str(checkpoint(here, "encoder")), str(checkpoint(here, "dynamics"))
     given = ["--data.recording", "seen", "--data.encoder", encoder, "--ckpt_path", own]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]

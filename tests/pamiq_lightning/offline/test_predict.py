@@ -16,7 +16,7 @@ from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.pamiq_lightning.offline.test_evaluate import here
-from tests.samples import DYNAMICS, LEARNERS, window
+from tests.samples import DYNAMICS, LEARNERS, rollout
 from tests.samples import PPO as PPO_SPEC
 
 __all__ = ["here"]
@@ -31,9 +31,9 @@ SAYS = {
 def command(here: Path, verb: str, role: str) -> list[str]:
     (here / f"{role}.yaml").write_text(yaml.safe_dump({"model": LEARNERS[role]}))
     made = {name: str(checkpoint(here, name)) for name in LEARNERS}
-    eyes = ["--data.encoder", made["encoder"], "--data.dynamics", made["dynamics"]]
+    frozen = ["--data.encoder", made["encoder"], "--data.dynamics", made["dynamics"]]
     return [
-        *(verb, "--config", f"{role}.yaml", "--data.recording", "recording", *eyes),
+        *(verb, "--config", f"{role}.yaml", "--data.recording", "recording", *frozen),
         *("--ckpt_path", made[role], "--trainer.enable_progress_bar=false"),
         "--trainer.accelerator=cpu",
     ]
@@ -60,7 +60,7 @@ def test_what_the_dynamics_say_is_what_they_would_have_expected(here: Path) -> N
     learner = build(Learner, DYNAMICS)
     assert isinstance(learner, Dynamics)
     learner.net = net
-    steps = window(9)
+    steps = rollout(9)
     steps["is_first"][5] = True
     said = learner.predict_step(steps, 0)["mean"]
     state = torch.zeros(1, 2, 16)
@@ -94,12 +94,12 @@ def test_a_value_that_foretells_explains_the_returns() -> None:
     assert isinstance(learner, PPO)
     logged: dict[str, torch.Tensor] = {}
     learner.log_dict = lambda metrics, **_: logged.update(metrics)  # type: ignore[method-assign, assignment]
-    steps = window(20)
+    steps = rollout(20)
     learner.validation_step(steps, 0)
     judged = learner.net(steps["latent"], steps["state"])
     value = learner.value_norm.denormalize(judged.value).float()
-    sound = torch.ones(19, dtype=torch.bool)
-    advantage = learner.advantages(value, steps["reward"], sound)
+    valid = torch.ones(19, dtype=torch.bool)
+    advantage = learner.advantages(value, steps["reward"], valid)
     target = advantage + value[:-1]
     expected = 1 - advantage.var() / target.var()
     torch.testing.assert_close(logged["explained_variance"], expected)

@@ -18,7 +18,7 @@ from pamiq_lightning.offline.visualize import MOMENTS, draw_imagined, draw_kept
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.pamiq_lightning.offline.test_evaluate import here
-from tests.samples import DECODER, DYNAMICS, window
+from tests.samples import DECODER, DYNAMICS, rollout
 
 __all__ = ["here"]
 SIZE, CAPTION = 16, 12
@@ -38,7 +38,7 @@ def part(picture: Image.Image, row: int, column: int, head: int = 0) -> np.ndarr
 
 
 def test_kept_shows_each_frame_above_its_reconstruction(nets: tuple[Decoder, Dynamics]) -> None:
-    moments = [window(9, seed) for seed in range(MOMENTS)]
+    moments = [rollout(9, seed) for seed in range(MOMENTS)]
     picture = draw_kept(moments, nets[0].net)
     assert picture.size == (MOMENTS * SIZE, 2 * (SIZE + CAPTION))
     for column, moment in enumerate(moments):
@@ -54,7 +54,7 @@ def test_what_is_imagined_follows_the_actions_and_no_later_frame(
     with torch.no_grad():
         for parameter in (*dynamics.parameters(), *decoder.parameters()):
             parameter.add_(0.3 * torch.randn_like(parameter))
-    moment = window(9, 0)
+    moment = rollout(9, 0)
     later_unseen = moment.clone()
     later_unseen["latent"][1:] = 7.0
     other_actions = moment.clone()
@@ -74,9 +74,9 @@ def test_validate_leaves_the_pictures(here: Path, capsys: pytest.CaptureFixture[
     encoder, dynamics = checkpoint(here, "encoder"), checkpoint(here, "dynamics")
     own = checkpoint(here, "decoder")
     arguments = ["validate", "--config", "decoder.yaml", "--data.recording", "recording"]
-    eyes = ["--data.encoder", str(encoder), "--data.dynamics", str(dynamics)]
+    frozen = ["--data.encoder", str(encoder), "--data.dynamics", str(dynamics)]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
-    assert main([*arguments, *eyes, "--ckpt_path", str(own), *quiet]) == 0
+    assert main([*arguments, *frozen, "--ckpt_path", str(own), *quiet]) == 0
     said = capsys.readouterr().out
     assert "reconstruction_error" in said
     for name in ("kept", "imagined"):

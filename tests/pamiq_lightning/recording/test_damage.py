@@ -19,7 +19,7 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import EpisodeFiles, RecordingError
 from pamiq_lightning.recording.tables import schema
 from pamiq_lightning.recording.writer import RecordingWriter
-from tests.samples import PLAN, arrays, record
+from tests.samples import DATASET_SPEC, arrays, record
 
 WRITE_ON_AND_ON = """
 import itertools, pickle, sys
@@ -38,8 +38,8 @@ sys.stdin.read()
 
 def killed(folder: Path, count: int, tmp_path: Path) -> Path:
     """Write windows of 16 steps in a process that is killed after that many."""
-    given = tmp_path / "windows"
-    given.write_bytes(pickle.dumps(([arrays(16, 16 * n) for n in range(count)], PLAN)))
+    given = tmp_path / "rollouts"
+    given.write_bytes(pickle.dumps(([arrays(16, 16 * n) for n in range(count)], DATASET_SPEC)))
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_ON_AND_ON, str(folder), str(given)],
         stdin=subprocess.PIPE,
@@ -136,9 +136,9 @@ def test_a_file_that_takes_a_part_at_a_time_gets_all(
     as_lived(RecordingReader(tmp_path))
     assert len(RecordingReader(tmp_path)) == 128
     folder = tmp_path / "open"
-    writing = RecordingWriter(folder, PLAN, crf=20)
+    writing = RecordingWriter(folder, DATASET_SPEC, crf=20)
     writing.write(arrays(16))
-    journal = read_journal(EpisodeFiles(folder, 0).journal, schema(PLAN))
+    journal = read_journal(EpisodeFiles(folder, 0).journal, schema(DATASET_SPEC))
     assert len(journal) == 16
     writing.close()
 
@@ -183,7 +183,7 @@ def test_a_disk_that_cannot_be_read_for_a_while_does_not_end_the_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(tmp_path, [arrays(16)])
-    writing = RecordingWriter(tmp_path, PLAN, crf=20)
+    writing = RecordingWriter(tmp_path, DATASET_SPEC, crf=20)
     read = Path.read_text
 
     def fail(path: Path, *more: Any, **named: Any) -> str:
@@ -249,7 +249,7 @@ def test_a_full_disk_costs_what_is_written_meanwhile(
     disk = Disk(monkeypatch)
     refused_at = set()
     for room in (0, 1, 2, 3, 5, 8, 13, 21, 34, 55):
-        writing = RecordingWriter(tmp_path / str(room), PLAN, crf=20)
+        writing = RecordingWriter(tmp_path / str(room), DATASET_SPEC, crf=20)
         lost = []
         for number in range(14):
             disk.room = {2: room, 8: 10**9}.get(number, disk.room)

@@ -11,7 +11,7 @@ from pamiq_lightning.recording import writer
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import NOT_RECORDED, RecordingError
 from pamiq_lightning.recording.writer import RecordingWriter, size_of
-from tests.samples import PLAN, arrays, record
+from tests.samples import DATASET_SPEC, arrays, record
 
 
 def smooth_frames(rows: int) -> NDArray[np.uint8]:
@@ -24,14 +24,14 @@ def smooth_frames(rows: int) -> NDArray[np.uint8]:
 
 def test_every_key_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "EPISODE_STEPS", 20)
-    windows = [arrays(16), arrays(16, 16), arrays(16, 40)]
-    windows[1]["info"][3] = np.nan
-    reader = RecordingReader(record(tmp_path, windows))
+    rollouts = [arrays(16), arrays(16, 16), arrays(16, 40)]
+    rollouts[1]["info"][3] = np.nan
+    reader = RecordingReader(record(tmp_path, rollouts))
     again = reader.read(0, 48)
     assert len(reader) == 48
-    assert set(again) == set(windows[0]) - set(NOT_RECORDED)
+    assert set(again) == set(rollouts[0]) - set(NOT_RECORDED)
     for key, values in again.items():
-        lived = np.concatenate([steps[key] for steps in windows])
+        lived = np.concatenate([steps[key] for steps in rollouts])
         np.testing.assert_array_equal(values, lived, key)
         assert values.dtype == lived.dtype, key
     # From anywhere, forwards and backwards, across episodes.
@@ -44,12 +44,12 @@ def test_every_key_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_lossy_frames_are_near_and_small(tmp_path: Path) -> None:
-    windows = [arrays(200)]
-    windows[0]["frame"] = smooth_frames(200)
-    plan = dataclasses.replace(PLAN, lossless=False)
-    exact, lossy = record(tmp_path / "a", windows), record(tmp_path / "b", windows, plan)
+    rollouts = [arrays(200)]
+    rollouts[0]["frame"] = smooth_frames(200)
+    spec = dataclasses.replace(DATASET_SPEC, lossless=False)
+    exact, lossy = record(tmp_path / "a", rollouts), record(tmp_path / "b", rollouts, spec)
     frames = RecordingReader(lossy).read(0, 200)["frame"]
-    error = np.square(frames.astype(np.float64) - windows[0]["frame"]).mean()
+    error = np.square(frames.astype(np.float64) - rollouts[0]["frame"]).mean()
     assert 0 < error < 255**2 / 10**3.5
     assert size_of(lossy / "videos") == 0
     assert size_of(lossy) < 0.7 * size_of(exact)
@@ -73,7 +73,7 @@ def test_a_later_writer_goes_on(tmp_path: Path) -> None:
     reader = RecordingReader(tmp_path)
     np.testing.assert_array_equal(reader.read(0, 32)["index"], np.arange(32))
     assert [episode.files.number for episode in reader.episodes] == [0, 1]
-    other = dataclasses.replace(PLAN, fps=5.0)
+    other = dataclasses.replace(DATASET_SPEC, fps=5.0)
     with pytest.raises(RecordingError, match=r"was recorded otherwise .*: fps 10\.0 -> 5\.0$"):
         RecordingWriter(tmp_path, other, crf=20).write(arrays(16, 32))
 
@@ -81,7 +81,7 @@ def test_a_later_writer_goes_on(tmp_path: Path) -> None:
 def test_the_oldest_episodes_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "EPISODE_STEPS", 16)
     limit = 3.5 * size_of(record(tmp_path / "one", [arrays(16)]))
-    keeping = RecordingWriter(tmp_path / "full", PLAN, crf=20, max_bytes=limit)
+    keeping = RecordingWriter(tmp_path / "full", DATASET_SPEC, crf=20, max_bytes=limit)
     for number in range(6):
         keeping.write(arrays(16, 16 * number))
     keeping.close()

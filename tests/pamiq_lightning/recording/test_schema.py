@@ -19,8 +19,8 @@ import pytest
 
 from pamiq_lightning.recording import writer
 from pamiq_lightning.recording.reader import RecordingReader
-from pamiq_lightning.recording.schema import PLAN, RecordingError, find_recording, read_plan
-from tests.samples import PLAN as SAMPLE_PLAN
+from pamiq_lightning.recording.schema import DATASET_SPEC, RecordingError, find_recording, read_plan
+from tests.samples import DATASET_SPEC as SAMPLE_PLAN
 from tests.samples import arrays, record
 
 INFO_TYPES = {
@@ -184,9 +184,9 @@ def test_what_is_no_recording_is_named(dataset: Path, tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[:100])
     with pytest.raises(RecordingError, match=r"file-001\.parquet is damaged"):
         RecordingReader(dataset)
-    (dataset / PLAN).write_text('{"format": 99}')
+    (dataset / DATASET_SPEC).write_text('{"format": 99}')
     with pytest.raises(RecordingError, match="has format 99"):
         read_plan(dataset)
-    (dataset / PLAN).write_text("{")
+    (dataset / DATASET_SPEC).write_text("{")
     with pytest.raises(RecordingError, match="is damaged"):
         read_plan(dataset)

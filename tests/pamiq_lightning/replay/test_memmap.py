@@ -10,30 +10,30 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.learners.base import Learner, Memory
+from pamiq_lightning.learners.base import Learner, ReplaySpec
 from pamiq_lightning.replay import memmap
-from pamiq_lightning.replay.memmap import Rows
-from pamiq_lightning.replay.sampling import RowReplay, SliceReplay, make_replay
+from pamiq_lightning.replay.memmap import MemmapRows
+from pamiq_lightning.replay.sampling import SequenceReplay, UniformReplay, make_replay
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import PPO, SHAPE, window
+from tests.samples import PPO, SHAPE, rollout
 
 FIELDS = {key: (field.shape, field.dtype) for key, field in SHAPE.fields().items()}
 ANY = build(Learner, PPO)
-ROWS = Memory("rows", capacity=40, batch_size=8, updates=5, survival=1.0)
-SLICES = Memory("slices", capacity=40, batch_size=4, updates=5, length=6)
+ROWS = ReplaySpec("uniform", capacity=40, batch_size=8, updates=5, turnover=1.0)
+SLICES = ReplaySpec("sequence", capacity=40, batch_size=4, updates=5, length=6)
 KEYS = ("index", "frame", "time", "reward", "is_first", "versions", "valid")
 
 
-def remembered(memory: Memory, folder: Path) -> RowReplay | SliceReplay:
+def remembered(memory: ReplaySpec, folder: Path) -> UniformReplay | SequenceReplay:
     fields = {key: FIELDS[key] for key in KEYS}
     replay = make_replay(memory, folder, fields)
-    assert isinstance(replay, RowReplay | SliceReplay)
+    assert isinstance(replay, UniformReplay | SequenceReplay)
     return replay
 
 
 def steps(rows: int, start: int) -> TensorDict:
     """Return rows each of which can be told to be whole: its frame is made of its number."""
-    made = window(rows, start).select(*KEYS)
+    made = rollout(rows, start).select(*KEYS)
     made["frame"][:] = (made["index"] % 251).to(torch.uint8)[:, None, None, None]
     return made
 
@@ -44,32 +44,34 @@ def assert_whole(batch: TensorDict) -> None:
 
 
 @pytest.mark.parametrize("memory", [ROWS, SLICES])
-def test_a_memory_goes_on_where_it_stood(tmp_path: Path, memory: Memory) -> None:
+def test_a_memory_goes_on_where_it_stood(tmp_path: Path, memory: ReplaySpec) -> None:
     lasting, plain = remembered(memory, tmp_path), make_replay(memory)
     for replay in (lasting, plain):
         torch.manual_seed(1)
         for start in range(0, 96, 16):
             replay.add(steps(16, start))
     lasting.flush()
-    state, chance = lasting.state(), torch.get_rng_state()
+    state, rng = lasting.state(), torch.get_rng_state()
     again = remembered(memory, tmp_path)
     assert again.restore(state) is None
     for replay in (again, plain):
-        torch.set_rng_state(chance)
+        torch.set_rng_state(rng)
         replay.add(steps(16, 96))
     for one, other in zip(again.batches(ANY), plain.batches(ANY), strict=True):
         torch.set_rng_state(torch.get_rng_state())
         assert_whole(one)
         assert_whole(other)
-    chance = torch.get_rng_state()
+    rng = torch.get_rng_state()
     first = list(again.batches(ANY))
-    torch.set_rng_state(chance)
+    torch.set_rng_state(rng)
     for one, other in zip(first, plain.batches(ANY), strict=True):
         assert torch.equal(one["time"], other["time"])
 
 
 @pytest.mark.parametrize("memory", [ROWS, SLICES])
-def test_rows_written_after_the_save_are_whole_or_not_used(tmp_path: Path, memory: Memory) -> None:
+def test_rows_written_after_the_save_are_whole_or_not_used(
+    tmp_path: Path, memory: ReplaySpec
+) -> None:
     replay = remembered(memory, tmp_path)
     for start in range(0, 64, 16):
         replay.add(steps(16, start))
@@ -111,7 +113,7 @@ def test_a_row_without_its_checksum_is_left_out_and_counted(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["frame.rows", "number.rows", "checksum.rows"])
 @pytest.mark.parametrize("size", [None, 0, 40])
 def test_files_that_are_cut_or_gone_are_named(
-    tmp_path: Path, memory: Memory, name: str, size: int | None
+    tmp_path: Path, memory: ReplaySpec, name: str, size: int | None
 ) -> None:
     replay = remembered(memory, tmp_path)
     replay.add(steps(30, 0))
@@ -133,8 +135,8 @@ def test_files_that_are_cut_or_gone_are_named(
 
 def test_the_state_of_another_memory_is_refused(tmp_path: Path) -> None:
     state = remembered(ROWS, tmp_path).state()
-    other = Memory("rows", capacity=50, batch_size=8, updates=5)
-    with pytest.raises(ValueError, match="remembers 40 rows, the settings say 50 rows"):
+    other = ReplaySpec("uniform", capacity=50, batch_size=8, updates=5)
+    with pytest.raises(ValueError, match="has 40 rows .*, the settings say 50 rows"):
         remembered(other, tmp_path / "b").restore(state)
 
 
@@ -165,8 +167,8 @@ def test_a_full_disk_costs_growth_and_not_the_process(
 
 
 def test_only_what_is_claimed_takes_room(tmp_path: Path) -> None:
-    rows = Rows(tmp_path, 100_000, {"frame": ((3, 48, 48), np.uint8)})
-    assert rows.claim(10) < 100_000
+    rows = MemmapRows(tmp_path, 100_000, {"frame": ((3, 48, 48), np.uint8)})
+    assert rows.allocate(10) < 100_000
     used = sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir())
     assert used < 100 << 20
     assert (tmp_path / "frame.rows").stat().st_size == 100_000 * 3 * 48 * 48
@@ -174,7 +176,7 @@ def test_only_what_is_claimed_takes_room(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("memory", [ROWS, SLICES])
 def test_f15_what_is_copied_while_it_is_written_is_whole_or_not_used(
-    tmp_path: Path, memory: Memory
+    tmp_path: Path, memory: ReplaySpec
 ) -> None:
     """Extend, sample and save at once, and let another take up copies made in the middle of it."""
     live = tmp_path / "live"

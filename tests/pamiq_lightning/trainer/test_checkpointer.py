@@ -26,8 +26,13 @@ from pamiq_lightning.checkpoint.store import (
 from pamiq_lightning.trainer import checkpointer
 from pamiq_lightning.trainer.checkpointer import check_fit, read_checkpoint
 from pamiq_lightning.trainer.settings import TrainerSettings
-from pamiq_lightning.utils.atomic_io import write_durably
-from tests.pamiq_lightning.trainer.trainer_fixture import SETTINGS, Nursery, close_all, seal_again
+from pamiq_lightning.utils.atomic_io import write_atomic
+from tests.pamiq_lightning.trainer.trainer_fixture import (
+    SETTINGS,
+    TrainerFixture,
+    close_all,
+    seal_again,
+)
 from tests.samples import LEARNERS
 
 FILES = (
@@ -52,11 +57,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of a short life with one checkpoint."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("lived")
-    nursery = Nursery(folder / "run", folder / "exchange")
-    for trainee in nursery.trainees:
-        trainee.publish()
-    nursery.live(3)
-    nursery.keeper.save()
+    trainer_fixture = TrainerFixture(folder / "run", folder / "exchange")
+    for worker in trainer_fixture.workers:
+        worker.publish()
+    trainer_fixture.live(3)
+    trainer_fixture.checkpointer.save()
     close_all()
     return folder / "run"
 
@@ -69,39 +74,39 @@ def checkpoint(lived: Path, tmp_path: Path) -> Path:
 
 
 def test_what_goes_on_from_a_checkpoint_is_what_would_have_gone_on(tmp_path: Path) -> None:
-    whole = Nursery(tmp_path / "a", tmp_path / "exchange_a")
-    for trainee in whole.trainees:
-        trainee.publish()
-    whole.live(4, rehearsals=2)
+    whole = TrainerFixture(tmp_path / "a", tmp_path / "exchange_a")
+    for worker in whole.workers:
+        worker.publish()
+    whole.live(4, replay_updates=2)
     # Two windows wait, of which some learners have had one.
     whole.fill()
-    whole.trainees[0].train(whole.log, lambda: False)
+    whole.workers[0].train(whole.log, lambda: False)
     whole.fill()
-    folder = whole.keeper.save()
-    chance = random.random(), float(np.random.rand()), float(torch.rand(()))
+    folder = whole.checkpointer.save()
+    rng = random.random(), float(np.random.rand()), float(torch.rand(()))
     logged = len(whole.metrics())
     shutil.copytree(tmp_path / "a", tmp_path / "b")
 
-    half = Nursery(tmp_path / "b", tmp_path / "exchange_b", first=whole.windows.filled)
+    half = TrainerFixture(tmp_path / "b", tmp_path / "exchange_b", first=whole.rollouts.filled)
     random.seed(9)
     np.random.seed(9)
     torch.manual_seed(9)
     read = read_checkpoint(tmp_path / "b" / "checkpoints" / folder.name)
-    half.keeper.restore_learners(read)
-    half.keeper.restore_windows(read)
-    assert (random.random(), float(np.random.rand()), float(torch.rand(()))) == chance
-    for nursery in (whole, half):
+    half.checkpointer.restore_learners(read)
+    half.checkpointer.restore_rollouts(read)
+    assert (random.random(), float(np.random.rand()), float(torch.rand(()))) == rng
+    for trainer_fixture in (whole, half):
         torch.manual_seed(3)
-        if nursery is half:
-            for trainee in half.trainees:
-                assert trainee.writer is None or trainee.writer.version == 0
-        nursery.train(rehearsals=3)
-        nursery.live(3, rehearsals=2)
+        if trainer_fixture is half:
+            for worker in half.workers:
+                assert worker.writer is None or worker.writer.version == 0
+        trainer_fixture.train(replay_updates=3)
+        trainer_fixture.live(3, replay_updates=2)
     assert half.metrics() == whole.metrics()[logged:]
     for name, tensor in whole.weights().items():
         assert torch.equal(tensor, half.weights()[name]), name
-    for one, other in zip(whole.trainees, half.trainees, strict=True):
-        ours, theirs = one.figures(), other.figures()
+    for one, other in zip(whole.workers, half.workers, strict=True):
+        ours, theirs = one.metrics(), other.metrics()
         for timed in ("seconds", "version"):
             del ours[timed], theirs[timed]
         assert ours == theirs
@@ -110,7 +115,7 @@ def test_what_goes_on_from_a_checkpoint_is_what_would_have_gone_on(tmp_path: Pat
 def test_it_tells_what_it_is(checkpoint: Path) -> None:
     read = read_checkpoint(checkpoint)
     assert sorted(read.manifest["files"]) == sorted(set(FILES) - {MANIFEST})
-    assert read.manifest["window"] == 3
+    assert read.manifest["rollout"] == 3
     assert read.settings == SETTINGS
     assert read.agent is not None and read.agent[0]["t"].tolist() == [2]
     assert {role: version for role, (version, _) in read.before.items()} == {
@@ -123,8 +128,10 @@ def test_it_tells_what_it_is(checkpoint: Path) -> None:
 
 def fresh(checkpoint: Path, **learners: Any) -> list[Any]:
     folder = checkpoint.parent.parent.parent / "fresh"
-    nursery = Nursery(folder / "run", folder / "exchange", learners={**LEARNERS, **learners})
-    return nursery.trainees
+    trainer_fixture = TrainerFixture(
+        folder / "run", folder / "exchange", learners={**LEARNERS, **learners}
+    )
+    return trainer_fixture.workers
 
 
 def flip(content: bytes) -> bytes:
@@ -199,17 +206,17 @@ def test_f9_another_optimizer_memory_or_set_of_learners_is_refused(checkpoint: P
         check_fit(read, learners)
     with pytest.raises(CheckpointError, match="the settings have encoder"):
         check_fit(read, {"encoder": learners["encoder"]})
-    read.learners["encoder"]["driver"]["optimizer"]["param_groups"].pop()
+    read.learners["encoder"]["updater"]["optimizer"]["param_groups"].pop()
     with pytest.raises(CheckpointError, match=r"encoder\.pt does not fit"):
         check_fit(read, {**learners, "decoder": fresh_decoder(checkpoint)})
 
 
 def fresh_decoder(checkpoint: Path) -> Any:
     folder = checkpoint.parent.parent.parent / "again"
-    (trainee,) = Nursery(
+    (worker,) = TrainerFixture(
         folder / "run", folder / "exchange", learners={"decoder": LEARNERS["decoder"]}
-    ).trainees
-    return trainee.learner
+    ).workers
+    return worker.learner
 
 
 class Canary:
@@ -253,17 +260,17 @@ def test_f10_rows_are_numbers_whatever_is_in_them(
         size = path.stat().st_size
         content = pickle.dumps(Canary())
         path.write_bytes((content * (size // len(content) + 1))[:size])
-    nursery = Nursery(run, tmp_path / "exchange", first=3)
-    nursery.keeper.restore_learners(read_checkpoint(checkpoint))
-    nursery.live(1)
+    trainer_fixture = TrainerFixture(run, tmp_path / "exchange", first=3)
+    trainer_fixture.checkpointer.restore_learners(read_checkpoint(checkpoint))
+    trainer_fixture.live(1)
     assert not Path("exploded").exists()
 
 
 def test_old_ones_go_but_every_so_manieth(tmp_path: Path) -> None:
     trainer = TrainerSettings(keep_last=2, keep_every=3)
-    nursery = Nursery(tmp_path / "run", tmp_path / "exchange", trainer=trainer)
+    trainer_fixture = TrainerFixture(tmp_path / "run", tmp_path / "exchange", trainer=trainer)
     for _ in range(7):
-        nursery.keeper.save()
+        trainer_fixture.checkpointer.save()
     assert [f.name for f in find_checkpoints(tmp_path / "run")] == [
         "000007",
         "000006",
@@ -304,9 +311,9 @@ def test_f8_a_disk_that_refuses_leaves_the_one_before_and_is_tried_again(
     file: int,
 ) -> None:
     run = tmp_path / "run"
-    nursery = Nursery(run, tmp_path / "exchange")
-    nursery.live(1)
-    nursery.keeper.save()
+    trainer_fixture = TrainerFixture(run, tmp_path / "exchange")
+    trainer_fixture.live(1)
+    trainer_fixture.checkpointer.save()
     written = []
 
     def refuse(path: Path, content: bytes) -> None:
@@ -315,19 +322,19 @@ def test_f8_a_disk_that_refuses_leaves_the_one_before_and_is_tried_again(
             # As much as there is room for.
             path.write_bytes(content[: len(content) // 2])
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        write_durably(path, content)
+        write_atomic(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_durably", refuse)
+        patch.setattr(store, "write_atomic", refuse)
         for _ in range(3):
-            assert not nursery.keeper.try_to_save()
+            assert not trainer_fixture.checkpointer.try_to_save()
     assert capfd.readouterr().out.count("not saved") == 1
-    assert nursery.errors == 3 * [errno.ENOSPC]
+    assert trainer_fixture.errors == 3 * [errno.ENOSPC]
     (before,) = find_checkpoints(run)
     read_checkpoint(before)
     assert not list((run / "checkpoints").glob(".*"))
-    assert nursery.keeper.try_to_save()
-    assert nursery.errors[-1] == 0
+    assert trainer_fixture.checkpointer.try_to_save()
+    assert trainer_fixture.errors[-1] == 0
     assert len(find_checkpoints(run)) == 2
 
 
@@ -338,24 +345,24 @@ def test_settings_that_are_none_are_refused(checkpoint: Path) -> None:
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
-    nursery = Nursery(tmp_path / "run", tmp_path / "exchange")
-    nursery.live(1)
+    trainer_fixture = TrainerFixture(tmp_path / "run", tmp_path / "exchange")
+    trainer_fixture.live(1)
     with torch.no_grad():
-        next(nursery.trainees[2].learner.parameters())[:] = float("nan")
-    read = read_checkpoint(nursery.keeper.save())
+        next(trainer_fixture.workers[2].learner.parameters())[:] = float("nan")
+    read = read_checkpoint(trainer_fixture.checkpointer.save())
     for weights in read.weights.values():
         assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
-    assert nursery.trainees[2].driver.rollbacks == 1
+    assert trainer_fixture.workers[2].updater.rollbacks == 1
 
 
-def test_it_is_saved_after_the_first_window_and_then_every_so_many(tmp_path: Path) -> None:
+def test_it_is_saved_after_the_first_rollout_and_then_every_so_many(tmp_path: Path) -> None:
     trainer = TrainerSettings(save_every=3)
-    nursery = Nursery(tmp_path / "run", tmp_path / "exchange", trainer=trainer)
+    trainer_fixture = TrainerFixture(tmp_path / "run", tmp_path / "exchange", trainer=trainer)
     saved = []
     for number in range(8):
-        nursery.fill()
-        nursery.train()
-        before = len(nursery.errors)
-        nursery.keeper(checkpointer.Window(number, {}, {}))
-        saved += [number] * (len(nursery.errors) - before)
+        trainer_fixture.fill()
+        trainer_fixture.train()
+        before = len(trainer_fixture.errors)
+        trainer_fixture.checkpointer(checkpointer.Rollout(number, {}, {}))
+        saved += [number] * (len(trainer_fixture.errors) - before)
     assert saved == [0, 3, 6]

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pamiq_lightning.exchange.rollouts import Window, WindowsReader, WindowsWriter
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
-from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
+from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader, RolloutWriter
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
+from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.loop import TrainerLoop, window_metrics
-from pamiq_lightning.trainer.previews import Artist
+from pamiq_lightning.trainer.loop import TrainerLoop, rollout_metrics
+from pamiq_lightning.trainer.previews import PreviewRenderer
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import warm_up
-from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
 from tests.samples import LEARNERS, SHAPE, arrays
@@ -32,24 +32,24 @@ class House:
     ) -> None:
         self.folder = folder
         self.waits: list[bool] = []
-        self.saves, self.taken = 0, list[Window]()
+        self.saves, self.taken = 0, list[Rollout]()
         self.can_save = True
         self.on_wait: Callable[[int], bool] = lambda _: False
-        self.windows = WindowsWriter(ring(folder, rows=16, slots=8))
-        self.board = Board(BoardSpec(folder / "board", tuple(LEARNERS)), create=True)
+        self.rollouts = RolloutWriter(ring(folder, rows=16, slots=8))
+        self.board = StatusBoard(StatusBoardSpec(folder / "board", tuple(LEARNERS)), create=True)
         self.log = RunLog(folder, None)
-        self.trainees = {
-            role: self.trainee(role, settings.get(role, LearnerSettings())) for role in LEARNERS
+        self.workers = {
+            role: self.worker(role, settings.get(role, LearnerSettings())) for role in LEARNERS
         }
-        learners = {role: t.learner for role, t in self.trainees.items()}
+        learners = {role: t.learner for role, t in self.workers.items()}
         self.loop = TrainerLoop(
-            list(self.trainees.values()),
-            WindowsReader(self.windows.spec),
+            list(self.workers.values()),
+            RolloutReader(self.rollouts.spec),
             self.board,
             self.log,
             self._wait,
             self._save,
-            [Artist(learners, self.log, every=2)],
+            [PreviewRenderer(learners, self.log, every=2)],
             [self.taken.append],
             fair,
             idle,
@@ -65,18 +65,18 @@ class House:
 
     def live(self, number: int) -> None:
         """Fill a window and let every learner have its turn."""
-        fill(self.windows, number)
+        fill(self.rollouts, number)
         while self.loop.turn():
             pass
 
-    def trainee(self, role: str, settings: LearnerSettings) -> Trainee:
+    def worker(self, role: str, settings: LearnerSettings) -> LearnerWorker:
         learner = build(Learner, LEARNERS[role])
-        driver, writer = Driver(learner, "cpu", "32-true"), None
-        if learner.acting is not None:
-            spec = WeightsSpec(self.folder / role, vector_bytes(learner.acting))
+        updater, writer = Updater(learner, "cpu", "32-true"), None
+        if learner.acting_module is not None:
+            spec = WeightsSpec(self.folder / role, flat_size(learner.acting_module))
             create(spec)
-            writer = WeightsWriter(spec, learner.acting)
-        return Trainee(role, learner, driver, writer, settings)
+            writer = WeightsWriter(spec, learner.acting_module)
+        return LearnerWorker(role, learner, updater, writer, settings)
 
     def metrics(self, role: str) -> list[dict[str, float]]:
         lines = (self.folder / "metrics.jsonl").read_text().splitlines()
@@ -101,60 +101,60 @@ def test_every_learner_is_trained_and_published(build_house: Callable[..., House
     assert not house.loop.turn()
     for number in range(3):
         house.live(number)
-    for role, trainee in house.trainees.items():
-        figures = house.board.learner(role)
-        assert figures["windows"] == 3, role
-        assert figures["updates"] == trainee.driver.batches > 0, role
-        assert figures["version"] == (0 if role == "decoder" else 3), role
-        assert house.metrics(role)[-1]["step"] == trainee.driver.batches
+    for role, worker in house.workers.items():
+        metrics = house.board.learner(role)
+        assert metrics["rollouts"] == 3, role
+        assert metrics["updates"] == worker.updater.batches > 0, role
+        assert metrics["version"] == (0 if role == "decoder" else 3), role
+        assert house.metrics(role)[-1]["step"] == worker.updater.batches
     assert house.board.rounds == 3
     assert len(list((house.folder / "pictures").glob("*.png"))) == 2
 
 
-def test_unread_windows_are_taken_together_and_counted(build_house: Callable[..., House]) -> None:
+def test_unread_rollouts_are_taken_together_and_counted(build_house: Callable[..., House]) -> None:
     house = build_house()
     for number in range(2):
-        fill(house.windows, number)
+        fill(house.rollouts, number)
     house.live(2)
-    assert house.board.learner("policy")["windows"] == 3
+    assert house.board.learner("policy")["rollouts"] == 3
     assert house.board.learner("policy")["version"] == 1
     assert [record["step"] for record in house.metrics("agent")] == [0, 1, 2]
 
 
-def test_a_window_is_done_when_the_last_learner_had_it(build_house: Callable[..., House]) -> None:
+def test_a_rollout_is_done_when_the_last_learner_had_it(build_house: Callable[..., House]) -> None:
     house = build_house()
-    fill(house.windows, 0)
+    fill(house.rollouts, 0)
     for turn in range(len(LEARNERS)):
         assert house.board.rounds == 0, turn
         house.loop.turn()
     assert house.board.rounds == 1
 
 
-def test_every_window_read_is_shown_to_the_takers(build_house: Callable[..., House]) -> None:
+def test_every_rollout_read_is_shown_to_the_takers(build_house: Callable[..., House]) -> None:
     house = build_house()
     for number in range(3):
-        fill(house.windows, number)
+        fill(house.rollouts, number)
     while house.loop.turn():
         pass
-    assert [window.number for window in house.taken] == [0, 1, 2]
+    assert [rollout.number for rollout in house.taken] == [0, 1, 2]
 
 
-def test_rewards_beside_are_logged_by_window() -> None:
+def test_rewards_beside_are_logged_by_rollout() -> None:
     steps = arrays(4)
     steps["info"] = np.array([[7, np.nan, np.nan], [7, 1, np.nan], [7, 2, np.nan], [7, 3, np.nan]])
-    logged = window_metrics(Window(0, steps, {}), ("x", "reward_a", "reward_b"))
+    logged = rollout_metrics(Rollout(0, steps, {}), ("x", "reward_a", "reward_b"))
     assert logged["reward_a_mean"] == 2
     assert not {"x", "x_mean", "reward_b_mean"} & set(logged)
 
 
 def test_turns_are_fair_by_time(build_house: Callable[..., House]) -> None:
     house = build_house(fair=True)
-    for place, trainee in enumerate(house.trainees.values()):
-        trainee.seconds = -1e6 * place
-    fill(house.windows, 0)
+    for place, worker in enumerate(house.workers.values()):
+        worker.seconds = -1e6 * place
+    fill(house.rollouts, 0)
     trained = []
     while house.loop.turn():
-        trained.append(next(r for r, t in house.trainees.items() if t.windows and r not in trained))
+        trained.append(next(r for r, t in house.workers.items() if t.rollouts and r not in trained))
     assert trained == list(reversed(LEARNERS))
 
 
@@ -162,29 +162,29 @@ def test_a_learner_that_had_its_turn_does_not_wait_for_the_others(
     build_house: Callable[..., House],
 ) -> None:
     house = build_house(fair=True)
-    house.trainees["encoder"].seconds = 1e6
+    house.workers["encoder"].seconds = 1e6
     for number in range(3):
-        fill(house.windows, number)
+        fill(house.rollouts, number)
         for _ in range(3):
             house.loop.turn()
-    assert [house.trainees[role].windows for role in LEARNERS] == [0, 3, 3, 3]
+    assert [house.workers[role].rollouts for role in LEARNERS] == [0, 3, 3, 3]
     assert house.board.rounds == 0
     house.loop.turn()
-    assert house.trainees["encoder"].windows == 3
+    assert house.workers["encoder"].rollouts == 3
     assert house.board.rounds == 3
 
 
-def test_a_learner_that_is_too_slow_loses_the_oldest_windows(
+def test_a_learner_that_is_too_slow_loses_the_oldest_rollouts(
     build_house: Callable[..., House],
 ) -> None:
     house = build_house(fair=True)
-    house.trainees["encoder"].seconds = 1e6
+    house.workers["encoder"].seconds = 1e6
     for number in range(10):
-        fill(house.windows, number)
+        fill(house.rollouts, number)
         for _ in range(3):
             house.loop.turn()
-    assert [w.number for w in house.trainees["encoder"].pending] == list(range(2, 10))
-    assert house.board.windows_dropped == 2
+    assert [w.number for w in house.workers["encoder"].pending] == list(range(2, 10))
+    assert house.board.rollouts_dropped == 2
 
 
 def test_an_agent_that_is_gone_ends_the_loop(build_house: Callable[..., House]) -> None:
@@ -198,7 +198,7 @@ def test_a_frozen_learner_is_neither_trained_nor_published_again(
 ) -> None:
     house = build_house(encoder=LearnerSettings(freeze=True), idle=1.0)
     house.live(0)
-    while house.loop.rehearse():
+    while house.loop.replay_update():
         pass
     assert house.board.learner("encoder")["updates"] == 0
     assert house.board.learner("encoder")["version"] == 0
@@ -207,7 +207,7 @@ def test_a_frozen_learner_is_neither_trained_nor_published_again(
 
 
 def test_a_budget_ends_a_round_early(build_house: Callable[..., House]) -> None:
-    house = build_house(encoder=LearnerSettings(budget_s=1e-9))
+    house = build_house(encoder=LearnerSettings(round_limit_s=1e-9))
     house.live(0)
     assert house.board.learner("encoder")["updates"] == 1
 
@@ -217,7 +217,7 @@ def test_the_board_ends_the_loop(build_house: Callable[..., House]) -> None:
 
     def wait(count: int) -> bool:
         if count == 2:
-            house.board.ask_to_stop()
+            house.board.request_stop()
         return True
 
     house.on_wait = wait
@@ -229,27 +229,27 @@ def test_memory_is_rehearsed_up_to_the_ratio_and_counted_apart(
     build_house: Callable[..., House],
 ) -> None:
     house = build_house(idle=2.0)
-    assert not house.loop.rehearse()
+    assert not house.loop.replay_update()
     house.live(0)
-    lived = {role: trainee.driver.batches for role, trainee in house.trainees.items()}
-    while house.loop.rehearse():
+    lived = {role: worker.updater.batches for role, worker in house.workers.items()}
+    while house.loop.replay_update():
         pass
-    for role, trainee in house.trainees.items():
+    for role, worker in house.workers.items():
         told = house.board.learner(role)
         # The policy learns from what it has just done, or not at all.
         expected = 0 if role == "policy" else 2 * lived[role]
         assert told["idle_updates"] == expected, role
-        assert told["updates"] == trainee.driver.batches == lived[role] + expected
+        assert told["updates"] == worker.updater.batches == lived[role] + expected
         assert told["version"] == (0 if role == "decoder" else 1)
 
 
-def test_a_new_window_comes_before_the_next_rehearsal(build_house: Callable[..., House]) -> None:
+def test_a_new_rollout_comes_before_the_next_rehearsal(build_house: Callable[..., House]) -> None:
     house = build_house(idle=1e9)
     house.live(0)
 
     def wait(count: int) -> bool:
         if count == 3:
-            fill(house.windows, 1)
+            fill(house.rollouts, 1)
         return house.board.rounds < 2
 
     house.on_wait = wait
@@ -262,15 +262,15 @@ def test_a_new_window_comes_before_the_next_rehearsal(build_house: Callable[...,
 def test_a_pause_stands_still_between_two_updates(build_house: Callable[..., House]) -> None:
     house = build_house(idle=1e9)
     house.live(0)
-    house.board.ask_to_pause(True)
-    before = {role: t.driver.batches for role, t in house.trainees.items()}
+    house.board.request_pause(True)
+    before = {role: t.updater.batches for role, t in house.workers.items()}
 
     def wait(count: int) -> bool:
         assert house.board.paused
-        assert {role: t.driver.batches for role, t in house.trainees.items()} == before
+        assert {role: t.updater.batches for role, t in house.workers.items()} == before
         if count == 5:
-            house.board.ask_to_pause(False)
-            house.board.ask_to_stop()
+            house.board.request_pause(False)
+            house.board.request_stop()
         return True
 
     house.on_wait = wait
@@ -284,12 +284,12 @@ def test_a_save_is_made_when_asked_for_even_while_paused(
 ) -> None:
     house = build_house()
     house.can_save = possible
-    house.board.ask_to_pause(True)
-    numbers = [house.board.ask_to_save()]
+    house.board.request_pause(True)
+    numbers = [house.board.request_save()]
 
     def wait(count: int) -> bool:
         if count == 2:
-            numbers.append(house.board.ask_to_save())
+            numbers.append(house.board.request_save())
         return count < 4
 
     house.on_wait = wait

@@ -13,22 +13,22 @@ from pamiq_lightning.exchange.weights import (
     WeightsSpec,
     WeightsWriter,
     create,
+    flat_size,
     tensors_of,
-    vector_bytes,
 )
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.sampling import make_replay, training_round
 from pamiq_lightning.trainer.settings import LearnerSettings
-from pamiq_lightning.trainer.update import Driver
-from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.trainer.update import Updater
+from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import DYNAMICS, LEARNERS, window
+from tests.samples import DYNAMICS, LEARNERS, rollout
 
 BAD = [float("nan"), float("inf"), -float("inf")]
 
 
 def slices(bad: float | None = None) -> TensorDict:
-    steps = window(27).reshape(3, 9)
+    steps = rollout(27).reshape(3, 9)
     if bad is not None:
         steps["latent"][1, 5, 0, 0] = bad
     return steps
@@ -45,46 +45,48 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_update_is_left_out_and_counted(bad: float) -> None:
     learner = build(Learner, DYNAMICS)
-    driver = Driver(learner, "cpu", "32-true")
+    updater = Updater(learner, "cpu", "32-true")
     before = state(learner)
-    driver.update(slices(bad))
+    updater.update(slices(bad))
     assert same(before, state(learner))
-    assert (driver.batches, driver.skipped, driver.rollbacks) == (0, 1, 0)
-    driver.update(slices())
+    assert (updater.batches, updater.skipped, updater.rollbacks) == (0, 1, 0)
+    updater.update(slices())
     assert not same(before, state(learner))
-    assert (driver.batches, driver.skipped, driver.rollbacks) == (1, 1, 0)
+    assert (updater.batches, updater.skipped, updater.rollbacks) == (1, 1, 0)
 
 
 def test_after_three_in_a_row_the_learner_goes_back() -> None:
     learner = build(Learner, DYNAMICS)
-    driver = Driver(learner, "cpu", "32-true")
-    driver.update(slices())
-    driver.remember_good_state()
+    updater = Updater(learner, "cpu", "32-true")
+    updater.update(slices())
+    updater.snapshot()
     good = state(learner)
-    driver.update(slices())
+    updater.update(slices())
     for _ in range(3):
-        driver.update(slices(BAD[0]))
-    assert driver.rollbacks == 1
+        updater.update(slices(BAD[0]))
+    assert updater.rollbacks == 1
     assert same(good, state(learner))
-    driver.update(slices())
+    updater.update(slices())
     assert all(torch.isfinite(value).all() for value in learner.state_dict().values())
 
 
 def test_weights_that_are_not_finite_are_undone_instead_of_published(tmp_path: Path) -> None:
     learner = build(Learner, DYNAMICS)
-    acting = learner.acting
+    acting = learner.acting_module
     assert acting is not None
-    spec = WeightsSpec(tmp_path / "w", vector_bytes(acting))
+    spec = WeightsSpec(tmp_path / "w", flat_size(acting))
     create(spec)
-    driver = Driver(learner, "cpu", "32-true")
-    trainee = Trainee("dynamics", learner, driver, WeightsWriter(spec, acting), LearnerSettings())
-    trainee.publish()
+    updater = Updater(learner, "cpu", "32-true")
+    worker = LearnerWorker(
+        "dynamics", learner, updater, WeightsWriter(spec, acting), LearnerSettings()
+    )
+    worker.publish()
     with torch.no_grad():
         tensors_of(acting)[0].fill_(float("nan"))
-    trainee.publish()
-    assert driver.rollbacks == 1
+    worker.publish()
+    assert updater.rollbacks == 1
     assert WeightsReader(spec, acting).latest_version == 1
-    trainee.publish()
+    worker.publish()
     assert WeightsReader(spec, acting).latest_version == 2
 
 
@@ -92,26 +94,26 @@ def test_weights_that_are_not_finite_are_undone_instead_of_published(tmp_path: P
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_rows_are_never_trained_on(role: str, bad: float) -> None:
     learner = build(Learner, LEARNERS[role])
-    driver = Driver(learner, "cpu", "32-true")
-    replay = make_replay(learner.memory)
-    steps = window(32)
+    updater = Updater(learner, "cpu", "32-true")
+    replay = make_replay(learner.replay)
+    steps = rollout(32)
     for key in ("latent", "state", "reward", "log_prob"):
         steps[key][10] = bad
     steps["info"][:] = float("nan")
     for batch in training_round(learner, replay, [steps]):
         assert all(v.isfinite().all() for v in batch.values() if v.is_floating_point())
-        driver.update(batch)
-    assert driver.batches > 0 and driver.skipped == 0
+        updater.update(batch)
+    assert updater.batches > 0 and updater.skipped == 0
     assert all(torch.isfinite(value).all() for value in learner.state_dict().values())
 
 
 def test_an_absurd_reward_does_no_lasting_harm() -> None:
     learner = build(Learner, LEARNERS["policy"])
-    driver = Driver(learner, "cpu", "32-true")
-    replay = make_replay(learner.memory)
+    updater = Updater(learner, "cpu", "32-true")
+    replay = make_replay(learner.replay)
     for number in range(3):
-        steps = window(32, 32 * number)
+        steps = rollout(32, 32 * number)
         steps["reward"][7] = 1e8 if number == 1 else 0.5
         for batch in training_round(learner, replay, [steps]):
-            driver.update(batch)
+            updater.update(batch)
     assert all(torch.isfinite(value).all() for value in learner.state_dict().values())

@@ -6,7 +6,7 @@ import torch
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.trainer.previews import newest_triple, triples
-from tests.samples import SHAPE, window
+from tests.samples import SHAPE, rollout
 
 
 def nets() -> tuple[LatentDecoder, ForwardDynamics]:
@@ -14,7 +14,7 @@ def nets() -> tuple[LatentDecoder, ForwardDynamics]:
 
 
 def test_the_first_row_is_what_was_seen() -> None:
-    steps = window(8)
+    steps = rollout(8)
     steps["frame"][:] = torch.arange(8, dtype=torch.uint8)[:, None, None, None] * 30
     picture = triples(steps, *nets())
     assert picture is not None
@@ -25,14 +25,14 @@ def test_the_first_row_is_what_was_seen() -> None:
 
 
 def test_nothing_to_draw_without_a_transition() -> None:
-    steps = window(8)
+    steps = rollout(8)
     steps["valid"][:] = False
     assert triples(steps, *nets()) is None
     assert newest_triple(steps, *nets()) is None
 
 
 def test_the_newest_is_seen_kept_and_expected_side_by_side() -> None:
-    steps = window(8)
+    steps = rollout(8)
     steps["frame"][:] = torch.arange(8, dtype=torch.uint8)[:, None, None, None] * 30
     steps["valid"][7] = False
     decoder, dynamics = nets()

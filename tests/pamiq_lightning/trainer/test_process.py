@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pamiq_lightning.exchange.status_board import Board, BoardSpec
+from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.trainer import process
 from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.trainer.settings import TrainerSettings
@@ -58,27 +58,29 @@ class FakeTrainer(TrainerProcess):
 class Job:
     """As much of a job as is looked at."""
 
-    run_folder, trainer, resume = Path("run"), TrainerSettings(hang_s=100.0), False
+    run_folder, trainer, resume = Path("run"), TrainerSettings(heartbeat_timeout_s=100.0), False
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board(BoardSpec(tmp_path / "board", ()), create=True)
+def board(tmp_path: Path) -> StatusBoard:
+    return StatusBoard(StatusBoardSpec(tmp_path / "board", ()), create=True)
 
 
 @pytest.fixture
-def trainer(monkeypatch: pytest.MonkeyPatch, board: Board) -> FakeTrainer:
+def trainer(monkeypatch: pytest.MonkeyPatch, board: StatusBoard) -> FakeTrainer:
     monkeypatch.setattr(
         process, "replace", lambda job, resume: type("Job", (Job,), {"resume": resume})
     )
     made = FakeTrainer(now=0.0)
     made.begin(Job)
     board.set_ready()
-    board.give_sign_of_life(0.0)
+    board.beat(0.0)
     return made
 
 
-def test_a_dead_one_is_replaced_after_waits_that_double(trainer: FakeTrainer, board: Board) -> None:
+def test_a_dead_one_is_replaced_after_waits_that_double(
+    trainer: FakeTrainer, board: StatusBoard
+) -> None:
     waits = []
     for _ in range(10):
         trainer.kill()
@@ -96,7 +98,7 @@ def test_a_dead_one_is_replaced_after_waits_that_double(trainer: FakeTrainer, bo
 
 
 def test_one_that_cannot_be_started_is_tried_again(
-    trainer: FakeTrainer, board: Board, monkeypatch: pytest.MonkeyPatch
+    trainer: FakeTrainer, board: StatusBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer.kill()
     assert trainer.watch(board, 10.0)
@@ -112,21 +114,21 @@ def test_one_that_cannot_be_started_is_tried_again(
     assert trainer.watch(board, 11.6) is None and trainer.alive
 
 
-def test_after_a_window_was_trained_on_the_wait_is_short_again(
-    trainer: FakeTrainer, board: Board
+def test_after_a_rollout_was_trained_on_the_wait_is_short_again(
+    trainer: FakeTrainer, board: StatusBoard
 ) -> None:
     for _ in range(4):
         trainer.kill()
         trainer.watch(board, trainer.now)
         trainer.now += 60
         trainer.watch(board, trainer.now)
-    board.set_progress(rounds=1, windows_dropped=0)
+    board.set_progress(rounds=1, rollouts_dropped=0)
     trainer.kill()
     assert "starts in 0.25 s" in (trainer.watch(board, trainer.now) or "")
 
 
-def test_a_hanging_one_is_ended(trainer: FakeTrainer, board: Board) -> None:
-    board.give_sign_of_life(50.0)
+def test_a_hanging_one_is_ended(trainer: FakeTrainer, board: StatusBoard) -> None:
+    board.beat(50.0)
     assert trainer.watch(board, 149.0) is None
     assert trainer.alive
     told = trainer.watch(board, 151.0)
@@ -134,13 +136,13 @@ def test_a_hanging_one_is_ended(trainer: FakeTrainer, board: Board) -> None:
     assert not trainer.alive
 
 
-def test_one_that_is_still_starting_is_given_time(trainer: FakeTrainer, board: Board) -> None:
+def test_one_that_is_still_starting_is_given_time(trainer: FakeTrainer, board: StatusBoard) -> None:
     board.set_ready(False)
     assert trainer.watch(board, 299.0) is None
     assert "hangs" in (trainer.watch(board, 301.0) or "")
 
 
-def test_none_is_replaced_while_the_run_ends(trainer: FakeTrainer, board: Board) -> None:
+def test_none_is_replaced_while_the_run_ends(trainer: FakeTrainer, board: StatusBoard) -> None:
     trainer._job_pipe = type("Pipe", (), {"close": lambda self: None})()
     trainer.join()
     trainer.kill()

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import IJEPA, window
+from tests.samples import IJEPA, rollout
 
 
 class Every(Learner):
@@ -82,9 +82,9 @@ def twins() -> tuple[Every, Every]:
 def test_equals_lightning_trainer(twins: tuple[Every, Every]) -> None:
     mine, theirs = twins
     batches = [TensorDict({"x": torch.randn(8, 4)}, [8]) for _ in range(7)]
-    driver = Driver(mine, "cpu", "32-true")
+    updater = Updater(mine, "cpu", "32-true")
     for batch in batches:
-        driver.update(batch)
+        updater.update(batch)
     by_trainer(theirs, batches)
     for name, value in mine.state_dict().items():
         assert torch.equal(value, theirs.state_dict()[name]), name
@@ -95,11 +95,11 @@ def test_equals_lightning_trainer(twins: tuple[Every, Every]) -> None:
 def test_equals_lightning_trainer_on_a_real_learner() -> None:
     mine, theirs = build(Learner, IJEPA), build(Learner, IJEPA)
     theirs.load_state_dict(mine.state_dict())
-    batches = [window(4, start) for start in range(0, 20, 4)]
+    batches = [rollout(4, start) for start in range(0, 20, 4)]
     torch.manual_seed(5)
-    driver = Driver(mine, "cpu", "32-true")
+    updater = Updater(mine, "cpu", "32-true")
     for batch in batches:
-        driver.update(batch)
+        updater.update(batch)
     torch.manual_seed(5)
     by_trainer(theirs, batches)
     for name, value in mine.state_dict().items():
@@ -108,22 +108,22 @@ def test_equals_lightning_trainer_on_a_real_learner() -> None:
 
 def test_what_self_log_says_is_collected() -> None:
     learner = Every()
-    driver = Driver(learner, "cpu", "32-true")
-    learner.note({"noted": 4.0})
-    loss = driver.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
-    metrics = driver.metrics.take()
+    updater = Updater(learner, "cpu", "32-true")
+    learner.log_later({"noted": 4.0})
+    loss = updater.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
+    metrics = updater.metrics.take()
     assert metrics["loss"] == pytest.approx(loss)
     assert metrics["noted"] == 4.0
     assert metrics["grad_norm"] > 0
-    assert driver.metrics.take() == {}
+    assert updater.metrics.take() == {}
 
 
 def test_bf16_runs_in_autocast_and_keeps_float32_weights() -> None:
     learner = Every()
     seen: list[torch.dtype] = []
     learner.net.register_forward_hook(lambda _, __, out: seen.append(out.dtype))
-    driver = Driver(learner, "cpu", "bf16-mixed")
-    driver.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
+    updater = Updater(learner, "cpu", "bf16-mixed")
+    updater.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
     assert seen == [torch.bfloat16]
     assert {p.dtype for p in learner.parameters()} == {torch.float32}
 
@@ -134,4 +134,4 @@ def test_two_optimizers_are_refused() -> None:
             return [torch.optim.SGD(self.net.parameters(), 0.1) for _ in range(2)]
 
     with pytest.raises(ValueError, match="one optimizer"):
-        Driver(Two(), "cpu", "32-true")
+        Updater(Two(), "cpu", "32-true")

@@ -13,30 +13,30 @@ import torch
 from pamiq_lightning.checkpoint.files import tensor_bytes
 from pamiq_lightning.checkpoint.store import MANIFEST, _sealed, rows_folder
 from pamiq_lightning.exchange.rollouts import (
-    AGENT_FIGURES,
-    WindowsReader,
-    WindowsSpec,
-    WindowsWriter,
+    AGENT_METRICS,
+    RolloutReader,
+    RolloutsSpec,
+    RolloutWriter,
 )
-from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, vector_bytes
+from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.sampling import make_replay
-from pamiq_lightning.trainer.checkpointer import Keeper
+from pamiq_lightning.trainer.checkpointer import Checkpointer
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
-from pamiq_lightning.trainer.update import Driver
-from pamiq_lightning.trainer.worker import Trainee
+from pamiq_lightning.trainer.update import Updater
+from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
 from tests.samples import LEARNERS, SHAPE, arrays
 
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 ROWS = 16
 OPEN: list[RunLog] = []
-"""Logs that whoever made a nursery has to close: see `close_all`."""
+"""Logs that whoever made a trainer_fixture has to close: see `close_all`."""
 SETTINGS = {"rate": 10.0, "learners": {"policy": {"freeze": False}}}
 
 
-class Nursery:
+class TrainerFixture:
     """A trainer's inside.
 
     Args:
@@ -57,15 +57,15 @@ class Nursery:
     ) -> None:
         exchange.mkdir(parents=True)
         self.run, self._exchange = run, exchange
-        self.windows = WindowsWriter(WindowsSpec(exchange / "windows", SHAPE, ROWS), first)
-        self.reader = WindowsReader(self.windows.spec)
+        self.rollouts = RolloutWriter(RolloutsSpec(exchange / "rollouts", SHAPE, ROWS), first)
+        self.reader = RolloutReader(self.rollouts.spec)
         self.log = RunLog(exchange, None)
         OPEN.append(self.log)
-        self.trainees = [self._trainee(role, spec) for role, spec in learners.items()]
+        self.workers = [self._worker(role, spec) for role, spec in learners.items()]
         self.errors: list[int] = []
-        self.keeper = Keeper(
+        self.checkpointer = Checkpointer(
             run,
-            self.trainees,
+            self.workers,
             self.reader,
             trainer or TrainerSettings(),
             SETTINGS,
@@ -73,41 +73,41 @@ class Nursery:
             on_saved=self.errors.append,
         )
 
-    def _trainee(self, role: str, spec: dict[str, Any]) -> Trainee:
+    def _worker(self, role: str, spec: dict[str, Any]) -> LearnerWorker:
         learner = build(Learner, spec)
-        driver, writer = Driver(learner, "cpu", "32-true"), None
-        if learner.acting is not None:
-            weights = WeightsSpec(self._exchange / role, vector_bytes(learner.acting))
+        updater, writer = Updater(learner, "cpu", "32-true"), None
+        if learner.acting_module is not None:
+            weights = WeightsSpec(self._exchange / role, flat_size(learner.acting_module))
             create(weights)
-            writer = WeightsWriter(weights, learner.acting)
+            writer = WeightsWriter(weights, learner.acting_module)
         shapes = {key: (field.shape, field.dtype) for key, field in SHAPE.fields().items()}
-        fields = {key: shapes[key] for key in learner.needs}
-        replay = make_replay(learner.memory, rows_folder(self.run, role), fields)
-        return Trainee(role, learner, driver, writer, LearnerSettings(), replay)
+        fields = {key: shapes[key] for key in learner.required_keys}
+        replay = make_replay(learner.replay, rows_folder(self.run, role), fields)
+        return LearnerWorker(role, learner, updater, writer, LearnerSettings(), replay)
 
-    def live(self, windows: int, rehearsals: int = 0) -> None:
-        """Fill windows, and let every learner train on each and rehearse."""
-        for _ in range(windows):
+    def live(self, rollouts: int, replay_updates: int = 0) -> None:
+        """Fill windows, and let every learner train on each and replay_update."""
+        for _ in range(rollouts):
             self.fill()
-            self.train(rehearsals)
+            self.train(replay_updates)
 
     def fill(self) -> None:
-        number = self.windows.filled
+        number = self.rollouts.filled
         steps = arrays(ROWS, number * ROWS, version=number + 1)
         for row in range(ROWS):
-            self.windows.write({key: values[row] for key, values in steps.items()})
-        moment = tensor_bytes({"t": torch.tensor([number])}, {"moment": "{}"})
-        self.windows.hand_over(dict.fromkeys(AGENT_FIGURES, float(number)), moment)
-        window = self.reader.read()
-        assert window is not None
-        for trainee in self.trainees:
-            trainee.take(window)
+            self.rollouts.write({key: values[row] for key, values in steps.items()})
+        agent_state = tensor_bytes({"t": torch.tensor([number])}, {"agent_state": "{}"})
+        self.rollouts.commit(dict.fromkeys(AGENT_METRICS, float(number)), agent_state)
+        rollout = self.reader.read()
+        assert rollout is not None
+        for worker in self.workers:
+            worker.enqueue(rollout)
 
-    def train(self, rehearsals: int = 0) -> None:
-        for trainee in self.trainees:
-            trainee.train(self.log, lambda: False)
-            for _ in range(rehearsals):
-                trainee.rehearse(self.log, 3.0)
+    def train(self, replay_updates: int = 0) -> None:
+        for worker in self.workers:
+            worker.train(self.log, lambda: False)
+            for _ in range(replay_updates):
+                worker.replay_update(self.log, 3.0)
 
     def metrics(self) -> list[dict[str, Any]]:
         lines = (self._exchange / "metrics.jsonl").read_text().splitlines()
@@ -116,9 +116,9 @@ class Nursery:
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {
-            f"{trainee.role}.{name}": tensor.clone()
-            for trainee in self.trainees
-            for name, tensor in trainee.learner.state_dict().items()
+            f"{worker.role}.{name}": tensor.clone()
+            for worker in self.workers
+            for name, tensor in worker.learner.state_dict().items()
         }
 
 

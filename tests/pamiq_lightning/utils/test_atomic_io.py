@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pamiq_lightning.utils import atomic_io
-from pamiq_lightning.utils.atomic_io import WholeFile, replace_durably, sync_folder
+from pamiq_lightning.utils.atomic_io import WholeFile, replace_atomic, sync_folder
 
 
 class AlmostFull:
@@ -51,7 +51,7 @@ def test_a_file_takes_all_of_what_is_written_or_says_so(
 
 def test_what_cannot_be_replaced_leaves_no_half(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    replace_durably(path, b"one")
+    replace_atomic(path, b"one")
     os.truncate(path, 2)
 
     def refuse(path: Path, content: bytes) -> None:
@@ -59,9 +59,9 @@ def test_what_cannot_be_replaced_leaves_no_half(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic_io, "write_durably", refuse)
+        patch.setattr(atomic_io, "write_atomic", refuse)
         with pytest.raises(OSError, match="No space left"):
-            replace_durably(path, b"two")
+            replace_atomic(path, b"two")
     assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
     assert path.read_bytes() == b"on"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.utils.instantiate import SpecError, build, resolve
 from tests.samples import PPO
@@ -32,9 +32,9 @@ def test_defaults_are_filled_in() -> None:
 )
 def test_what_was_filled_in_is_itself_accepted(name: str) -> None:
     # Of a class that hands arguments on (`**street`), too.
-    spec = resolve(Place, {"class_path": f"agent.worlds.{name}"}, "k")
-    assert resolve(Place, spec, "k") == spec
-    assert isinstance(build(Place, spec, "k"), Place)
+    spec = resolve(Scene, {"class_path": f"agent.worlds.embedded.scenes.{name}"}, "k")
+    assert resolve(Scene, spec, "k") == spec
+    assert isinstance(build(Scene, spec, "k"), Scene)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.nets.sioconv import SioConvStack
 from pamiq_lightning.replay.sampling import make_replay, training_round
-from pamiq_lightning.trainer.update import Driver
+from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.instantiate import build
 from pamiq_lightning.utils.torch_compile import compile_acting, compile_training
@@ -33,7 +33,7 @@ def in_fresh_process(job: Any, *arguments: Any) -> Any:
 def differences_of_acting(spec: dict[str, Any], backend: str) -> list[float]:
     """Return the largest difference of each result, and how often each entry was captured."""
     torch.manual_seed(0)
-    acting = build(Learner, spec).acting
+    acting = build(Learner, spec).acting_module
     assert acting is not None
     plain = acting.requires_grad_(False).eval()
     fast = copy.deepcopy(plain)
@@ -61,21 +61,21 @@ def differences_of_acting(spec: dict[str, Any], backend: str) -> list[float]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", [IJEPA, DYNAMICS, PPO], ids=["encoder", "dynamics", "policy"])
 def test_compiled_acts_as_plain(spec: dict[str, Any], backend: str) -> None:
-    differences = in_fresh_process(differences_of_acting, spec, backend)
-    assert differences
-    assert max(differences) < 1e-5
+    config_diff = in_fresh_process(differences_of_acting, spec, backend)
+    assert config_diff
+    assert max(config_diff) < 1e-5
 
 
 def weights_after(spec: dict[str, Any], backend: str | None) -> list[torch.Tensor]:
     torch.manual_seed(0)
     learner = build(Learner, spec)
-    driver = Driver(learner, "cpu", "32-true")
+    updater = Updater(learner, "cpu", "32-true")
     if backend:
         compile_training(learner, backend)
     steps = noise(SHAPE, 32)
     torch.manual_seed(1)
-    for batch in training_round(learner, make_replay(learner.memory), [steps]):
-        driver.update(batch)
+    for batch in training_round(learner, make_replay(learner.replay), [steps]):
+        updater.update(batch)
     return [parameter.detach() for parameter in learner.parameters()]
 
 
@@ -87,9 +87,9 @@ def differences_of_training(spec: dict[str, Any], backend: str) -> list[float]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", [IJEPA, PPO], ids=["encoder", "policy"])
 def test_compiled_learns_as_plain(spec: dict[str, Any], backend: str) -> None:
-    differences = in_fresh_process(differences_of_training, spec, backend)
-    assert differences
-    assert max(differences) < 1e-4
+    config_diff = in_fresh_process(differences_of_training, spec, backend)
+    assert config_diff
+    assert max(config_diff) < 1e-4
 
 
 def test_the_scan_is_captured_whole_with_its_gradient() -> None:

@@ -23,11 +23,11 @@ def policy(**changes: float) -> EpisodicPPO:
     return learner
 
 
-def lived(windows: int) -> list[list[TensorDict]]:
+def lived(rollouts: int) -> list[list[TensorDict]]:
     """The windows of every stream, under a new policy, whose poles soon fall."""
-    poles, acting = CartPoles(STREAMS, NO_VELOCITIES, (1, 1), seed=0), policy().acting
-    made = [poles.live(ROWS, acting, None, version=7) for _ in range(windows)]
-    assert poles.steps == windows * STREAMS * ROWS
+    poles, acting = CartPoles(STREAMS, NO_VELOCITIES, (1, 1), seed=0), policy().acting_module
+    made = [poles.live(ROWS, acting, None, version=7) for _ in range(rollouts)]
+    assert poles.steps == rollouts * STREAMS * ROWS
     return made
 
 
@@ -44,16 +44,16 @@ def test_the_fall_is_a_row_of_its_own_and_the_next_one_a_first() -> None:
 
 def test_streams_are_joined_without_a_transition_from_one_to_another() -> None:
     learner = policy()
-    replay = StreamsReplay(learner.memory)
+    replay = StreamsReplay(learner.replay)
     learner.latest_version = 7
     first, second = lived(2)
     whole = [torch.cat([a, b]) for a, b in zip(first, second, strict=True)]
     wanted = sum(int(is_transition(steps).sum()) for steps in whole)
     rows = 0
-    for windows in (first, second):
+    for rollouts in (first, second):
         prepared: list[TensorDict] = []
         learner.prepare = lambda w, p=prepared: p.append(EpisodicPPO.prepare(learner, w)) or p[0]  # type: ignore[method-assign, misc]
-        for steps in windows:
+        for steps in rollouts:
             replay.add(steps)
         assert len(list(replay.batches(learner)))
         assert len(prepared) == 1
@@ -67,7 +67,7 @@ def test_a_fallen_pole_promises_nothing_and_one_out_of_time_its_value() -> None:
     steps["is_first"] = torch.tensor([True, False, True, False])
     steps["terminal"] = torch.tensor([False, True, False, False])
     value = torch.full((4,), 8.0)
-    promised = learner.outlook(steps, value)
+    promised = learner.bootstrap_values(steps, value)
     assert promised.tolist() == [8.0, 0.0, 8.0, 8.0]
     reward = torch.tensor([0.0, 1.0, 0.0, 1.0])
     advantage = learner.advantages(promised, reward, is_transition(steps))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from agent.errors import UsageError
-from tools.experiments.__main__ import Laboratory, check_folders
+from tools.experiments.__main__ import GridRunner, check_folders
 from tools.experiments.spec import JOB, Job
 
 LIFE = """
@@ -27,19 +27,19 @@ def jobs(folder: Path, *names: str) -> list[Job]:
     return [Job({"reward": n}, 0, Path("c"), {}, folder / n, ticks=50) for n in names]
 
 
-def laboratory(folder: Path, *names: str, cores: int = 2) -> tuple[Laboratory, io.StringIO]:
+def laboratory(folder: Path, *names: str, cores: int = 2) -> tuple[GridRunner, io.StringIO]:
     told = io.StringIO()
 
     def command(job: Job) -> list[str]:
         return [sys.executable, "-c", LIFE, str(job.folder), job.point["reward"]]
 
-    made = Laboratory(jobs(folder, *names), [0] * cores, Console(file=told, width=200), command)
+    made = GridRunner(jobs(folder, *names), [0] * cores, Console(file=told, width=200), command)
     return made, told
 
 
-def run(made: Laboratory) -> None:
+def run(made: GridRunner) -> None:
     while made.busy:
-        made.look()
+        made.poll()
         for running in made.running:
             running.process.wait()
 
@@ -54,7 +54,7 @@ def test_a_failed_run_is_named_and_does_not_stop_the_others(tmp_path: Path) -> N
 
 def test_no_more_runs_at_once_than_cores(tmp_path: Path) -> None:
     made, _ = laboratory(tmp_path, "a", "b", "c", cores=2)
-    made.look()
+    made.poll()
     assert len(made.running) == 2
     run(made)
     assert len(made.done) == 3
@@ -77,7 +77,7 @@ def test_what_is_finished_is_kept_and_what_is_not_begins_again(tmp_path: Path) -
 def test_stopping_ends_what_runs_and_leaves_it_unfinished(tmp_path: Path) -> None:
     made, _ = laboratory(tmp_path, "a")
     made._command = lambda job: [sys.executable, "-c", "import signal; signal.pause()"]
-    made.look()
+    made.poll()
     (running,) = made.running
     made.stop()
     assert running.process.poll() is not None

@@ -12,8 +12,8 @@ import yaml
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.make import INFO_NAMES
 from agent.worlds.embedded.scenes.street import Street
-from pamiq_lightning.exchange.rollouts import Window
-from pamiq_lightning.trainer.step_log import Track
+from pamiq_lightning.exchange.rollouts import Rollout
+from pamiq_lightning.trainer.step_log import StepLog
 from tests.samples import SHAPE, arrays
 from tools.experiments.film import ReplayError, film, moments
 from tools.experiments.metrics import (
@@ -43,19 +43,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A walk at random in the street, rewarded with 1 / visits of its transition."""
     folder = tmp_path_factory.mktemp("run")
     shape = replace(SHAPE, info_names=INFO_NAMES)
-    world, chance = LockstepWorld(Street(), 16, 0, 10.0), np.random.default_rng(1)
+    world, rng = LockstepWorld(Street(), 16, 0, 10.0), np.random.default_rng(1)
     steps = arrays(TICKS)
     steps["info"] = np.zeros((TICKS, len(INFO_NAMES)), np.float32)
     for tick in range(TICKS):
         _, steps["info"][tick] = world.observe()
-        steps["action"][tick] = [1, chance.integers(3), chance.integers(3), 0, 0]
+        steps["action"][tick] = [1, rng.integers(3), rng.integers(3), 0, 0]
         world.act(steps["action"][tick])
     info = dict(zip(INFO_NAMES, steps["info"].T, strict=True))
     visits = count_visits(info["cell"].astype(np.int64), info["heading"], steps["action"])
     steps["reward"][0], steps["reward"][1:] = 0, 1 / visits[:-1]
-    Track(folder, shape)(Window(0, steps, {}))
+    StepLog(folder, shape)(Rollout(0, steps, {}))
     (folder / "settings.yaml").write_text(
-        yaml.safe_dump({"place": STREET, "seed": 0, "rate": 10.0})
+        yaml.safe_dump({"scene": STREET, "seed": 0, "rate": 10.0})
     )
     assert json.loads(json.dumps(asdict(shape)))
     return read_run(folder)
@@ -170,9 +170,9 @@ def test_correlation_leaves_out_what_is_unknown() -> None:
     assert math.isnan(correlation(a, 1 + 1e-6 * np.array([1.0, 2.0, 1.0, 3.0])))
 
 
-def test_a_change_is_told_by_its_spike_and_by_when_the_place_was_entered(run: Run) -> None:
-    chance, rows = np.random.default_rng(0), 6000
-    gained = chance.normal(0, 1, rows)
+def test_a_change_is_told_by_its_spike_and_by_when_the_scene_was_entered(run: Run) -> None:
+    rng, rows = np.random.default_rng(0), 6000
+    gained = rng.normal(0, 1, rows)
     gained[4000:4100] += 5
     cells = np.full(rows, run.cells[0])
     teahouse = run.map.reachable[run.map.regions == "teahouse"][0]

@@ -12,8 +12,8 @@ from agent.errors import UsageError
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.make import INFO_NAMES
 from agent.worlds.embedded.scenes.food_room import FoodRoom
-from pamiq_lightning.exchange.rollouts import Window
-from pamiq_lightning.trainer.step_log import Track
+from pamiq_lightning.exchange.rollouts import Rollout
+from pamiq_lightning.trainer.step_log import StepLog
 from tests.samples import SHAPE, arrays
 from tools.experiments.report import Results, write
 from tools.experiments.spec import Job, Spec
@@ -27,7 +27,7 @@ def live(job: Job, ticks: int, forward: bool) -> None:
     folder = job.folder / "laboratory" / "now"
     folder.mkdir(parents=True)
     (folder / "settings.yaml").write_text(
-        yaml.safe_dump({"place": ROOM, "seed": job.seed, "rate": 10.0})
+        yaml.safe_dump({"scene": ROOM, "seed": job.seed, "rate": 10.0})
     )
     world, steps = LockstepWorld(FoodRoom(), 16, job.seed, 10.0), arrays(ticks)
     steps["info"] = np.zeros((ticks, len(INFO_NAMES)), np.float32)
@@ -38,7 +38,7 @@ def live(job: Job, ticks: int, forward: bool) -> None:
     shape = type(SHAPE)(
         SHAPE.frame_size, SHAPE.latent, SHAPE.state, SHAPE.action_choices, INFO_NAMES
     )
-    Track(folder, shape)(Window(0, steps, {}))
+    StepLog(folder, shape)(Rollout(0, steps, {}))
     summary = {"exit_code": 0, "ticks": job.ticks}
     (folder / "summary.json").write_text(json.dumps(summary))
 

@@ -9,7 +9,7 @@ from agent.errors import UsageError
 from agent.lifecycle.build import build_curiosity
 from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import parse
-from agent.worlds.factory import settle_place
+from agent.worlds.factory import resolve_scene
 from tools.experiments.spec import Job, read_spec
 
 HERE = Path(__file__).resolve().parents[3] / "conf" / "experiments"
@@ -72,10 +72,10 @@ def test_the_experiments_that_come_along_can_be_run(path: Path) -> None:
             composed = compose(read_command_line(job.arguments()), lambda: "tiny")
             settings = parse(composed, set(composed["learners"]))
             # As a life does: once to say what all settings are, and again to enter.
-            settle_place(settings)
-            settle_place(settings)
+            resolve_scene(settings)
+            resolve_scene(settings)
             build_curiosity(settings)
-            assert settings.clock == "lockstep" and settings.trainer.track
+            assert settings.clock == "lockstep" and settings.trainer.step_log
             assert settings.steps == job.ticks
 
 

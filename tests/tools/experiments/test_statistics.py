@@ -13,8 +13,8 @@ def test_by_hand() -> None:
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
-    chance = np.random.default_rng(0)
-    found = [estimate(chance.normal(3, 1, 20), seed=n) for n in range(200)]
+    rng = np.random.default_rng(0)
+    found = [estimate(rng.normal(3, 1, 20), seed=n) for n in range(200)]
     held = np.mean([low <= 3 <= high for _, low, high in found])
     assert 0.88 < held < 0.99
     assert all(low <= middle <= high for middle, low, high in found)

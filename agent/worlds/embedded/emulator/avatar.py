@@ -56,7 +56,7 @@ class AvatarSender:
         self._last: dict[str, Value] = {}
         self._send(CHANGE, AVATAR)
 
-    def tell(self, body: Body) -> None:
+    def notify(self, body: Body) -> None:
         """Send what differs from the last time."""
         now = parameters(body)
         for name, value in now.items():

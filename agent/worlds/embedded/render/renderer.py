@@ -21,8 +21,8 @@ from agent.worlds.embedded.render.raster_data import (
     Fog,
     Geometry,
 )
-from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.state import Stage
+from agent.worlds.embedded.scenes.base import BuiltScene
+from agent.worlds.embedded.scenes.state import SceneState
 
 NEAR = np.float32(0.06)
 """Metres; nothing nearer is drawn. Less than the body's radius, so walls are never cut open."""
@@ -42,25 +42,25 @@ class Renderer:
     """
 
     def __init__(
-        self, scene: Scene, height: int, width: int, field_of_view: float, supersample: int = 1
+        self, built: BuiltScene, height: int, width: int, field_of_view: float, supersample: int = 1
     ) -> None:
         self._check(height, width, field_of_view, supersample)
-        names = list(scene.images)
+        names = list(built.images)
         self.texture_index = {name: index for index, name in enumerate(names)}
-        self.atlas = pack([scene.images[name] for name in names])
-        self._geometry, self._panel_of = assemble(scene.mesh, self.texture_index)
+        self.atlas = pack([built.images[name] for name in names])
+        self._geometry, self._panel_of = assemble(built.mesh, self.texture_index)
         self._switching = np.flatnonzero(self._panel_of != NO_PANEL)
         self._panel_of_switching = self._panel_of[self._switching]
-        self._sky = assemble(scene.sky, self.texture_index, _SKY_CHUNK)[0] if scene.sky else None
+        self._sky = assemble(built.sky, self.texture_index, _SKY_CHUNK)[0] if built.sky else None
         self._height, self._width, self._supersample = height, width, supersample
         self._colours = np.empty((height * supersample, width * supersample), np.uint32)
         self._depths = np.empty(self._colours.shape, np.float32)
-        red, green, blue = scene.air.zenith
+        red, green, blue = built.air.zenith
         self._empty = np.uint32(red | green << 8 | blue << 16 | int(OPAQUE))
-        reach = scene.air.fog_end - scene.air.fog_start
+        reach = built.air.fog_end - built.air.fog_start
         self._fog = Fog(
-            np.array(scene.air.fog, np.float32),
-            np.float32(scene.air.fog_start),
+            np.array(built.air.fog, np.float32),
+            np.float32(built.air.fog_start),
             np.float32(1.0 / reach),
         )
         half = math.tan(math.radians(field_of_view) / 2)
@@ -75,14 +75,14 @@ class Renderer:
         if supersample not in (1, 2, 3, 4):
             raise ValueError(f"supersample must be 1 to 4, got {supersample}")
 
-    def draw(self, stage: Stage) -> tuple[NDArray[np.uint8], float]:
+    def draw(self, scene_state: SceneState) -> tuple[NDArray[np.uint8], float]:
         """Return what the body sees, (3, H, W), and the share of it that flickers."""
-        body = stage.body
+        body = scene_state.body
         eye = np.array([body.x, body.y, body.z + EYE_HEIGHT])
-        self._show_panels(stage)
+        self._show_panels(scene_state)
         self._colours.fill(self._empty)
         self._depths.fill(0.0)
-        self._render(self._geometry, eye, body.heading, stage.poses)
+        self._render(self._geometry, eye, body.heading, scene_state.poses)
         if self._sky is not None:
             # Last, so that it costs only the pixels still empty; it moves with the eye.
             self._render(self._sky, np.array([0.0, 0.0, eye[2]]), body.heading, _UNMOVED)
@@ -93,12 +93,12 @@ class Renderer:
             flickering = develop_finer(self._colours, self._supersample, picture)
         return picture, flickering / self._colours.size
 
-    def _show_panels(self, stage: Stage) -> None:
+    def _show_panels(self, scene_state: SceneState) -> None:
         if len(self._switching):
             panels = self._panel_of_switching
-            self._geometry.textures[self._switching] = stage.panels[panels]
+            self._geometry.textures[self._switching] = scene_state.panels[panels]
             self._geometry.tags[self._switching] = np.where(
-                stage.flickering[panels], FLICKERING, OPAQUE
+                scene_state.flickering[panels], FLICKERING, OPAQUE
             )
 
     def _render(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.worlds.embedded.render.mesh import Box, Mesh
-from agent.worlds.embedded.scenes.state import Happening
+from agent.worlds.embedded.scenes.state import SceneEffect
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Air:
 
 
 @dataclass
-class Scene:
+class BuiltScene:
     """A place as built for one seed."""
 
     mesh: Mesh
@@ -51,13 +51,13 @@ class Scene:
     air: Air = field(default_factory=Air)
     panels: list[str] = field(default_factory=list)
     """The picture each panel of the mesh shows at the start."""
-    happenings: list[Happening] = field(default_factory=list)
+    effects: list[SceneEffect] = field(default_factory=list)
     """In the order in which they act."""
 
 
-class Place(ABC):
+class Scene(ABC):
     """A recipe for a world. Its arguments are the world's settings; the seed comes from the run."""
 
     @abstractmethod
-    def build(self, seed: int) -> Scene:
+    def build(self, seed: int) -> BuiltScene:
         """Make the scene, always the same for the same seed."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agent.worlds.embedded.physics import STEP
-from agent.worlds.embedded.scenes.base import Place
-from agent.worlds.embedded.scenes.image_noise import Veiled, Zone
-from agent.worlds.embedded.scenes.state import Happening, Picture, Stage
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone
+from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
 
 _STREAM = 101
 
 
-class Blackout(Veiled):
+class Blackout(ImageNoise):
     """A place whose picture goes black at random moments.
 
     Args:
@@ -27,24 +27,24 @@ class Blackout(Veiled):
 
     def __init__(
         self,
-        place: Place | None = None,
+        scene: Scene | None = None,
         blackouts_per_minute: float = 6.0,
         seconds: float = 2.0,
         zone: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(place, zone)
+        super().__init__(scene, zone)
         if blackouts_per_minute < 0.0 or seconds <= 0.0:
             raise ValueError("blackouts_per_minute must not be negative, and seconds positive")
         self.blackouts_per_minute = blackouts_per_minute
         self.seconds = seconds
 
-    def veil(self) -> Happening:
+    def veil(self) -> SceneEffect:
         """Return the darkness."""
-        chance = self.blackouts_per_minute / 60.0 * STEP
-        return Darkness(chance, max(1, round(self.seconds / STEP)), self.zone)
+        rng = self.blackouts_per_minute / 60.0 * STEP
+        return Darkness(rng, max(1, round(self.seconds / STEP)), self.zone)
 
 
-class Darkness(Happening):
+class Darkness(SceneEffect):
     """Falls at random and lasts a fixed time; dark pixels count as flickering.
 
     Args:
@@ -53,26 +53,26 @@ class Darkness(Happening):
         zone: where it is seen.
     """
 
-    def __init__(self, chance: float, steps: int, zone: Zone) -> None:
-        self._chance, self._steps, self._zone = chance, steps, zone
+    def __init__(self, rng: float, steps: int, zone: Zone) -> None:
+        self._rng, self._steps, self._zone = rng, steps, zone
         self._until = 0
 
-    def advance(self, stage: Stage) -> None:
+    def advance(self, scene_state: SceneState) -> None:
         """Let one begin by chance."""
-        if stage.random(_STREAM, stage.step).random() < self._chance:
-            self._until = stage.step + self._steps
+        if scene_state.random(_STREAM, scene_state.step).random() < self._rng:
+            self._until = scene_state.step + self._steps
 
     def state(self) -> dict[str, float]:
         """Return the step at which it ends."""
         return {"until": self._until}
 
-    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Last until then."""
         self._until = int(state["until"])
 
-    def cover(self, picture: Picture, stage: Stage) -> float:
+    def cover(self, picture: Picture, scene_state: SceneState) -> float:
         """Paint everything black while it lasts."""
-        if stage.step >= self._until or not self._zone.holds(stage.body):
+        if scene_state.step >= self._until or not self._zone.holds(scene_state.body):
             return 0.0
         picture[:] = 0
         return 1.0

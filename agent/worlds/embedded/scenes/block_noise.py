@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.scenes.base import Place
-from agent.worlds.embedded.scenes.image_noise import Veiled, Zone, share
-from agent.worlds.embedded.scenes.state import Happening, Picture, Stage
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
+from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 
 _STREAM = 104
 
 
-class BlockNoise(Veiled):
+class BlockNoise(ImageNoise):
     """A place with random blocks over its picture.
 
     Args:
@@ -32,13 +32,13 @@ class BlockNoise(Veiled):
 
     def __init__(
         self,
-        place: Place | None = None,
+        scene: Scene | None = None,
         blocks: int = 9,
         density: float = 0.3,
         images_per_second: float = 10.0,
         zone: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(place, zone)
+        super().__init__(scene, zone)
         PictureClock(0, images_per_second, 0)
         if blocks < 1:
             raise ValueError(f"blocks must be at least 1, got {blocks}")
@@ -46,12 +46,12 @@ class BlockNoise(Veiled):
         self.density = share("density", density)
         self.images_per_second = images_per_second
 
-    def veil(self) -> Happening:
+    def veil(self) -> SceneEffect:
         """Return the blocks."""
         return Blocks(self.blocks, self.density, self.images_per_second, self.zone)
 
 
-class Blocks(Happening):
+class Blocks(SceneEffect):
     """Covers a random choice of squares with random colours; they count as flickering.
 
     Args:
@@ -65,16 +65,16 @@ class Blocks(Happening):
         self._count, self._density, self._zone = count, density, zone
         self._clock = PictureClock(1, images_per_second, 0)
 
-    def cover(self, picture: Picture, stage: Stage) -> float:
+    def cover(self, picture: Picture, scene_state: SceneState) -> float:
         """Draw the blocks of this moment."""
-        if not self._zone.holds(stage.body):
+        if not self._zone.holds(scene_state.body):
             return 0.0
-        chance = stage.random(_STREAM, int(self._clock.changes(stage.step)[0]))
+        rng = scene_state.random(_STREAM, int(self._clock.changes(scene_state.step)[0]))
         _, height, width = picture.shape
         side = max(1, min(height, width) // self._count)
         rows, columns = -(-height // side), -(-width // side)
-        noisy = chance.random((rows, columns)) < self._density
-        colours = chance.integers(0, 256, (3, rows, columns), np.uint8)
+        noisy = rng.random((rows, columns)) < self._density
+        colours = rng.integers(0, 256, (3, rows, columns), np.uint8)
         covered = _enlarge(noisy, side)[:height, :width]
         np.copyto(picture, _enlarge(colours, side)[:, :height, :width], where=covered)
         return float(covered.mean())

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.worlds.embedded.reachability import FloorPlan
-from agent.worlds.embedded.scenes.base import Place
-from agent.worlds.embedded.scenes.image_noise import Veiled, Zone, share
-from agent.worlds.embedded.scenes.state import Happening, Look, Picture, Stage
+from agent.worlds.embedded.reachability import ReachabilityMap
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
+from agent.worlds.embedded.scenes.state import Look, Picture, SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 
 _STREAM = 103
@@ -18,7 +18,7 @@ _COARSE = 0.5
 """Metres between the spots from which stills are taken."""
 
 
-class Flicker(Veiled):
+class Flicker(ImageNoise):
     """A place whose picture jumps between stills taken elsewhere in it.
 
     Args:
@@ -34,13 +34,13 @@ class Flicker(Veiled):
 
     def __init__(
         self,
-        place: Place | None = None,
+        scene: Scene | None = None,
         images_per_second: float = 10.0,
         stills: int = 32,
         density: float = 0.5,
         zone: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(place, zone)
+        super().__init__(scene, zone)
         PictureClock(0, images_per_second, 0)
         if stills < 1:
             raise ValueError(f"stills must be at least 1, got {stills}")
@@ -48,12 +48,12 @@ class Flicker(Veiled):
         self.stills = stills
         self.density = share("density", density)
 
-    def veil(self) -> Happening:
+    def veil(self) -> SceneEffect:
         """Return the stills."""
         return Stills(self.images_per_second, self.stills, self.density, self.zone)
 
 
-class Stills(Happening):
+class Stills(SceneEffect):
     """Takes stills at the start and shows them at random; a still counts as flickering.
 
     Args:
@@ -69,20 +69,20 @@ class Stills(Happening):
         self._stills: list[Picture] = []
         self._clock = PictureClock(1, images_per_second, 0)
 
-    def prepare(self, stage: Stage, look: Look) -> None:
+    def prepare(self, scene_state: SceneState, look: Look) -> None:
         """Take the stills from places that can be reached."""
-        self._clock = PictureClock(1, self._rate, stage.seed)
-        chance = np.random.default_rng(stage.seed)
-        places = FloorPlan(stage, _COARSE).places()
-        for number in chance.integers(0, len(places), self._count).tolist():
-            x, y = places[number]
-            self._stills.append(look(x, y, chance.uniform(-math.pi, math.pi)))
+        self._clock = PictureClock(1, self._rate, scene_state.seed)
+        rng = np.random.default_rng(scene_state.seed)
+        scenes = ReachabilityMap(scene_state, _COARSE).scenes()
+        for number in rng.integers(0, len(scenes), self._count).tolist():
+            x, y = scenes[number]
+            self._stills.append(look(x, y, rng.uniform(-math.pi, math.pi)))
 
-    def cover(self, picture: Picture, stage: Stage) -> float:
+    def cover(self, picture: Picture, scene_state: SceneState) -> float:
         """Show the still whose turn it is, if it is one's turn."""
-        if not self._zone.holds(stage.body):
+        if not self._zone.holds(scene_state.body):
             return 0.0
-        draw = int(self._clock.draws(stage.step)[0])
+        draw = int(self._clock.draws(scene_state.step)[0])
         # The high half decides whether, the low half which.
         if (draw >> 32) / 2**32 >= self._density:
             return 0.0

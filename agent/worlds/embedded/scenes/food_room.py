@@ -7,10 +7,10 @@ import random
 import numpy as np
 
 from agent.worlds.embedded.render.mesh import Corners, Mesh
-from agent.worlds.embedded.scenes.base import Air, Place, Scene, Start
+from agent.worlds.embedded.scenes.base import Air, BuiltScene, Scene, Start
 from agent.worlds.embedded.scenes.procedural_food import SIZE as FRESH_SIZE
 from agent.worlds.embedded.scenes.procedural_food import FreshPictures
-from agent.worlds.embedded.scenes.state import Happening
+from agent.worlds.embedded.scenes.state import SceneEffect
 from agent.worlds.embedded.scenes.texture_pool import PooledPictures, load_pictures
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 from agent.worlds.embedded.scenes.textures import food
@@ -21,7 +21,7 @@ _PANEL = 2.0
 _HEIGHT = 4.0
 
 
-class FoodRoom(Place):
+class FoodRoom(Scene):
     """A room whose walls, floor and ceiling are panels that flicker through pictures of food.
 
     Args:
@@ -56,29 +56,29 @@ class FoodRoom(Place):
         self.width = width
         self.length = length
 
-    def build(self, seed: int) -> Scene:
+    def build(self, seed: int) -> BuiltScene:
         """Draw the pictures and paper the room; the seed decides the pictures and their order."""
         mesh = Mesh()
         corners = self._corners()
-        for place in corners:
-            mesh.quad(place, "panel0", 1.0, panel=mesh.panel())
+        for scene in corners:
+            mesh.quad(scene, "panel0", 1.0, panel=mesh.panel())
         clock = PictureClock(len(corners), self.images_per_second, seed)
-        pictures, happening = self._pictures(clock, corners, seed)
+        pictures, effect = self._pictures(clock, corners, seed)
         half, length = self.width * _PANEL / 2, self.length * _PANEL
         count = len(pictures)
-        return Scene(
+        return BuiltScene(
             mesh=mesh,
             images={f"panel{number}": picture for number, picture in enumerate(pictures)},
             bounds=(-half, 0.0, half, length),
             start=Start(0.0, min(3.0, length / 2)),
             air=Air(zenith=(0, 0, 0), fog_start=200.0, fog_end=201.0),
             panels=[f"panel{number % count}" for number in range(len(corners))],
-            happenings=[happening],
+            effects=[effect],
         )
 
     def _pictures(
         self, clock: PictureClock, corners: list[Corners], seed: int
-    ) -> tuple[list[Picture], Happening]:
+    ) -> tuple[list[Picture], SceneEffect]:
         """Return the pictures at the start and what replaces them."""
         if self.pool is None:
             blank = np.full((FRESH_SIZE, FRESH_SIZE, 4), 255, np.uint8)
@@ -93,26 +93,26 @@ class FoodRoom(Place):
     def _corners(self) -> list[Corners]:
         """Where each panel lies: floor and ceiling, then the four walls."""
         half, length, top, s = self.width * _PANEL / 2, self.length * _PANEL, _HEIGHT, _PANEL
-        places: list[Corners] = []
+        scenes: list[Corners] = []
         for column in range(self.width):
             for row in range(self.length):
                 x, y = column * s - half, row * s
-                places.append(((x, y, 0), (x + s, y, 0), (x + s, y + s, 0), (x, y + s, 0)))
-                places.append(((x, y + s, top), (x + s, y + s, top), (x + s, y, top), (x, y, top)))
+                scenes.append(((x, y, 0), (x + s, y, 0), (x + s, y + s, 0), (x, y + s, 0)))
+                scenes.append(((x, y + s, top), (x + s, y + s, top), (x + s, y, top), (x, y, top)))
         for z0, z1 in ((0.0, s), (s, top)):
             for row in range(self.length):
                 y0, y1, w = row * s, row * s + s, half
-                places.append(((-w, y0, z0), (-w, y1, z0), (-w, y1, z1), (-w, y0, z1)))
-                places.append(((w, y1, z0), (w, y0, z0), (w, y0, z1), (w, y1, z1)))
+                scenes.append(((-w, y0, z0), (-w, y1, z0), (-w, y1, z1), (-w, y0, z1)))
+                scenes.append(((w, y1, z0), (w, y0, z0), (w, y0, z1), (w, y1, z1)))
             for column in range(self.width):
                 x0 = column * s - half
                 x1, y = x0 + s, length
-                places.append(((x1, 0, z0), (x0, 0, z0), (x0, 0, z1), (x1, 0, z1)))
-                places.append(((x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1)))
-        return places
+                scenes.append(((x1, 0, z0), (x0, 0, z0), (x0, 0, z1), (x1, 0, z1)))
+                scenes.append(((x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1)))
+        return scenes
 
 
 def food_pictures(count: int, seed: int) -> list[Picture]:
     """Draw pictures of all kinds of food in turn."""
-    chance, kinds = random.Random(seed), sorted(food.KINDS)
-    return [food.picture(chance, kinds[number % len(kinds)]) for number in range(count)]
+    rng, kinds = random.Random(seed), sorted(food.KINDS)
+    return [food.picture(rng, kinds[number % len(kinds)]) for number in range(count)]

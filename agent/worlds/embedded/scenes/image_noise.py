@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from agent.worlds.embedded.physics import Body
-from agent.worlds.embedded.scenes.base import Place, Scene
-from agent.worlds.embedded.scenes.state import Happening
+from agent.worlds.embedded.scenes.base import BuiltScene, Scene
+from agent.worlds.embedded.scenes.state import SceneEffect
 from agent.worlds.embedded.scenes.street import Street
 
 
@@ -34,7 +34,7 @@ class Zone:
         return x0 <= body.x < x1 and y0 <= body.y < y1
 
 
-class Veiled(Place):
+class ImageNoise(Scene):
     """A place seen through a disturbance.
 
     Args:
@@ -42,18 +42,18 @@ class Veiled(Place):
         zone: x0, y0, x1, y1 of the region where it happens, metres; null: everywhere.
     """
 
-    def __init__(self, place: Place | None = None, zone: Sequence[float] | None = None) -> None:
-        self.place = place or Street()
+    def __init__(self, scene: Scene | None = None, zone: Sequence[float] | None = None) -> None:
+        self.scene = scene or Street()
         self.zone = Zone(zone)
 
-    def build(self, seed: int) -> Scene:
+    def build(self, seed: int) -> BuiltScene:
         """Make the scene of the place behind, and lay the disturbance over it."""
-        scene = self.place.build(seed)
-        scene.happenings.append(self.veil())
-        return scene
+        built = self.scene.build(seed)
+        built.effects.append(self.veil())
+        return built
 
     @abstractmethod
-    def veil(self) -> Happening:
+    def veil(self) -> SceneEffect:
         """Return what disturbs the picture."""
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from agent.worlds.embedded.physics import STEP, Boxes
 from agent.worlds.embedded.render.mesh import Mesh
-from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.base import BuiltScene
 from agent.worlds.embedded.scenes.food_room import food_pictures
-from agent.worlds.embedded.scenes.state import Happening, Stage
+from agent.worlds.embedded.scenes.state import SceneEffect, SceneState
 from agent.worlds.embedded.scenes.street import EAST_ALLEY_END, Street
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 
@@ -53,22 +53,22 @@ class OneScreen(Street):
         self.pool = pool
         self.switch_on_s = switch_on_s
 
-    def build(self, seed: int) -> Scene:
+    def build(self, seed: int) -> BuiltScene:
         """Build the street and hang the screen; the seed decides the pictures and their order."""
-        scene = super().build(seed)
-        panel = self._hang(scene.mesh)
+        built = super().build(seed)
+        panel = self._hang(built.mesh)
         pictures = food_pictures(self.pool, seed)
-        images = dict(scene.images)
+        images = dict(built.images)
         images |= {f"screen{number}": picture for number, picture in enumerate(pictures)}
         images[_OFF] = images["black"] // 2 | np.array([0, 0, 0, 255], np.uint8)
-        scene.images = images
-        scene.panels.append(_OFF)
+        built.images = images
+        built.panels.append(_OFF)
         clock = PictureClock(1, self.images_per_second, seed)
         x, y = EAST_ALLEY_END
-        scene.happenings.append(
+        built.effects.append(
             Screen(panel, clock, self.pool, (x, y), round(self.switch_on_s / STEP))
         )
-        return scene
+        return built
 
     @staticmethod
     def _hang(mesh: Mesh) -> int:
@@ -87,7 +87,7 @@ class OneScreen(Street):
         return panel
 
 
-class Screen(Happening):
+class Screen(SceneEffect):
     """Shows pictures while it is on; on, it counts as flickering.
 
     Args:
@@ -100,11 +100,11 @@ class Screen(Happening):
     """
 
     def __init__(
-        self, panel: int, clock: PictureClock, pool: int, place: tuple[float, float],
+        self, panel: int, clock: PictureClock, pool: int, scene: tuple[float, float],
         wait_steps: int,
     ) -> None:  # fmt: skip
         self._panel, self._clock, self._pool = panel, clock, pool
-        self._place, self._wait = place, wait_steps
+        self._scene, self._wait = scene, wait_steps
         self._looked = 0
 
     @property
@@ -112,35 +112,35 @@ class Screen(Happening):
         """Whether it shows pictures."""
         return self._looked >= self._wait
 
-    def advance(self, stage: Stage) -> None:
+    def advance(self, scene_state: SceneState) -> None:
         """Count how long it has been looked at."""
         if self._wait:
-            self._looked = self._looked + 1 if self._is_looked_at(stage) else 0
+            self._looked = self._looked + 1 if self._is_looked_at(scene_state) else 0
 
-    def _is_looked_at(self, stage: Stage) -> bool:
-        body = stage.body
-        dx, dy = self._place[0] - body.x, self._place[1] - body.y
+    def _is_looked_at(self, scene_state: SceneState) -> bool:
+        body = scene_state.body
+        dx, dy = self._scene[0] - body.x, self._scene[1] - body.y
         if dx <= 0.0 or math.hypot(dx, dy) > _SEEN_FROM:
             return False
         aside = math.remainder(math.atan2(dx, dy) - body.heading, math.tau)
-        return abs(aside) < _LOOKING and _in_sight(body.x, body.y, dx, dy, stage.solids)
+        return abs(aside) < _LOOKING and _in_sight(body.x, body.y, dx, dy, scene_state.solids)
 
     def state(self) -> dict[str, float]:
         """Return for how many steps it has been looked at."""
         return {"looked": self._looked}
 
-    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Have been looked at for as many."""
         self._looked = int(state["looked"])
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Show the picture of this moment, or black."""
         if self.is_on:
-            choice = int(self._clock.choices(stage.step, self._pool)[0])
-            stage.panels[self._panel] = stage.texture_index[f"screen{choice}"]
+            choice = int(self._clock.choices(scene_state.step, self._pool)[0])
+            scene_state.panels[self._panel] = scene_state.texture_index[f"screen{choice}"]
         else:
-            stage.panels[self._panel] = stage.texture_index[_OFF]
-        stage.flickering[self._panel] = self.is_on and self._clock.runs and self._pool > 1
+            scene_state.panels[self._panel] = scene_state.texture_index[_OFF]
+        scene_state.flickering[self._panel] = self.is_on and self._clock.runs and self._pool > 1
 
 
 def _in_sight(x: float, y: float, dx: float, dy: float, solids: Boxes) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agent.worlds.embedded.physics import EYE_HEIGHT
 from agent.worlds.embedded.render.jit import compiled
-from agent.worlds.embedded.scenes.state import Happening, Stage
+from agent.worlds.embedded.scenes.state import SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 from agent.worlds.embedded.scenes.textures import food
 
@@ -102,7 +102,7 @@ def _layers(pictures: list[NDArray[np.uint8]]) -> Layers:
     return np.ascontiguousarray((np.asarray(small) // (step * step)).astype(np.uint8))
 
 
-class FreshPictures(Happening):
+class FreshPictures(SceneEffect):
     """Gives each panel a picture of its own that was never shown before, whenever it is due.
 
     Only panels in front of the body are made; the others are made when they come into view.
@@ -114,31 +114,31 @@ class FreshPictures(Happening):
     """
 
     def __init__(self, clock: PictureClock, centres: NDArray[np.float64], seed: int) -> None:
-        chance = random.Random(seed)
+        rng = random.Random(seed)
         self._clock = clock
         self._centres = centres
-        self._tables = _layers([food.table(chance) for _ in range(_TABLES)])
+        self._tables = _layers([food.table(rng) for _ in range(_TABLES)])
         kinds = sorted(food.KINDS) * _VARIANTS
-        self._dishes = _layers([food.dish(chance, kind) for kind in kinds])
+        self._dishes = _layers([food.dish(rng, kind) for kind in kinds])
         self._made = np.full(len(centres), -1, np.int64)
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Make what is due and may be seen."""
-        changes = self._clock.changes(stage.step)
-        due = np.flatnonzero((changes != self._made) & self._in_front(stage))
-        draws = self._clock.draws(stage.step)
-        atlas = stage.atlas
+        changes = self._clock.changes(scene_state.step)
+        due = np.flatnonzero((changes != self._made) & self._in_front(scene_state))
+        draws = self._clock.draws(scene_state.step)
+        atlas = scene_state.atlas
         for panel in due.tolist():
             compose(
                 draws[panel : panel + 1].copy(),
                 self._tables, self._dishes, atlas.sizes, atlas.offsets,
-                atlas.texels[stage.panels[panel]],
+                atlas.texels[scene_state.panels[panel]],
             )  # fmt: skip
         self._made[due] = changes[due]
-        stage.flickering[:] = self._clock.runs
+        scene_state.flickering[:] = self._clock.runs
 
-    def _in_front(self, stage: Stage) -> NDArray[np.bool_]:
-        body = stage.body
+    def _in_front(self, scene_state: SceneState) -> NDArray[np.bool_]:
+        body = scene_state.body
         offset = self._centres - (body.x, body.y, body.z + EYE_HEIGHT)
         sine, cosine = np.sin(body.heading), np.cos(body.heading)
         ahead = offset[:, 0] * sine + offset[:, 1] * cosine

@@ -23,7 +23,7 @@ Look = Callable[[float, float, float], Picture]
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellGrid:
     """Numbers of the 1 m cells of a world, row by row from its south-west corner."""
 
     west: int
@@ -31,9 +31,9 @@ class Cells:
     columns: int
 
     @staticmethod
-    def within(x0: float, y0: float, x1: float) -> Cells:
+    def within(x0: float, y0: float, x1: float) -> CellGrid:
         """Number the cells of a world whose bounds begin at (x0, y0) and reach to x1."""
-        return Cells(math.floor(x0), math.floor(y0), math.ceil(x1) - math.floor(x0))
+        return CellGrid(math.floor(x0), math.floor(y0), math.ceil(x1) - math.floor(x0))
 
     def number(self, x: float, y: float) -> int:
         """Return the number of the cell around a point."""
@@ -46,7 +46,7 @@ class Cells:
 
 
 @dataclass
-class Stage:
+class SceneState:
     """The state that happenings change, the body bumps into and the renderer draws."""
 
     seed: int
@@ -57,7 +57,7 @@ class Stage:
     """(N, 4), numbered as `Mesh.solid` returned them."""
     bounds: Boxes
     """(1, 4), the box the body stays in."""
-    cells: Cells
+    cells: CellGrid
     poses: NDArray[np.float32]
     """(P, 3, 4) part coordinates -> world, one per part."""
     panels: NDArray[np.int32]
@@ -82,32 +82,32 @@ class Stage:
         return np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
 
 
-class Happening:
+class SceneEffect:
     """Something that changes with time. Override what is needed."""
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, scene_state: SceneState) -> None:
         """Set the stage up as it is at the start, before any step."""
 
-    def prepare(self, stage: Stage, look: Look) -> None:
+    def prepare(self, scene_state: SceneState, look: Look) -> None:
         """Draw pictures of the world as it is at the start, if some are needed."""
 
-    def advance(self, stage: Stage) -> None:
+    def advance(self, scene_state: SceneState) -> None:
         """Take one physics step; `stage.step` already counts it."""
 
     def state(self) -> dict[str, float]:
         """Return what earlier steps have made of it, if the stage alone does not tell."""
         return {}
 
-    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Be as `state` says, on a stage whose step and body are restored already."""
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Put parts and panels where they belong now; called before a frame is drawn.
 
         Must be a pure function of the stage, because not every step is drawn.
         """
 
-    def cover(self, picture: Picture, stage: Stage) -> float:
+    def cover(self, picture: Picture, scene_state: SceneState) -> float:
         """Change the finished picture (3, H, W); return the share of it that now flickers."""
         return 0.0
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from agent.worlds.embedded.render.mesh import Mesh
-from agent.worlds.embedded.scenes.base import Place, Scene, Start
+from agent.worlds.embedded.scenes.base import BuiltScene, Scene, Start
 from agent.worlds.embedded.scenes.props import ground, overhead, shrine
 from agent.worlds.embedded.scenes.props.cyclist import Cyclist, build_cyclist
 from agent.worlds.embedded.scenes.props.fence import fence, gateway
@@ -20,7 +20,7 @@ from agent.worlds.embedded.scenes.props.plants import GREEN, tree
 from agent.worlds.embedded.scenes.props.storefront import vending_machine
 from agent.worlds.embedded.scenes.props.teahouse import WIDTH as TEAHOUSE_WIDTH
 from agent.worlds.embedded.scenes.props.teahouse import teahouse
-from agent.worlds.embedded.scenes.state import FAR_AWAY, Happening
+from agent.worlds.embedded.scenes.state import FAR_AWAY, SceneEffect
 from agent.worlds.embedded.scenes.textures import street_pictures
 
 _NORTH_END = 62.0
@@ -42,7 +42,7 @@ _WEST, _EAST = math.pi / 2, -math.pi / 2
 """Turns of the houses on the western and eastern side of the street, which look at it."""
 
 
-class Street(Place):
+class Street(Scene):
     """A Japanese shopping street of about 60 m, with alleys, a teahouse to enter and a shrine.
 
     Args:
@@ -78,10 +78,10 @@ class Street(Place):
         self.cyclist_speed = cyclist_speed
         self.start = list(start)
 
-    def build(self, seed: int) -> Scene:
+    def build(self, seed: int) -> BuiltScene:
         """Make the scene; chance plays no part in it, so the seed changes nothing."""
-        mesh, chance = Mesh(), random.Random(self.layout)
-        happenings: list[Happening] = []
+        mesh, rng = Mesh(), random.Random(self.layout)
+        effects: list[SceneEffect] = []
         ground.beyond(mesh, _BOUNDS, 130.0)
         ground.street(mesh, 0.0, _NORTH_END)
         for y in _CROSSINGS:
@@ -91,26 +91,26 @@ class Street(Place):
         ground.pavement_edge(mesh, (-HALF_STREET, west1), (-HALF_STREET, west0))
         for x0, x1 in ((-HALF_STREET, -HALF_ROAD), (HALF_ROAD, HALF_STREET)):
             ground.pavement_edge(mesh, (x1, _NORTH_END), (x0, _NORTH_END))
-        happenings += self._houses(mesh, chance)
-        happenings += self._east_alley(mesh, chance) + self._west_alley(mesh, chance)
-        self._yard(mesh, chance)
-        happenings += self._street_furniture(mesh)
+        effects += self._houses(mesh, rng)
+        effects += self._east_alley(mesh, rng) + self._west_alley(mesh, rng)
+        self._yard(mesh, rng)
+        effects += self._street_furniture(mesh)
         if self.moving:
-            happenings += self._movers(mesh, chance)
-        return Scene(
+            effects += self._movers(mesh, rng)
+        return BuiltScene(
             mesh=mesh,
             sky=horizon(),
             images=street_pictures(),
             bounds=_BOUNDS,
             start=Start(*self.start),
-            happenings=happenings,
+            effects=effects,
         )
 
-    def _houses(self, mesh: Mesh, chance: random.Random) -> list[Happening]:
+    def _houses(self, mesh: Mesh, rng: random.Random) -> list[SceneEffect]:
         """Build both sides of the main street and the wall at its southern end."""
         for y0, y1 in ((0.0, _WEST_ALLEY[0]), (_WEST_ALLEY[1], _NORTH_END)):
             with mesh.at(-HALF_STREET, y0, turn=_WEST):
-                row(mesh, chance, y1 - y0, SHOPS)
+                row(mesh, rng, y1 - y0, SHOPS)
         spans = (
             (0.0, _TEAHOUSE),
             (_TEAHOUSE + TEAHOUSE_WIDTH, _EAST_ALLEY[0]),
@@ -118,23 +118,23 @@ class Street(Place):
         )
         for y0, y1 in spans:
             with mesh.at(HALF_STREET, y1, turn=_EAST):
-                row(mesh, chance, y1 - y0, SHOPS)
+                row(mesh, rng, y1 - y0, SHOPS)
         mesh.box((0.0, -0.5, 1.6), (2 * HALF_STREET, 1.0, 3.2), "stucco", "YZ", repeat=(3, 1))
         for x, leaves in ((-2.0, "leaf"), (0.4, "flowers"), (2.2, "leaf2")):
             mesh.foliage(x, 0.5, 0.8, 0.8, leaves, 0.9)
         mesh.solid(-HALF_STREET, 0.0, HALF_STREET, 0.9)
         with mesh.at(HALF_STREET, _TEAHOUSE + TEAHOUSE_WIDTH, turn=_EAST):
-            return [teahouse(mesh, chance, self.shutter_open, self.shutter_toggles_at_s)]
+            return [teahouse(mesh, rng, self.shutter_open, self.shutter_toggles_at_s)]
 
-    def _east_alley(self, mesh: Mesh, chance: random.Random) -> list[Happening]:
+    def _east_alley(self, mesh: Mesh, rng: random.Random) -> list[SceneEffect]:
         """Build the alley of taverns, under a low string of lanterns."""
         y0, y1 = _EAST_ALLEY
         inner = HALF_STREET + DEPTH
         ground.tiles(mesh, HALF_STREET, y0, _ALLEY_END, y1, 0.01, "slabs", 0.85, 1.6)
         with mesh.at(_ALLEY_END, y0, turn=math.pi):
-            row(mesh, chance, _ALLEY_END - inner, TAVERNS, furniture=False)
+            row(mesh, rng, _ALLEY_END - inner, TAVERNS, furniture=False)
         with mesh.at(inner, y1):
-            row(mesh, chance, _ALLEY_END - inner, TAVERNS, furniture=False)
+            row(mesh, rng, _ALLEY_END - inner, TAVERNS, furniture=False)
             vending_machine(mesh, -1.2, "vend_r")
         with mesh.at(_ALLEY_END, y1, turn=_EAST):
             fence(mesh, y1 - y0, 3.0)
@@ -145,13 +145,13 @@ class Street(Place):
         ]
         return [SwingingStrings(strings, 0.25, 2.1)] if self.moving else _hung(strings)
 
-    def _west_alley(self, mesh: Mesh, chance: random.Random) -> list[Happening]:
+    def _west_alley(self, mesh: Mesh, rng: random.Random) -> list[SceneEffect]:
         """Build the quiet alley behind a gate, with trees along a fence."""
         y0, y1 = _WEST_ALLEY
         inner = HALF_STREET + DEPTH
         ground.tiles(mesh, -_ALLEY_END, y0, -HALF_STREET, y1, 0.01, "walk", 0.8, 1.6)
         with mesh.at(-inner, y0, turn=math.pi):
-            row(mesh, chance, _ALLEY_END - inner, TAVERNS, furniture=False)
+            row(mesh, rng, _ALLEY_END - inner, TAVERNS, furniture=False)
         with mesh.at(-_ALLEY_END, y1):
             fence(mesh, _ALLEY_END - inner, 2.2)
         for k in range(4):
@@ -161,7 +161,7 @@ class Street(Place):
         with mesh.at(-HALF_STREET, y0, turn=_WEST):
             return [gateway(mesh, y1 - y0, self.gate_open, self.gate_toggles_at_s)]
 
-    def _yard(self, mesh: Mesh, chance: random.Random) -> None:
+    def _yard(self, mesh: Mesh, rng: random.Random) -> None:
         """Build the shrine's gate, path, hall, trees and fence."""
         west, east, north = _YARD
         inner = HALF_STREET + DEPTH
@@ -186,9 +186,9 @@ class Street(Place):
                      (7.2, 78.5)):  # fmt: skip
             tree(mesh, x, y, 1.25)
         for k in range(9):
-            tree(mesh, west - 2.0 + k * 3.0, north + 2.0 + chance.random() * 2, 1.5, GREEN)
+            tree(mesh, west - 2.0 + k * 3.0, north + 2.0 + rng.random() * 2, 1.5, GREEN)
 
-    def _street_furniture(self, mesh: Mesh) -> list[Happening]:
+    def _street_furniture(self, mesh: Mesh) -> list[SceneEffect]:
         """Plant the trees and put up poles, wires, lanterns and small things."""
         for x, y in _TREES:
             tree(mesh, x, y, 1.05)
@@ -204,18 +204,18 @@ class Street(Place):
         strings = [(overhead.lantern_string(mesh, HALF_STREET), 0.0, y, 5.3, 0.0) for y in _STRINGS]
         return [SwingingStrings(strings)] if self.moving else _hung(strings)
 
-    def _movers(self, mesh: Mesh, chance: random.Random) -> list[Happening]:
+    def _movers(self, mesh: Mesh, rng: random.Random) -> list[SceneEffect]:
         """Set the cyclist going and let petals fall."""
         solid = len(mesh.solids)
         mesh.solids.append(FAR_AWAY)
         rider = Cyclist(build_cyclist(mesh), solid, 6.0, _NORTH_END - 5.0, self.cyclist_speed)
         clusters = [
-            (build_petals(mesh, chance), x * 0.7 + dx, y + dy)
+            (build_petals(mesh, rng), x * 0.7 + dx, y + dy)
             for x, y in _TREES
             for dx, dy in ((-0.6, -0.8), (0.5, 0.9))
         ]
         return [rider, FallingPetals(clusters)]
 
 
-def _hung(strings: Sequence[tuple[int, float, float, float, float]]) -> list[Happening]:
+def _hung(strings: Sequence[tuple[int, float, float, float, float]]) -> list[SceneEffect]:
     return [SwingingStrings(strings, swing=0.0)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from agent.worlds.embedded.scenes.state import Happening, Stage
+from agent.worlds.embedded.scenes.state import SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 from agent.worlds.embedded.scenes.textures.canvas import SIZE, Picture
 
@@ -35,7 +35,7 @@ def load_pictures(folder: str, limit: int) -> list[Picture]:
     return pictures
 
 
-class PooledPictures(Happening):
+class PooledPictures(SceneEffect):
     """Shows on each panel one picture of a pool, another one with each change.
 
     Args:
@@ -47,7 +47,7 @@ class PooledPictures(Happening):
     def __init__(self, clock: PictureClock, first: int, count: int) -> None:
         self._clock, self._first, self._count = clock, first, count
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Choose the pictures of this moment."""
-        stage.panels[:] = self._first + self._clock.choices(stage.step, self._count)
-        stage.flickering[:] = self._clock.runs and self._count > 1
+        scene_state.panels[:] = self._first + self._clock.choices(scene_state.step, self._count)
+        scene_state.flickering[:] = self._clock.runs and self._count > 1

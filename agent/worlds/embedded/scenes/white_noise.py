@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.worlds.embedded.scenes.base import Place
-from agent.worlds.embedded.scenes.image_noise import Veiled, Zone, share
-from agent.worlds.embedded.scenes.state import Happening, Picture, Stage
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
+from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
 
 _STREAM = 102
 
 
-class WhiteNoise(Veiled):
+class WhiteNoise(ImageNoise):
     """A place with noise over its picture, new in every step.
 
     Args:
@@ -29,23 +29,23 @@ class WhiteNoise(Veiled):
 
     def __init__(
         self,
-        place: Place | None = None,
+        scene: Scene | None = None,
         strength: float = 0.5,
         density: float = 1.0,
         coloured: bool = True,
         zone: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(place, zone)
+        super().__init__(scene, zone)
         self.strength = share("strength", strength)
         self.density = share("density", density)
         self.coloured = coloured
 
-    def veil(self) -> Happening:
+    def veil(self) -> SceneEffect:
         """Return the noise."""
         return Noise(self.strength, self.density, self.coloured, self.zone)
 
 
-class Noise(Happening):
+class Noise(SceneEffect):
     """Mixes uniform noise into each pixel; noisy pixels count as flickering.
 
     Args:
@@ -59,18 +59,18 @@ class Noise(Happening):
         self._strength, self._density, self._coloured = strength, density, coloured
         self._zone = zone
 
-    def cover(self, picture: Picture, stage: Stage) -> float:
+    def cover(self, picture: Picture, scene_state: SceneState) -> float:
         """Draw this step's noise."""
-        if self._strength * self._density == 0.0 or not self._zone.holds(stage.body):
+        if self._strength * self._density == 0.0 or not self._zone.holds(scene_state.body):
             return 0.0
-        chance = stage.random(_STREAM, stage.step)
+        rng = scene_state.random(_STREAM, scene_state.step)
         _, height, width = picture.shape
         shape = (3 if self._coloured else 1, height, width)
-        noise = chance.integers(0, 256, shape, np.uint8).astype(np.float32)
+        noise = rng.integers(0, 256, shape, np.uint8).astype(np.float32)
         mixed = picture + (noise - picture) * np.float32(self._strength)
         if self._density == 1.0:
             picture[:] = mixed
             return 1.0
-        noisy = chance.random((height, width), np.float32) < self._density
+        noisy = rng.random((height, width), np.float32) < self._density
         picture[:] = np.where(noisy, mixed, picture)
         return float(noisy.mean())

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import pytest
 
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.blackout import Blackout
 from agent.worlds.embedded.scenes.block_noise import BlockNoise
 from agent.worlds.embedded.scenes.flicker import Flicker
@@ -14,7 +14,7 @@ from agent.worlds.embedded.scenes.one_screen import OneScreen
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.scenes.white_noise import WhiteNoise
 
-PLACES: dict[str, Callable[[], Place]] = {
+SCENES: dict[str, Callable[[], Scene]] = {
     "street": Street,
     "food_room": lambda: FoodRoom(pool=4),
     "fresh_food_room": lambda: FoodRoom(pool=None),
@@ -27,10 +27,10 @@ PLACES: dict[str, Callable[[], Place]] = {
 
 
 @lru_cache
-def place_named(name: str) -> Place:
-    return PLACES[name]()
+def scene_named(name: str) -> Scene:
+    return SCENES[name]()
 
 
-@pytest.fixture(params=sorted(PLACES))
-def place(request: pytest.FixtureRequest) -> Place:
-    return place_named(request.param)
+@pytest.fixture(params=sorted(SCENES))
+def scene(request: pytest.FixtureRequest) -> Scene:
+    return scene_named(request.param)

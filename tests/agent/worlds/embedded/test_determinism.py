@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from tests.agent.worlds.embedded.conftest import PLACES
+from tests.agent.worlds.embedded.conftest import SCENES
 
 PROGRAM = """
 import hashlib, sys
 import numpy as np
 from agent.actions import CHOICES
 from agent.worlds.embedded.lockstep import LockstepWorld
-from tests.agent.worlds.embedded.conftest import place_named
+from tests.agent.worlds.embedded.conftest import scene_named
 
-world = LockstepWorld(place_named(sys.argv[1]), 48, 7, 10)
+world = LockstepWorld(scene_named(sys.argv[1]), 48, 7, 10)
 digest = hashlib.sha256()
 for action in np.random.default_rng(1).integers(0, CHOICES, (int(sys.argv[2]), len(CHOICES))):
     frame, info = world.observe()
@@ -41,7 +41,7 @@ def digest(name: str, ticks: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(PLACES))
+@pytest.mark.parametrize("name", sorted(SCENES))
 def test_two_processes_draw_the_same_two_thousand_ticks(name: str) -> None:
     assert digest(name, 2000) == digest(name, 2000)
 

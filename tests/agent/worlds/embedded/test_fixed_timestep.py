@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent.worlds.embedded import fixed_timestep
-from agent.worlds.embedded.fixed_timestep import Clockwork
+from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from tests.agent.test_clock import Wall
 
 
@@ -11,7 +11,7 @@ from tests.agent.test_clock import Wall
 def test_steps_keep_to_the_scaled_clock(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     wall, steps, shown = Wall(), [], []
     monkeypatch.setattr(fixed_timestep, "time", wall)
-    made = Clockwork(lambda: steps.append(wall.seconds), lambda: shown.append(1), scale=scale)
+    made = FixedTimestep(lambda: steps.append(wall.seconds), lambda: shown.append(1), scale=scale)
     for _ in range(90):
         made.tick()
     assert len(steps) == len(shown) == 90

@@ -83,6 +83,6 @@ def test_rest_is_neutral() -> None:
     controls = Controls()
     for address in ("/input/Vertical", "/input/Run", "/input/Jump", "/input/LookHorizontal"):
         controls.set(address, 1)
-    controls.rest()
+    controls.release_inputs()
     wish = controls.wish()
     assert (wish.forward, wish.right, wish.turn, wish.run, wish.jump) == (0, 0, 0, False, False)

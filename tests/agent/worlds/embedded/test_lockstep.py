@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from agent.worlds.embedded.make import LockstepWorld, make_world
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
 
-PLACE = FoodRoom(pool=2)
+SCENE = FoodRoom(pool=2)
 FORWARD = np.array([1, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("rate", [0, 4, 7, 9.5, 60])
 def test_a_rate_must_divide_thirty(rate: float) -> None:
     with pytest.raises(ValueError, match="one of 1, 2, 3, 5, 6, 10, 15, 30"):
-        LockstepWorld(PLACE, 16, 0, rate)
+        LockstepWorld(SCENE, 16, 0, rate)
 
 
 @pytest.mark.parametrize("rate", [1, 10, 30])
 def test_a_tick_takes_its_share_of_a_second(rate: int) -> None:
-    world = make_world(PLACE, 16, 0, "lockstep", rate)
+    world = make_world(SCENE, 16, 0, "lockstep", rate)
     step = world.info_names.index("step")
     seen = []
     for _ in range(3):
@@ -33,12 +33,12 @@ def test_a_tick_takes_its_share_of_a_second(rate: int) -> None:
 
 
 def test_ticks_equal_hand_made_steps() -> None:
-    world, simulation = LockstepWorld(PLACE, 16, 5, 10), Simulation(PLACE, 16, 5)
-    chance = np.random.default_rng(0)
+    world, simulation = LockstepWorld(SCENE, 16, 5, 10), Simulation(SCENE, 16, 5)
+    rng = np.random.default_rng(0)
     addresses = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
     world.observe()
     for _ in range(30):
-        action = chance.integers(0, [3, 3, 3, 1, 1])
+        action = rng.integers(0, [3, 3, 3, 1, 1])
         world.act(action)
         frame, info = world.observe()
         for address, choice in zip(addresses, action, strict=False):
@@ -50,11 +50,11 @@ def test_ticks_equal_hand_made_steps() -> None:
 
 
 def test_rest_stands_still() -> None:
-    world = LockstepWorld(PLACE, 16, 0, 10)
+    world = LockstepWorld(SCENE, 16, 0, 10)
     world.observe()
     world.act(FORWARD)
     moved = world.observe()[1]
-    world.rest()
+    world.release_inputs()
     rested = world.observe()[1]
     y = world.info_names.index("y")
     assert moved[y] > 3.0 and rested[y] == moved[y]
@@ -64,14 +64,14 @@ def test_rest_stands_still() -> None:
 
 def test_an_unknown_clock_is_an_error() -> None:
     with pytest.raises(ValueError, match="clock must be"):
-        make_world(PLACE, 16, 0, "sundial", 10)  # type: ignore[arg-type]
+        make_world(SCENE, 16, 0, "sundial", 10)  # type: ignore[arg-type]
 
 
-def test_a_world_goes_on_as_if_nothing_had_been(place: Place) -> None:
-    chance = np.random.default_rng(0)
+def test_a_world_goes_on_as_if_nothing_had_been(scene: Scene) -> None:
+    rng = np.random.default_rng(0)
     deeds = ((1, 0, 0, 0, 1), (1, 0, 2, 1, 0), (0, 1, 1, 0, 0), (2, 0, 0, 0, 0))
-    actions = [np.array(deeds[int(chance.integers(len(deeds)))]) for _ in range(60)]
-    whole, again = LockstepWorld(place, 16, 5, 10), LockstepWorld(place, 16, 5, 10)
+    actions = [np.array(deeds[int(rng.integers(len(deeds)))]) for _ in range(60)]
+    whole, again = LockstepWorld(scene, 16, 5, 10), LockstepWorld(scene, 16, 5, 10)
     for action in actions[:30]:
         whole.observe()
         whole.act(action)
@@ -84,7 +84,7 @@ def test_a_world_goes_on_as_if_nothing_had_been(place: Place) -> None:
         whole.act(action)
 
 
-def test_the_state_of_another_place_is_refused() -> None:
+def test_the_state_of_another_scene_is_refused() -> None:
     state = LockstepWorld(Street(), 16, 0, 10).state()
     with pytest.raises(ValueError, match="place with Door"):
-        LockstepWorld(PLACE, 16, 0, 10).restore(state)
+        LockstepWorld(SCENE, 16, 0, 10).restore(state)

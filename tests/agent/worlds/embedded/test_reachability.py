@@ -6,7 +6,7 @@ import random
 import pytest
 
 from agent.worlds.embedded.physics import STEP, WALK_SPEED
-from agent.worlds.embedded.reachability import FloorPlan
+from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
 
@@ -17,7 +17,7 @@ NEAR = 0.005
 
 def follow(simulation: Simulation, path: list[tuple[float, float]]) -> None:
     """Walk from point to point without turning, by inputs alone."""
-    body = simulation.stage.body
+    body = simulation.scene_state.body
     pace = WALK_SPEED * STEP
     for x, y in path:
         for _ in range(12):
@@ -33,17 +33,19 @@ def follow(simulation: Simulation, path: list[tuple[float, float]]) -> None:
 
 def walks_to(cells: list[int]) -> None:
     simulation = Simulation(STILL, 16, 0)
-    stage = simulation.stage
-    plan, start = FloorPlan(stage), (stage.body.x, stage.body.y)
+    scene_state = simulation.scene_state
+    plan, start = ReachabilityMap(scene_state), (scene_state.body.x, scene_state.body.y)
     for cell in cells:
-        stage.body.x, stage.body.y = start
+        scene_state.body.x, scene_state.body.y = start
         follow(simulation, plan.path_to_cell(cell))
-        assert stage.cells.number(stage.body.x, stage.body.y) == cell, stage.cells.corner(cell)
+        assert scene_state.cells.number(scene_state.body.x, scene_state.body.y) == cell, (
+            scene_state.cells.corner(cell)
+        )
 
 
 @pytest.fixture(scope="module")
 def reachable() -> list[int]:
-    return sorted(FloorPlan(Simulation(STILL, 16, 0).stage).cells())
+    return sorted(ReachabilityMap(Simulation(STILL, 16, 0).scene_state).cells())
 
 
 def test_a_planner_gets_to_reachable_cells(reachable: list[int]) -> None:
@@ -56,15 +58,15 @@ def test_a_planner_gets_to_every_cell(reachable: list[int]) -> None:
 
 
 def test_the_street_has_alleys_a_yard_and_a_room(reachable: list[int]) -> None:
-    number = Simulation(STILL, 16, 0).stage.cells.number
-    for place in ((20.0, 21.5), (-20.0, 41.5), (-8.0, 75.0), (7.0, 12.5)):
-        assert number(*place) in reachable, place
+    number = Simulation(STILL, 16, 0).scene_state.cells.number
+    for scene in ((20.0, 21.5), (-20.0, 41.5), (-8.0, 75.0), (7.0, 12.5)):
+        assert number(*scene) in reachable, scene
     assert 800 < len(reachable) < 1200
 
 
 def test_what_is_walled_in_cannot_be_reached(reachable: list[int]) -> None:
     simulation = Simulation(STILL, 16, 0)
-    behind_the_houses = simulation.stage.cells.number(20.0, 10.0)
+    behind_the_houses = simulation.scene_state.cells.number(20.0, 10.0)
     assert behind_the_houses not in reachable
     with pytest.raises(ValueError, match="cannot be reached"):
-        FloorPlan(simulation.stage, 0.5).path_to_cell(behind_the_houses)
+        ReachabilityMap(simulation.scene_state, 0.5).path_to_cell(behind_the_houses)

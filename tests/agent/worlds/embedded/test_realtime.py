@@ -15,7 +15,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from agent.worlds.embedded.make import RealtimeWorld, make_world
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 
-PLACE = FoodRoom(pool=2)
+SCENE = FoodRoom(pool=2)
 TURN_PER_STEP = math.radians(120.0) / 30.0
 PATIENCE = 30.0
 """Seconds before a test that waits for the other process gives up."""
@@ -33,7 +33,7 @@ def value(world: RealtimeWorld, name: str) -> float:
 
 @pytest.fixture
 def world() -> Iterator[RealtimeWorld]:
-    world = make_world(PLACE, 32, 0, "real", 10)
+    world = make_world(SCENE, 32, 0, "real", 10)
     assert isinstance(world, RealtimeWorld)
     yield world
     world.close()
@@ -43,7 +43,7 @@ def test_the_body_walks_on_an_action_and_stands_on_rest(world: RealtimeWorld) ->
     start = value(world, "y")
     world.act(np.array([1, 0, 0, 0, 1]))
     wait_until(lambda: value(world, "y") > start + 0.5)
-    world.rest()
+    world.release_inputs()
     wait_until(lambda: value(world, "velocity_y") == 0.0)
     assert world.ignored == 0
 
@@ -64,7 +64,7 @@ def test_time_passes_and_frames_are_whole(world: RealtimeWorld) -> None:
 
 
 def test_it_draws_what_lockstep_draws(world: RealtimeWorld) -> None:
-    lockstep = make_world(PLACE, 32, 0, "lockstep", 30)
+    lockstep = make_world(SCENE, 32, 0, "lockstep", 30)
     names = world.info_names
     moved_at = None
     world.act(np.array([1, 0, 1, 0, 0]))
@@ -96,7 +96,7 @@ def test_a_dead_world_is_an_error(world: RealtimeWorld) -> None:
 
 def test_a_taken_port_is_an_error_that_names_it(world: RealtimeWorld) -> None:
     with pytest.raises(RuntimeError, match=f"UDP port {world.port} is taken"):
-        make_world(PLACE, 32, 0, "real", 10, osc_port=world.port)
+        make_world(SCENE, 32, 0, "real", 10, osc_port=world.port)
 
 
 def test_it_closes_twice_and_leaves_nothing(world: RealtimeWorld) -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from agent.worlds.embedded import physics
 from agent.worlds.embedded.physics import RUN_SPEED, is_clear
 from agent.worlds.embedded.render import framebuffer, raster
-from agent.worlds.embedded.scenes.base import Place, Scene, Start
+from agent.worlds.embedded.scenes.base import BuiltScene, Scene, Start
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
-from tests.agent.worlds.embedded.conftest import place_named
+from tests.agent.worlds.embedded.conftest import scene_named
 
 SIDE = 32
 AXES = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
@@ -22,13 +22,13 @@ AXES = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
 
 def drive(simulation: Simulation, steps: int, seed: int) -> list[bytes]:
     """Walk at random; returns a frame now and then, with its info."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     seen = []
     for step in range(steps):
         if step % 3 == 0:
             for address in (*AXES, "/input/Jump", "/input/Run"):
                 low = -1 if address in AXES else 0
-                simulation.set_input(address, int(chance.integers(low, 2)))
+                simulation.set_input(address, int(rng.integers(low, 2)))
         simulation.step()
         if step % 7 == 0:
             seen.append(simulation.frame().tobytes() + simulation.info().tobytes())
@@ -39,14 +39,14 @@ def value(simulation: Simulation, name: str) -> float:
     return float(simulation.info()[INFO_NAMES.index(name)])
 
 
-def test_the_same_seed_and_inputs_give_the_same_frames(place: Place) -> None:
-    first, second = (drive(Simulation(place, SIDE, 3), 120, seed=1) for _ in range(2))
+def test_the_same_seed_and_inputs_give_the_same_frames(scene: Scene) -> None:
+    first, second = (drive(Simulation(scene, SIDE, 3), 120, seed=1) for _ in range(2))
     assert first == second
     assert len(set(first)) == len(first)
 
 
-def test_drawing_does_not_change_what_happens(place: Place) -> None:
-    watched, unwatched = Simulation(place, SIDE, 3), Simulation(place, SIDE, 3)
+def test_drawing_does_not_change_what_happens(scene: Scene) -> None:
+    watched, unwatched = Simulation(scene, SIDE, 3), Simulation(scene, SIDE, 3)
     for _ in range(40):
         watched.step()
         watched.frame()
@@ -60,9 +60,9 @@ def test_another_seed_papers_the_food_room_differently() -> None:
 
 
 def test_frames_have_the_size_asked_for() -> None:
-    place = place_named("food_room")
-    assert Simulation(place, SIDE, 0).frame().shape == (3, SIDE, SIDE)
-    assert Simulation(place, (20, 36), 0).frame().shape == (3, 20, 36)
+    scene = scene_named("food_room")
+    assert Simulation(scene, SIDE, 0).frame().shape == (3, SIDE, SIDE)
+    assert Simulation(scene, (20, 36), 0).frame().shape == (3, 20, 36)
 
 
 def test_supersampling_shows_the_same_view_more_smoothly() -> None:
@@ -81,7 +81,7 @@ def test_supersampling_shows_the_same_view_more_smoothly() -> None:
 )
 @pytest.mark.parametrize("amount", [1, -1])
 def test_signs_in_the_ground_truth(address: str, name: str, sign: int, amount: int) -> None:
-    simulation = Simulation(place_named("street"), SIDE, 0)
+    simulation = Simulation(scene_named("street"), SIDE, 0)
     before = value(simulation, name)
     simulation.set_input(address, amount)
     for _ in range(10):
@@ -90,7 +90,7 @@ def test_signs_in_the_ground_truth(address: str, name: str, sign: int, amount: i
 
 
 def test_turning_right_moves_the_view_to_the_left() -> None:
-    simulation = Simulation(place_named("street"), 64, 0)
+    simulation = Simulation(scene_named("street"), 64, 0)
     before = simulation.frame().astype(int)
     simulation.set_input("/input/LookHorizontal", 1)
     simulation.step()
@@ -102,12 +102,12 @@ def test_turning_right_moves_the_view_to_the_left() -> None:
 
 @pytest.mark.parametrize("name", ["street", "food_room"])
 def test_info_names_every_number(name: str) -> None:
-    simulation = Simulation(place_named(name), SIDE, 0)
+    simulation = Simulation(scene_named(name), SIDE, 0)
     simulation.frame()
     info = simulation.info()
     assert info.shape == (len(INFO_NAMES),) and info.dtype == np.float32
     assert np.isfinite(info).all()
-    x, y = simulation.stage.cells.corner(int(value(simulation, "cell")))
+    x, y = simulation.scene_state.cells.corner(int(value(simulation, "cell")))
     assert (x, y) == (math.floor(value(simulation, "x")), math.floor(value(simulation, "y")))
 
 
@@ -120,7 +120,7 @@ def test_flicker_share_is_unknown_until_the_step_is_drawn() -> None:
 
 
 def test_the_street_is_entered_where_one_says() -> None:
-    body = Simulation(Street(start=[12.0, 21.6]), 16, seed=0).stage.body
+    body = Simulation(Street(start=[12.0, 21.6]), 16, seed=0).scene_state.body
     assert (body.x, body.y) == pytest.approx((12.0, 21.6), abs=0.01)
     with pytest.raises(ValueError, match="is inside something"):
         Simulation(Street(start=[12.0, 30.0]), 16, seed=0)
@@ -130,10 +130,10 @@ def test_the_street_is_entered_where_one_says() -> None:
 
 def test_a_start_inside_a_solid_is_an_error() -> None:
     class Buried(FoodRoom):
-        def build(self, seed: int) -> Scene:
-            scene = super().build(seed)
-            scene.start = Start(-100.0, 0.0)
-            return scene
+        def build(self, seed: int) -> BuiltScene:
+            built = super().build(seed)
+            built.start = Start(-100.0, 0.0)
+            return built
 
     with pytest.raises(ValueError, match="start of Buried"):
         Simulation(Buried(pool=1), SIDE, 0)
@@ -154,7 +154,7 @@ def test_no_input_leaves_the_world_or_enters_a_solid(
     name: str, inputs: list[tuple[float, float, int, bool, bool, int]], start: int
 ) -> None:
     simulation = shared_simulation(name)
-    stage = simulation.stage
+    scene_state = simulation.scene_state
     put_somewhere(simulation, start)
     for forward, right, turn, jump, run, steps in inputs:
         values = dict(zip(AXES, (forward, right, turn), strict=True))
@@ -162,9 +162,11 @@ def test_no_input_leaves_the_world_or_enters_a_solid(
             simulation.set_input(address, amount)
         for _ in range(steps):
             simulation.step()
-            assert is_clear(stage.body.x, stage.body.y, stage.solids, stage.bounds)
-            assert math.hypot(*stage.body.velocity[:2]) <= RUN_SPEED * (1 + 1e-9)
-            assert stage.body.z >= 0.0
+            assert is_clear(
+                scene_state.body.x, scene_state.body.y, scene_state.solids, scene_state.bounds
+            )
+            assert math.hypot(*scene_state.body.velocity[:2]) <= RUN_SPEED * (1 + 1e-9)
+            assert scene_state.body.z >= 0.0
 
 
 SHARED: dict[str, Simulation] = {}
@@ -172,23 +174,23 @@ SHARED: dict[str, Simulation] = {}
 
 def shared_simulation(name: str) -> Simulation:
     if name not in SHARED:
-        SHARED[name] = Simulation(place_named(name), 16, 0)
+        SHARED[name] = Simulation(scene_named(name), 16, 0)
     return SHARED[name]
 
 
 def put_somewhere(simulation: Simulation, seed: int) -> None:
     """Stand the body on any clear spot of the world."""
-    stage, chance = simulation.stage, np.random.default_rng(seed)
-    x0, y0, x1, y1 = stage.bounds[0]
+    scene_state, rng = simulation.scene_state, np.random.default_rng(seed)
+    x0, y0, x1, y1 = scene_state.bounds[0]
     while True:
-        x, y = float(chance.uniform(x0, x1)), float(chance.uniform(y0, y1))
-        if is_clear(x, y, stage.solids, stage.bounds):
-            stage.body.x, stage.body.y = x, y
+        x, y = float(rng.uniform(x0, x1)), float(rng.uniform(y0, y1))
+        if is_clear(x, y, scene_state.solids, scene_state.bounds):
+            scene_state.body.x, scene_state.body.y = x, y
             return
 
 
 def test_nothing_compiles_in_the_middle_of_a_run() -> None:
-    simulation = Simulation(place_named("street"), SIDE, 0)
+    simulation = Simulation(scene_named("street"), SIDE, 0)
     simulation.frame()
     functions = (raster.render, framebuffer.develop, physics.slide, physics.is_clear)
     before = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]

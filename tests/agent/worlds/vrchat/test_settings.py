@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from agent.actions import LIMBS
-from agent.capture.base import SensesError
+from agent.actions import ACTIONS
+from agent.capture.base import CaptureError
 from agent.osc.ports import PortTakenError, bind_udp
 from agent.worlds.vrchat import settings as vrchat_settings
 from agent.worlds.vrchat.settings import (
@@ -13,7 +13,7 @@ from agent.worlds.vrchat.settings import (
     VRChatSettings,
     check_vrchat,
     enter_vrchat,
-    open_eye,
+    open_capture,
 )
 from agent.worlds.vrchat.world import VRChat
 from tests.agent.osc.receiver import Receiver
@@ -21,19 +21,19 @@ from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedEye
 
 
 @pytest.fixture
-def eye(monkeypatch: pytest.MonkeyPatch) -> ScriptedEye:
-    eye = ScriptedEye()
-    monkeypatch.setattr(vrchat_settings, "Screen", lambda size, title: eye)
-    return eye
+def source(monkeypatch: pytest.MonkeyPatch) -> ScriptedEye:
+    source = ScriptedEye()
+    monkeypatch.setattr(vrchat_settings, "Screen", lambda size, title: source)
+    return source
 
 
 def test_the_categories_are_the_limbs() -> None:
-    assert get_args(Category) == tuple(limb.name for limb in LIMBS)
+    assert get_args(Category) == tuple(axis.name for axis in ACTIONS)
 
 
-def test_a_world_is_made_of_the_settings(eye: ScriptedEye) -> None:
+def test_a_world_is_made_of_the_settings(source: ScriptedEye) -> None:
     receiver = Receiver()
-    settings = VRChatSettings(listen="off", masked=["vertical"])
+    settings = VRChatSettings(listen="off", disabled_actions=["vertical"])
     world = enter_vrchat(settings, 8, 10.0, port=receiver.port)
     assert isinstance(world, VRChat)
     assert world.info_names == ()
@@ -45,19 +45,19 @@ def test_a_world_is_made_of_the_settings(eye: ScriptedEye) -> None:
 
 
 def test_wrong_settings_are_named_before_anything_is_opened() -> None:
-    with pytest.raises(ValueError, match="look_speed"):
-        enter_vrchat(VRChatSettings(look_speed=0.2), 8, 10.0)
+    with pytest.raises(ValueError, match="turn_speed"):
+        enter_vrchat(VRChatSettings(turn_speed=0.2), 8, 10.0)
 
 
 @pytest.mark.parametrize("name", ["telescope", "camera", "video:", "camera:", "screen:1"])
 def test_an_unknown_eye_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match=f"eye={name}: must be screen"):
-        open_eye(name, 8, "VRChat")
+    with pytest.raises(ValueError, match=f"capture={name}: must be screen"):
+        open_capture(name, 8, "VRChat")
 
 
 def test_a_video_that_is_not_there_is_named() -> None:
-    with pytest.raises(SensesError, match=r"no video /nowhere\.avi|OpenCV"):
-        open_eye("video:/nowhere.avi", 8, "VRChat")
+    with pytest.raises(CaptureError, match=r"no video /nowhere\.avi|OpenCV"):
+        open_capture("video:/nowhere.avi", 8, "VRChat")
 
 
 def test_what_cannot_be_entered_is_said_before_anything_is_started(
@@ -65,7 +65,7 @@ def test_what_cannot_be_entered_is_said_before_anything_is_started(
 ) -> None:
     def attach(title: str) -> ScriptedEye:
         if title != "VRChat":
-            raise SensesError(f"no {title}")
+            raise CaptureError(f"no {title}")
         return ScriptedEye()
 
     monkeypatch.setattr(vrchat_settings, "attach_window", attach)
@@ -73,7 +73,7 @@ def test_what_cannot_be_entered_is_said_before_anything_is_started(
     with pytest.raises(PortTakenError, match="is taken by"):
         check_vrchat(VRChatSettings(listen=taken.getsockname()[1]))
     taken.close()
-    with pytest.raises(SensesError, match="no Elsewhere"):
+    with pytest.raises(CaptureError, match="no Elsewhere"):
         check_vrchat(VRChatSettings(listen="off", title="Elsewhere"))
-    check_vrchat(VRChatSettings(listen="off", eye="camera:0"))
+    check_vrchat(VRChatSettings(listen="off", capture="camera:0"))
     check_vrchat(VRChatSettings(listen="oscquery"))

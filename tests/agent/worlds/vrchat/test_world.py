@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.capture.base import SensesError
+from agent.capture.base import CaptureError
 from agent.osc.parameters import PARAMETERS
 from agent.osc.ports import PortTakenError, bind_udp
 from agent.worlds.base import World
@@ -30,9 +30,9 @@ class ScriptedEye:
         self.frame = np.zeros((3, 8, 8), np.uint8)
         self._rng = np.random.default_rng(0)
 
-    def look(self) -> NDArray[np.uint8]:
+    def read(self) -> NDArray[np.uint8]:
         if not self.open:
-            raise SensesError("the window is gone")
+            raise CaptureError("the window is gone")
         if not self.frozen:
             self.frame = self._rng.integers(0, 256, (3, 8, 8), np.uint8)
         return self.frame
@@ -54,13 +54,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def eye() -> ScriptedEye:
+def source() -> ScriptedEye:
     return ScriptedEye()
 
 
 @pytest.fixture
-def world(receiver: Receiver, eye: ScriptedEye, clock: Clock) -> Iterator[VRChat]:
-    world = VRChat(8, port=receiver.port, eye=eye, listen=0, clock=clock)
+def world(receiver: Receiver, source: ScriptedEye, clock: Clock) -> Iterator[VRChat]:
+    world = VRChat(8, port=receiver.port, source=source, listen=0, clock=clock)
     receiver.pending()
     yield world
     world.close()
@@ -74,67 +74,67 @@ def live(world: VRChat, clock: Clock, ticks: int, action: NDArray[np.int64] = FO
 
 
 def test_it_is_a_world_that_sees_and_acts(world: VRChat, receiver: Receiver) -> None:
-    place: World = world
-    frame, info = place.observe()
+    scene: World = world
+    frame, info = scene.observe()
     assert frame.shape == (3, 8, 8)
-    assert place.info_names == PARAMETERS
+    assert scene.info_names == PARAMETERS
     assert info.shape == (len(PARAMETERS),)
     assert np.isnan(info).all()
-    place.act(FORWARD)
+    scene.act(FORWARD)
     assert ("/input/Vertical", 1.0) in receiver.pending()
-    place.close()
-    place.close()
+    scene.close()
+    scene.close()
     assert receiver.pending()[-1] == ("/input/Run", 0)
 
 
 def test_while_blind_nothing_is_pressed_and_sight_returns(
-    world: VRChat, receiver: Receiver, eye: ScriptedEye, clock: Clock
+    world: VRChat, receiver: Receiver, source: ScriptedEye, clock: Clock
 ) -> None:
     live(world, clock, 3)
     frame = world.observe()[0]
     receiver.pending()
-    eye.open = False
+    source.open = False
     clock.now += 0.1
     assert world.observe()[0] is frame
-    assert world.blind == "lost: the window is gone"
+    assert world.invalid_reason == "lost: the window is gone"
     world.act(FORWARD)
     assert ("/input/Vertical", 0.0) in receiver.pending()
     live(world, clock, 30)
     assert receiver.pending() == []
-    eye.open = True
+    source.open = True
     live(world, clock, 1)
-    assert world.blind is None
+    assert world.invalid_reason is None
     assert ("/input/Vertical", 1.0) in receiver.pending()
 
 
 def test_a_frozen_picture_rests_the_body_within_two_seconds(
-    world: VRChat, receiver: Receiver, eye: ScriptedEye, clock: Clock
+    world: VRChat, receiver: Receiver, source: ScriptedEye, clock: Clock
 ) -> None:
     live(world, clock, 20)
-    eye.frozen = True
+    source.frozen = True
     live(world, clock, 20)
-    assert world.blind is not None
-    assert world.blind.startswith("frozen")
+    assert world.invalid_reason is not None
+    assert world.invalid_reason.startswith("frozen")
     assert dict(receiver.pending())["/input/Vertical"] == 0.0
     assert world.status()["blind_frozen"] > 0  # type: ignore[operator]
 
 
 def test_a_body_told_to_stand_may_see_the_same_for_ever(
-    world: VRChat, eye: ScriptedEye, clock: Clock
+    world: VRChat, source: ScriptedEye, clock: Clock
 ) -> None:
-    eye.frozen = True
-    eye.look()
-    eye.frame[0, 0, 0] = 255
-    eye.frame[0, 0, 1] = 0
+    source.frozen = True
+    source.read()
+    source.frame[0, 0, 0] = 255
+    source.frame[0, 0, 1] = 0
     live(world, clock, 100, STAND)
-    assert world.blind is None
+    assert world.invalid_reason is None
 
 
-def test_a_frame_of_another_size_is_not_passed_on(world: VRChat, eye: ScriptedEye) -> None:
-    eye.frozen, eye.frame = True, np.zeros((3, 4, 4), np.uint8)
+def test_a_frame_of_another_size_is_not_passed_on(world: VRChat, source: ScriptedEye) -> None:
+    source.frozen, source.frame = True, np.zeros((3, 4, 4), np.uint8)
     assert world.observe()[0].shape == (3, 8, 8)
-    assert world.blind is not None
-    assert world.blind.startswith("size")
+    assert world.invalid_reason is not None
+    assert world.invalid_reason.startswith("size")
 
 
 def test_avatar_parameters_become_info_and_stuck_is_noticed(world: VRChat, clock: Clock) -> None:
@@ -146,28 +146,28 @@ def test_avatar_parameters_become_info_and_stuck_is_noticed(world: VRChat, clock
     assert world.status()["stuck"] == 1
 
 
-def test_without_a_listener_there_is_no_info(receiver: Receiver, eye: ScriptedEye) -> None:
-    world = VRChat(8, port=receiver.port, eye=eye, listen=None)
+def test_without_a_listener_there_is_no_info(receiver: Receiver, source: ScriptedEye) -> None:
+    world = VRChat(8, port=receiver.port, source=source, listen=None)
     assert world.info_names == ()
     assert world.observe()[1].shape == (0,)
     world.close()
 
 
 def test_a_taken_port_is_named_and_nothing_is_left_open(
-    receiver: Receiver, eye: ScriptedEye
+    receiver: Receiver, source: ScriptedEye
 ) -> None:
     taken = bind_udp("127.0.0.1", 0)
     with pytest.raises(PortTakenError, match="is taken by"):
-        VRChat(8, port=receiver.port, eye=eye, listen=taken.getsockname()[1])
+        VRChat(8, port=receiver.port, source=source, listen=taken.getsockname()[1])
     taken.close()
-    assert not eye.open
+    assert not source.open
     assert receiver.pending() == []
 
 
 def test_the_watchdog_lets_go_of_a_world_that_stops_ticking(
-    receiver: Receiver, eye: ScriptedEye
+    receiver: Receiver, source: ScriptedEye
 ) -> None:
-    world = VRChat(8, port=receiver.port, eye=eye, listen=None)
+    world = VRChat(8, port=receiver.port, source=source, listen=None)
     world.observe()
     world.act(FORWARD)
     receiver.pending()

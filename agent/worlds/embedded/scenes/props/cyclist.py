@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agent.worlds.embedded.physics import STEP, is_clear
 from agent.worlds.embedded.render.mesh import Mesh
-from agent.worlds.embedded.scenes.state import Happening, Stage, pose
+from agent.worlds.embedded.scenes.state import SceneEffect, SceneState, pose
 
 _LANE = 1.5
 """Metres from the middle of the street; they keep to the left."""
@@ -43,7 +43,7 @@ def build_cyclist(mesh: Mesh) -> int:
     return part
 
 
-class Cyclist(Happening):
+class Cyclist(SceneEffect):
     """Rides a loop at a steady pace, and waits while the body is in the way.
 
     Args:
@@ -78,31 +78,31 @@ class Cyclist(Happening):
         angle = (travelled - straight) / _LANE
         return _LANE * math.cos(angle), self._south - _LANE * math.sin(angle), math.pi + angle
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, scene_state: SceneState) -> None:
         """Stand at the southern turn."""
-        stage.solids[self._solid] = self._box(0.0)
+        scene_state.solids[self._solid] = self._box(0.0)
 
     def _box(self, travelled: float) -> NDArray[np.float64]:
         x, y, _ = self.where(travelled)
         return np.array([x - _HALF, y - _HALF, x + _HALF, y + _HALF])
 
-    def advance(self, stage: Stage) -> None:
+    def advance(self, scene_state: SceneState) -> None:
         """Ride on if nobody would be touched."""
         box = self._box(self.travelled + self._pace)
-        if is_clear(stage.body.x, stage.body.y, box[None], stage.bounds):
+        if is_clear(scene_state.body.x, scene_state.body.y, box[None], scene_state.bounds):
             self.travelled = (self.travelled + self._pace) % self._length
-            stage.solids[self._solid] = box
+            scene_state.solids[self._solid] = box
 
     def state(self) -> dict[str, float]:
         """Return how far they have come on the loop."""
         return {"travelled": self.travelled}
 
-    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Be there."""
         self.travelled = state["travelled"]
-        stage.solids[self._solid] = self._box(self.travelled)
+        scene_state.solids[self._solid] = self._box(self.travelled)
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Put the rider on the loop."""
         x, y, heading = self.where(self.travelled)
-        stage.poses[self._part] = pose(x, y, 0.0, -heading)
+        scene_state.poses[self._part] = pose(x, y, 0.0, -heading)

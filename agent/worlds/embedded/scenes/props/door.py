@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from agent.worlds.embedded.physics import STEP, is_clear
-from agent.worlds.embedded.scenes.state import FAR_AWAY, Happening, Stage, pose
+from agent.worlds.embedded.scenes.state import FAR_AWAY, SceneEffect, SceneState, pose
 
 
-class Door(Happening):
+class Door(SceneEffect):
     """A leaf that slides to an open place and back; shut, it stops the body.
 
     It never shuts on somebody: while the body stands in the way it waits.
@@ -56,38 +56,38 @@ class Door(Happening):
         """Whether the timetable has it open at a step."""
         return self._initially_open ^ (sum(toggle <= step for toggle in self._toggles) % 2 == 1)
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, scene_state: SceneState) -> None:
         """Remember what the leaf fills, and clear the way if it starts open."""
-        self._box = stage.solids[self._solid : self._solid + 1].copy()
-        self._block(stage)
+        self._box = scene_state.solids[self._solid : self._solid + 1].copy()
+        self._block(scene_state)
 
-    def _block(self, stage: Stage) -> None:
-        stage.solids[self._solid] = FAR_AWAY if self.openness == 1.0 else self._box[0]
+    def _block(self, scene_state: SceneState) -> None:
+        scene_state.solids[self._solid] = FAR_AWAY if self.openness == 1.0 else self._box[0]
 
-    def advance(self, stage: Stage) -> None:
+    def advance(self, scene_state: SceneState) -> None:
         """Move the leaf towards where the timetable wants it."""
-        if self.wanted_open(stage.step):
+        if self.wanted_open(scene_state.step):
             self.openness = min(1.0, self.openness + self._pace)
-        elif self._may_shut(stage):
+        elif self._may_shut(scene_state):
             self.openness = max(0.0, self.openness - self._pace)
-        self._block(stage)
+        self._block(scene_state)
 
-    def _may_shut(self, stage: Stage) -> bool:
+    def _may_shut(self, scene_state: SceneState) -> bool:
         if self.openness < 1.0:
             return True
-        return bool(is_clear(stage.body.x, stage.body.y, self._box, stage.bounds))
+        return bool(is_clear(scene_state.body.x, scene_state.body.y, self._box, scene_state.bounds))
 
     def state(self) -> dict[str, float]:
         """Return how far it is open."""
         return {"openness": self.openness}
 
-    def restore(self, state: Mapping[str, float], stage: Stage) -> None:
+    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Be as far open."""
         self.openness = state["openness"]
-        self._block(stage)
+        self._block(scene_state)
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Put the leaf where it is now."""
         leaf = self._shut_pose.copy()
         leaf[:, 3] += leaf[:, :3] @ (self._slide * self.openness)
-        stage.poses[self._part] = leaf
+        scene_state.poses[self._part] = leaf

@@ -66,7 +66,7 @@ TAVERNS = (
 
 def row(
     mesh: Mesh,
-    chance: random.Random,
+    rng: random.Random,
     length: float,
     businesses: Sequence[Business],
     *,
@@ -74,36 +74,36 @@ def row(
 ) -> None:
     """Fill a stretch of street from x = 0 to `length` with houses; nobody gets past them."""
     mesh.solid(0.0, 0.0, length, DEPTH)
-    x, number = 0.0, chance.randrange(len(businesses))
+    x, number = 0.0, rng.randrange(len(businesses))
     while x < length - 1.0:
-        width = min(chance.choice(_WIDTHS), length - x)
+        width = min(rng.choice(_WIDTHS), length - x)
         if length - x - width < min(_WIDTHS):
             width = min(width, (length - x) / 2) if length - x > 8.4 else length - x
         with mesh.at(x, 0.0):
-            house(mesh, chance, width, businesses[number % len(businesses)], furniture=furniture)
-        number += 1 if chance.random() < 0.8 else 2
-        x += width + chance.choice(_GAPS)
+            house(mesh, rng, width, businesses[number % len(businesses)], furniture=furniture)
+        number += 1 if rng.random() < 0.8 else 2
+        x += width + rng.choice(_GAPS)
 
 
 def house(
-    mesh: Mesh, chance: random.Random, width: float, business: Business, *, furniture: bool
+    mesh: Mesh, rng: random.Random, width: float, business: Business, *, furniture: bool
 ) -> None:
     """Build one house with a business on the ground floor."""
-    floors = chance.choice((2, 2, 2, 3, 3, 4))
-    style = chance.choice(sorted(STYLES))
+    floors = rng.choice((2, 2, 2, 3, 3, 4))
+    style = rng.choice(sorted(STYLES))
     height = GROUND_FLOOR + (floors - 1) * UPPER_FLOOR
     glow = _SHOP_GLOW
     light = (0.86 * glow, 0.86 * glow, glow, glow) if business.is_shop else None
     mesh.wall(0.0, width, 0.0, GROUND_FLOOR, business.facade, light)
-    upper_storeys(mesh, chance, width, floors, style)
+    upper_storeys(mesh, rng, width, floors, style)
     eave(mesh, width, business.awning, style)
     dress(
-        mesh, chance, width, height, business.noren, business.sign,
+        mesh, rng, width, height, business.noren, business.sign,
         furniture=furniture, awning=business.awning is not None,
     )  # fmt: skip
 
 
-def upper_storeys(mesh: Mesh, chance: random.Random, width: float, floors: int, style: str) -> None:
+def upper_storeys(mesh: Mesh, rng: random.Random, width: float, floors: int, style: str) -> None:
     """Build everything above the ground floor's front: upper fronts, sides, roof."""
     height = GROUND_FLOOR + (floors - 1) * UPPER_FLOOR
     for floor in range(1, floors):
@@ -115,10 +115,10 @@ def upper_storeys(mesh: Mesh, chance: random.Random, width: float, floors: int, 
     for x, turn in ((0.0, -math.pi / 2), (width, math.pi / 2)):
         with mesh.at(x, DEPTH if turn < 0.0 else 0.0, turn=turn):
             _side(mesh, floors, style, side)
-    if floors == 2 or (floors == 3 and chance.random() < 0.4):
+    if floors == 2 or (floors == 3 and rng.random() < 0.4):
         _gable_roof(mesh, width, height, side)
     else:
-        _flat_roof(mesh, width, height, tank=chance.random() < 0.6)
+        _flat_roof(mesh, width, height, tank=rng.random() < 0.6)
 
 
 def _side(mesh: Mesh, floors: int, style: str, side: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from agent.worlds.embedded.render.mesh import Mesh
 from agent.worlds.embedded.scenes.props.storefront import lantern
-from agent.worlds.embedded.scenes.state import Happening, Stage
+from agent.worlds.embedded.scenes.state import SceneEffect, SceneState
 
 _CABLES = ((-0.85, 7.66), (0.0, 7.66), (0.85, 7.66), (-0.5, 6.95), (0.5, 6.95))
 """Offset across the street and height of each cable."""
@@ -59,7 +59,7 @@ def lantern_string(mesh: Mesh, half_width: float, count: int = 8) -> int:
     return part
 
 
-class SwingingStrings(Happening):
+class SwingingStrings(SceneEffect):
     """Strings that swing in the wind, each like a pendulum of its own period.
 
     Args:
@@ -80,9 +80,9 @@ class SwingingStrings(Happening):
         self._rates = math.tau / (period * (1.0 + 0.07 * np.arange(len(strings))))
         self._swing = swing
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Turn every string around its own line."""
-        angles = self._swing * np.sin(self._rates * stage.time)
+        angles = self._swing * np.sin(self._rates * scene_state.time)
         cosine, sine = np.cos(angles), np.sin(angles)
         along, aside = np.cos(self._turns), np.sin(self._turns)
         poses = np.zeros((len(self._parts), 3, 4), np.float32)
@@ -90,4 +90,4 @@ class SwingingStrings(Happening):
         poses[:, 0, 1], poses[:, 1, 1], poses[:, 2, 1] = -aside * cosine, along * cosine, sine
         poses[:, 0, 2], poses[:, 1, 2], poses[:, 2, 2] = aside * sine, -along * sine, cosine
         poses[:, :, 3] = self._origins
-        stage.poses[self._parts] = poses
+        scene_state.poses[self._parts] = poses

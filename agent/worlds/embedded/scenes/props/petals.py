@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.worlds.embedded.render.mesh import Mesh
-from agent.worlds.embedded.scenes.state import Happening, Stage
+from agent.worlds.embedded.scenes.state import SceneEffect, SceneState
 
 _PER_CLUSTER = 8
 _TOP, _BOTTOM = 3.2, -0.6
@@ -18,14 +18,14 @@ _SPEED = 0.55
 _SWAY = 0.35
 
 
-def build_petals(mesh: Mesh, chance: random.Random) -> int:
+def build_petals(mesh: Mesh, rng: random.Random) -> int:
     """Build one loose cluster of petals; returns the part."""
     with mesh.part() as part:
         for _ in range(_PER_CLUSTER):
-            x, y, z = (chance.uniform(-r, r) for r in (1.2, 1.2, 0.5))
-            angle, size = chance.random() * math.tau, 0.035
+            x, y, z = (rng.uniform(-r, r) for r in (1.2, 1.2, 0.5))
+            angle, size = rng.random() * math.tau, 0.035
             dx, dy = math.cos(angle) * size, math.sin(angle) * size
-            tilt = chance.uniform(-size, size)
+            tilt = rng.uniform(-size, size)
             mesh.quad(
                 ((x - dx, y - dy, z), (x + dy, y - dx, z - tilt),
                  (x + dx, y + dy, z + tilt), (x - dy, y + dx, z + size)),
@@ -34,7 +34,7 @@ def build_petals(mesh: Mesh, chance: random.Random) -> int:
     return part
 
 
-class FallingPetals(Happening):
+class FallingPetals(SceneEffect):
     """Clusters that fall at one speed, sway and turn, and begin again at the top.
 
     Args:
@@ -43,21 +43,21 @@ class FallingPetals(Happening):
 
     def __init__(self, clusters: Sequence[tuple[int, float, float]]) -> None:
         self._parts = [part for part, _, _ in clusters]
-        self._places = np.array([[x, y] for _, x, y in clusters])
+        self._scenes = np.array([[x, y] for _, x, y in clusters])
         # The golden ratio spreads the starting heights evenly, whatever their number.
         self._phases = np.arange(len(clusters)) * 0.618 % 1.0
 
-    def arrange(self, stage: Stage) -> None:
+    def arrange(self, scene_state: SceneState) -> None:
         """Let every cluster be where its law has it."""
         height = _TOP - _BOTTOM
-        fallen = (self._phases * height + _SPEED * stage.time) % height
-        turn = 0.8 * stage.time + math.tau * self._phases
+        fallen = (self._phases * height + _SPEED * scene_state.time) % height
+        turn = 0.8 * scene_state.time + math.tau * self._phases
         poses = np.zeros((len(self._parts), 3, 4), np.float32)
         poses[:, 0, 0] = poses[:, 1, 1] = np.cos(turn)
         poses[:, 1, 0] = np.sin(turn)
         poses[:, 0, 1] = -poses[:, 1, 0]
         poses[:, 2, 2] = 1.0
-        poses[:, 0, 3] = self._places[:, 0] + _SWAY * np.sin(2.1 * fallen)
-        poses[:, 1, 3] = self._places[:, 1] + _SWAY * np.cos(1.7 * fallen)
+        poses[:, 0, 3] = self._scenes[:, 0] + _SWAY * np.sin(2.1 * fallen)
+        poses[:, 1, 3] = self._scenes[:, 1] + _SWAY * np.cos(1.7 * fallen)
         poses[:, 2, 3] = _TOP - fallen
-        stage.poses[self._parts] = poses
+        scene_state.poses[self._parts] = poses

@@ -15,17 +15,17 @@ def tree(
     mesh: Mesh, x: float, y: float, size: float = 1.0, leaves: tuple[str, str] = BLOSSOM
 ) -> None:
     """Plant a tree, shaped by where it stands; the body cannot pass its trunk."""
-    chance = random.Random(int(x * 31 + y * 17))
+    rng = random.Random(int(x * 31 + y * 17))
     mesh.cylinder(x, y, 0.0, 1.9 * size, 0.17 * size, 6, "bark", top_radius=0.11 * size, repeat=2)
     for number in range(9):
-        angle, distance = chance.random() * math.tau, chance.random() * 1.25 * size
+        angle, distance = rng.random() * math.tau, rng.random() * 1.25 * size
         mesh.foliage(
             x + math.cos(angle) * distance,
             y + math.sin(angle) * distance,
-            (2.5 + chance.random() * 1.5) * size,
-            (0.85 + 0.35 * chance.random()) * size,
+            (2.5 + rng.random() * 1.5) * size,
+            (0.85 + 0.35 * rng.random()) * size,
             leaves[number % 2],
             1.12 if leaves == BLOSSOM else 1.0,
-            chance.random() * 3,
+            rng.random() * 3,
         )
     mesh.solid(x - 0.2, y - 0.2, x + 0.2, y + 0.2)

@@ -23,7 +23,7 @@ def lantern(
 
 def dress(
     mesh: Mesh,
-    chance: random.Random,
+    rng: random.Random,
     width: float,
     height: float,
     noren: str | None,
@@ -47,21 +47,21 @@ def dress(
     if noren:
         mesh.wall(width * 0.2, width * 0.8, 1.75, 2.5, noren, 1.0, y=-0.35, two_sided=True)
         for number in range(int((width - 0.7) / 1.3)):
-            texture = chance.choice(("lan_red", "lan_red", "lan_white"))
+            texture = rng.choice(("lan_red", "lan_red", "lan_white"))
             lantern(mesh, 0.6 + number * 1.3, -0.62, 2.48, 0.56, texture)
     if sign:
         _projecting_sign(mesh, sign, height)
     if not furniture:
         return
-    luck = chance.random()
+    luck = rng.random()
     if luck < 0.42:
-        for number in range(chance.choice((1, 2))):
-            machine = chance.choice(sorted(_MACHINE_SIDES))
+        for number in range(rng.choice((1, 2))):
+            machine = rng.choice(sorted(_MACHINE_SIDES))
             vending_machine(mesh, width - 0.7 - number * 1.05, machine)
     elif luck < 0.7:
         _flags(mesh, width, 0.95 if awning else 0.8)
     elif luck < 0.88:
-        _planters(mesh, chance.choice(("leaf", "flowers")))
+        _planters(mesh, rng.choice(("leaf", "flowers")))
     else:
         _standing_sign(mesh)
 

@@ -18,15 +18,13 @@ _CEILING = 2.75
 _GLOW = 0.98
 
 
-def teahouse(
-    mesh: Mesh, chance: random.Random, is_open: bool, toggles_at_s: Sequence[float]
-) -> Door:
+def teahouse(mesh: Mesh, rng: random.Random, is_open: bool, toggles_at_s: Sequence[float]) -> Door:
     """Build the shop in the frame of a house of this WIDTH.
 
     Returns:
         Its shutter.
     """
-    upper_storeys(mesh, chance, WIDTH, 2, "u1")
+    upper_storeys(mesh, rng, WIDTH, 2, "u1")
     eave(mesh, WIDTH, None, "u1")
     _shell(mesh)
     _inside(mesh)

@@ -71,7 +71,7 @@ def _lattice() -> Picture:
 
 def _glass_front(wall: Colour, goods: Sequence[Colour], seed: int) -> Canvas:
     """Draw three panes with shelves of goods behind them."""
-    canvas, chance = Canvas(wall), random.Random(seed)
+    canvas, rng = Canvas(wall), random.Random(seed)
     canvas.rectangle(0.04, 0.22, 0.96, 0.94, (60, 70, 78))
     for pane in range(3):
         left = 0.06 + pane * 0.3
@@ -80,8 +80,8 @@ def _glass_front(wall: Colour, goods: Sequence[Colour], seed: int) -> Canvas:
             y = 0.36 + shelf * 0.15
             canvas.rectangle(left, y, left + 0.28, y + 0.012, (120, 110, 100))
             for item in range(8):
-                x, height = left + 0.01 + item * 0.034, 0.04 + chance.random() * 0.06
-                canvas.rectangle(x, y - height, x + 0.025, y, chance.choice(goods))
+                x, height = left + 0.01 + item * 0.034, 0.04 + rng.random() * 0.06
+                canvas.rectangle(x, y - height, x + 0.025, y, rng.choice(goods))
         canvas.line([(left + 0.04, 0.9), (left + 0.2, 0.3)], (255, 255, 255), 0.01)
     return canvas
 
@@ -124,7 +124,7 @@ def _cafe() -> Picture:
 
 
 def _greengrocer() -> Picture:
-    canvas, chance = Canvas((120, 92, 60)), random.Random(22)
+    canvas, rng = Canvas((120, 92, 60)), random.Random(22)
     canvas.rectangle(0.03, 0.14, 0.97, 0.6, (58, 44, 36))
     glow(canvas, 0.05, 0.16, 0.95, 0.45)
     colours = [(214, 60, 40), (90, 160, 60), (240, 150, 40), (150, 80, 150), (240, 220, 90),
@@ -135,10 +135,10 @@ def _greengrocer() -> Picture:
             canvas.rectangle(x, y, x + 0.15, y + 0.155, (140, 104, 62))
             red, green, blue = colours[(column + row * 2) % 7]
             for _ in range(22):
-                shade = chance.randrange(-25, 25)
+                shade = rng.randrange(-25, 25)
                 canvas.ellipse(
-                    x + 0.018 + chance.random() * 0.115,
-                    y + 0.02 + chance.random() * 0.1,
+                    x + 0.018 + rng.random() * 0.115,
+                    y + 0.02 + rng.random() * 0.1,
                     0.031,
                     0.027,
                     (max(0, red + shade), max(0, green + shade), max(0, blue + shade)),
@@ -186,13 +186,13 @@ def _house() -> Picture:
 
 def _counter() -> Picture:
     """Draw the inside of a shop: shelves, bottles and a counter."""
-    canvas, chance = Canvas((198, 168, 128)), random.Random(24)
+    canvas, rng = Canvas((198, 168, 128)), random.Random(24)
     for shelf in range(4):
         y = 0.16 + shelf * 0.17
         canvas.rectangle(0.04, y, 0.96, y + 0.02, (120, 82, 52))
         for item in range(17):
-            x, height = 0.06 + item * 0.053, 0.06 + chance.random() * 0.06
-            colour = chance.choice(
+            x, height = 0.06 + item * 0.053, 0.06 + rng.random() * 0.06
+            colour = rng.choice(
                 ((64, 104, 70), (236, 230, 210), (160, 60, 44), (60, 76, 120), (210, 160, 70))
             )
             canvas.rounded(x, y - height, x + 0.036, y, 0.008, colour)

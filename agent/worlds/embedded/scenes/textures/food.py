@@ -28,14 +28,14 @@ def _light() -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
 _LAMP = _light()
 
 
-def _planks(canvas: Canvas, chance: random.Random, colour: Colour) -> None:
-    for k in range(count := chance.randint(3, 7)):
-        shade = darker(colour, 0.85 + 0.3 * chance.random())
+def _planks(canvas: Canvas, rng: random.Random, colour: Colour) -> None:
+    for k in range(count := rng.randint(3, 7)):
+        shade = darker(colour, 0.85 + 0.3 * rng.random())
         canvas.rectangle(k / count, 0, (k + 1) / count - 0.01, 1, shade)
 
 
-def _checks(canvas: Canvas, chance: random.Random, colour: Colour) -> None:
-    count = chance.randint(3, 8)
+def _checks(canvas: Canvas, rng: random.Random, colour: Colour) -> None:
+    count = rng.randint(3, 8)
     for row in range(count):
         for column in range(count):
             shade = darker(colour, (0.7, 0.95, 1.25)[row % 2 + column % 2])
@@ -43,16 +43,16 @@ def _checks(canvas: Canvas, chance: random.Random, colour: Colour) -> None:
             canvas.rectangle(x, y, x + 1 / count, y + 1 / count, shade)
 
 
-def _stripes(canvas: Canvas, chance: random.Random, colour: Colour) -> None:
+def _stripes(canvas: Canvas, rng: random.Random, colour: Colour) -> None:
     x = 0.0
     while x < 1.0:
-        width = 0.03 + chance.random() * 0.12
-        canvas.rectangle(x, 0, x + width, 1, darker(colour, 0.6 + 0.8 * chance.random()))
+        width = 0.03 + rng.random() * 0.12
+        canvas.rectangle(x, 0, x + width, 1, darker(colour, 0.6 + 0.8 * rng.random()))
         x += width
 
 
-def _dots(canvas: Canvas, chance: random.Random, colour: Colour) -> None:
-    count, dot = chance.randint(4, 8), darker(colour, 1.5 if sum(colour) < 420 else 0.7)
+def _dots(canvas: Canvas, rng: random.Random, colour: Colour) -> None:
+    count, dot = rng.randint(4, 8), darker(colour, 1.5 if sum(colour) < 420 else 0.7)
     for row in range(count):
         for column in range(count):
             x, y = (column + 0.25 + 0.5 * (row % 2)) / count, (row + 0.5) / count
@@ -64,18 +64,18 @@ _PATTERNS: tuple[Callable[[Canvas, random.Random, Colour], None], ...] = (
 )  # fmt: skip
 
 
-def table(chance: random.Random) -> Picture:
+def table(rng: random.Random) -> Picture:
     """Draw a table top or cloth, opaque."""
-    colour = dishes.around(chance, chance.choice(_TABLE_COLOURS), 24)
+    colour = dishes.around(rng, rng.choice(_TABLE_COLOURS), 24)
     canvas = Canvas(colour, _FINER)
-    chance.choice(_PATTERNS)(canvas, chance, colour)
+    rng.choice(_PATTERNS)(canvas, rng, colour)
     return _lit(canvas.finish())
 
 
-def dish(chance: random.Random, kind: str | None = None) -> Picture:
+def dish(rng: random.Random, kind: str | None = None) -> Picture:
     """Draw one dish with nothing around it; any kind unless it is named."""
     canvas = Canvas(None, _FINER)
-    KINDS[kind or chance.choice(sorted(KINDS))](canvas, chance)
+    KINDS[kind or rng.choice(sorted(KINDS))](canvas, rng)
     return _lit(canvas.finish())
 
 
@@ -92,6 +92,6 @@ def lay(below: Picture, above: Picture) -> Picture:
     return laid
 
 
-def picture(chance: random.Random, kind: str | None = None) -> Picture:
+def picture(rng: random.Random, kind: str | None = None) -> Picture:
     """Draw a dish on a table, opaque."""
-    return lay(table(chance), dish(chance, kind))
+    return lay(table(rng), dish(rng, kind))

@@ -112,12 +112,12 @@ def _flag(cloth: Colour, ink: Colour, text: str) -> Picture:
 
 
 def _machine(body: Colour, seed: int) -> Picture:
-    canvas, chance = Canvas(body), random.Random(seed)
+    canvas, rng = Canvas(body), random.Random(seed)
     canvas.rectangle(0.07, 0.06, 0.93, 0.56, (244, 248, 250))
     for row in range(3):
         for column in range(7):
             x, y = 0.1 + column * 0.118, 0.09 + row * 0.155
-            canvas.rounded(x, y, x + 0.085, y + 0.11, 0.02, chance.choice(_CANS))
+            canvas.rounded(x, y, x + 0.085, y + 0.11, 0.02, rng.choice(_CANS))
             canvas.rectangle(x + 0.01, y + 0.04, x + 0.075, y + 0.065, (255, 255, 255))
             canvas.rectangle(x, y + 0.122, x + 0.085, y + 0.135, (90, 180, 240))
     canvas.rectangle(0.07, 0.6, 0.93, 0.72, darker(body, 0.8))

@@ -50,10 +50,10 @@ def _gradient(elevation: Floats) -> Floats:
 
 
 def _clouds(elevation: Floats) -> Floats:
-    chance = np.random.default_rng(8)
+    rng = np.random.default_rng(8)
 
     def layer(columns: int, rows: int) -> Floats:
-        values = chance.random((rows, columns))
+        values = rng.random((rows, columns))
         image = Image.fromarray((np.hstack([values, values[:, :1]]) * 255).astype(np.uint8))
         return np.asarray(image.resize((_WIDTH, SIZE), Image.Resampling.BICUBIC), float) / 255
 
@@ -74,9 +74,9 @@ def _mountain(sky: Floats, azimuth: Floats, elevation: Floats) -> None:
 
 
 def _ridge(azimuth: Floats, height: float, roughness: float, seed: int) -> Floats:
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     line = np.full_like(azimuth, height)
     for waves in (3, 5, 9, 17, 31, 60):
-        phase = chance.random() * 2 * np.pi
+        phase = rng.random() * 2 * np.pi
         line += np.sin(np.radians(azimuth) * waves + phase) / waves**0.8 * roughness
     return line[np.newaxis]

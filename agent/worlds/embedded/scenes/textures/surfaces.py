@@ -54,10 +54,10 @@ def pictures() -> dict[str, Picture]:
 
 
 def _paving(colour: Colour, spread: int, seed: int) -> Picture:
-    canvas, chance = Canvas(colour), random.Random(seed)
+    canvas, rng = Canvas(colour), random.Random(seed)
     for row in range(5):
         for column in range(-1, 5):
-            value = chance.randrange(-spread, spread)
+            value = rng.randrange(-spread, spread)
             shade = (colour[0] + value, colour[1] + value, colour[2] + value)
             x = column / 4 + (row % 2) * 0.125
             canvas.rectangle(x, row / 4 + 0.008, x + 0.238, row / 4 + 0.242, shade)
@@ -65,10 +65,10 @@ def _paving(colour: Colour, spread: int, seed: int) -> Picture:
 
 
 def _slabs() -> Picture:
-    canvas, chance = Canvas((120, 118, 110)), random.Random(7)
+    canvas, rng = Canvas((120, 118, 110)), random.Random(7)
     for x, y, width, height in ((0, 0, 0.6, 0.5), (0.6, 0, 0.4, 0.5), (0, 0.5, 0.4, 0.5),
                                 (0.4, 0.5, 0.6, 0.5)):  # fmt: skip
-        value = 158 + chance.randrange(24)
+        value = 158 + rng.randrange(24)
         canvas.rectangle(
             x + 0.01, y + 0.01, x + width - 0.01, y + height - 0.01, (value, value - 2, value - 10)
         )
@@ -91,9 +91,9 @@ def _stop_mark() -> Picture:
 
 
 def _planks(colour: Colour, spread: int, seed: int) -> Picture:
-    canvas, chance = Canvas((colour[0] - 34, colour[1] - 28, colour[2] - 22)), random.Random(seed)
+    canvas, rng = Canvas((colour[0] - 34, colour[1] - 28, colour[2] - 22)), random.Random(seed)
     for plank in range(8):
-        value = chance.randrange(-spread, spread)
+        value = rng.randrange(-spread, spread)
         shade = (colour[0] + value, colour[1] + value, colour[2] + value)
         canvas.rectangle(plank / 8, 0, plank / 8 + 0.115, 1, shade)
     return canvas.finish(5, seed)
@@ -109,11 +109,11 @@ def _tatami() -> Picture:
 
 
 def _roof_tiles() -> Picture:
-    canvas, chance = Canvas((58, 66, 78)), random.Random(10)
+    canvas, rng = Canvas((58, 66, 78)), random.Random(10)
     for row in range(9):
         for column in range(9):
             x, y = (column + 0.5 - 0.5 * (row % 2)) / 8, (row + 0.25) / 8
-            shade = (74 + chance.randrange(16), 84 + chance.randrange(14), 98)
+            shade = (74 + rng.randrange(16), 84 + rng.randrange(14), 98)
             canvas.ellipse(x, y, 0.06, 0.094, shade, (36, 42, 50))
     return canvas.finish()
 
@@ -126,10 +126,10 @@ def _stripes(colour: Colour) -> Picture:
 
 
 def _brick() -> Picture:
-    canvas, chance = Canvas((178, 166, 152)), random.Random(11)
+    canvas, rng = Canvas((178, 166, 152)), random.Random(11)
     for row in range(12):
         for column in range(-1, 6):
-            value = chance.randrange(-16, 16)
+            value = rng.randrange(-16, 16)
             x = column / 6 + (row % 2) / 12
             canvas.rectangle(
                 x, row / 12, x + 0.155, row / 12 + 0.072, (158 + value, 92 + value, 72 + value)

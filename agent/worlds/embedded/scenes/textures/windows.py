@@ -29,10 +29,10 @@ def pictures() -> dict[str, Picture]:
 
 
 def _floor(wall: Colour, kind: Kind, seed: int) -> Picture:
-    canvas, chance = Canvas(wall), random.Random(seed)
+    canvas, rng = Canvas(wall), random.Random(seed)
     _cladding(canvas, wall, kind)
     for left in (0.1, 0.56):
-        _window(canvas, left, wall, kind, lit=chance.random() < 0.45)
+        _window(canvas, left, wall, kind, lit=rng.random() < 0.45)
     if kind == "balcony":
         _balcony(canvas)
     else:

@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def stand_in(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def emulator(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the program on a free port; gives the process and the port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "agent.worlds", "--osc_in=0", *options],
@@ -65,7 +65,7 @@ def hear(ear: socket.socket, address: str, value: object) -> list[str]:
 
 def test_it_tells_what_vrchat_tells_and_obeys(ear: socket.socket) -> None:
     options = ("--window=false", f"--osc_out={ear.getsockname()[1]}", "--width=32", "--height=32")
-    with stand_in(*options) as (process, port), SimpleUDPClient("127.0.0.1", port) as client:
+    with emulator(*options) as (process, port), SimpleUDPClient("127.0.0.1", port) as client:
         first = hear(ear, PREFIX + "Upright", 1.0)
         assert first[0] == CHANGE
         assert set(first[1:]) <= {PREFIX + name for name in parameters(Body(0, 0, 0))}
@@ -117,6 +117,6 @@ def test_velocities_are_the_avatars_own() -> None:
 @pytest.mark.slow
 def test_it_can_be_found_on_the_network() -> None:
     pytest.importorskip("zeroconf")
-    with stand_in("--window=false", "--osc_out=0", "--oscquery=true") as (_, port):
+    with emulator("--window=false", "--osc_out=0", "--oscquery=true") as (_, port):
         found = find_vrchat(10.0)
     assert found is not None and found.osc_port == port

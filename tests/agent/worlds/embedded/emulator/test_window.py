@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pythonosc.udp_client import SimpleUDPClient
 
 from agent.capture.window import attach_window
-from tests.agent.worlds.embedded.emulator.test_emulator import stand_in
+from tests.agent.worlds.embedded.emulator.test_emulator import emulator
 
 pytest.importorskip("pygame")
 mss = pytest.importorskip("mss")
@@ -66,10 +66,10 @@ def capture(grabber: mss.MSS) -> NDArray[np.int16]:  # type: ignore[name-defined
 
 
 def test_it_is_found_captured_and_moved_by_osc_and_keys(display: str) -> None:
-    options = ("--osc_out=0", f"--width={WIDTH}", f"--height={HEIGHT}", "--place.moving=false")
+    options = ("--osc_out=0", f"--width={WIDTH}", f"--height={HEIGHT}", "--scene.moving=false")
     with (
-        stand_in(
-            "--place=agent.worlds.embedded.scenes.street.Street",
+        emulator(
+            "--scene=agent.worlds.embedded.scenes.street.Street",
             *options,
             DISPLAY=display,
             SDL_VIDEODRIVER="x11",

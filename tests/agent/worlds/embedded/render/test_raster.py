@@ -7,10 +7,10 @@ import agent.worlds.embedded.render.renderer as renderer_module
 from agent.worlds.embedded.physics import Body
 from agent.worlds.embedded.render.mesh import Mesh, whole
 from agent.worlds.embedded.render.renderer import Renderer
-from agent.worlds.embedded.scenes.base import Air, Place, Scene, Start
-from agent.worlds.embedded.scenes.state import Cells, Stage, pose
+from agent.worlds.embedded.scenes.base import Air, BuiltScene, Scene, Start
+from agent.worlds.embedded.scenes.state import CellGrid, SceneState, pose
 from agent.worlds.embedded.simulation import Simulation
-from tests.agent.worlds.embedded.conftest import place_named
+from tests.agent.worlds.embedded.conftest import scene_named
 
 SIDE = 64
 CLEAR = Air(zenith=(10, 20, 30), fog_start=1000.0, fog_end=2000.0)
@@ -39,18 +39,18 @@ IMAGES = {
 
 def draw(mesh: Mesh, air: Air = CLEAR, poses: np.ndarray | None = None) -> np.ndarray:
     """Look along +y from the eye at (0, 0, 1.6)."""
-    scene = Scene(mesh, IMAGES, (-50.0, -50.0, 50.0, 50.0), Start(0.0, 0.0), air=air)
-    renderer = Renderer(scene, SIDE, SIDE, 90.0)
+    built = BuiltScene(mesh, IMAGES, (-50.0, -50.0, 50.0, 50.0), Start(0.0, 0.0), air=air)
+    renderer = Renderer(built, SIDE, SIDE, 90.0)
     if poses is None:
         poses = np.repeat(np.eye(3, 4, dtype=np.float32)[None], mesh.part_count, axis=0)
-    stage = Stage(
+    scene_state = SceneState(
         seed=0, step=0, body=Body(0.0, 0.0, 0.0), solids=np.zeros((0, 4)),
-        bounds=np.array([scene.bounds]), cells=Cells(0, 0, 1), poses=poses,
+        bounds=np.array([built.bounds]), cells=CellGrid(0, 0, 1), poses=poses,
         panels=np.zeros(mesh.panel_count, np.int32),
         flickering=np.ones(mesh.panel_count, np.bool_),
         atlas=renderer.atlas, texture_index=renderer.texture_index,
     )  # fmt: skip
-    return renderer.draw(stage)[0]
+    return renderer.draw(scene_state)[0]
 
 
 def wall(mesh: Mesh, texture: str, y: float, half: float = 1.0, **more: object) -> None:
@@ -149,19 +149,19 @@ def test_panels_count_as_flickering() -> None:
     mesh = Mesh()
     corners = ((-1.0, 2.0, 0.6), (1.0, 2.0, 0.6), (1.0, 2.0, 2.6), (-1.0, 2.0, 2.6))
     mesh.quad(corners, "red", 1.0, panel=mesh.panel())
-    scene = Scene(
+    built = BuiltScene(
         mesh, IMAGES, (-9.0, -9.0, 9.0, 9.0), Start(0.0, 0.0), air=CLEAR, panels=["green"]
     )
 
-    class Given(Place):
-        def build(self, seed: int) -> Scene:
-            return scene
+    class Given(Scene):
+        def build(self, seed: int) -> BuiltScene:
+            return built
 
     simulation = Simulation(Given(), SIDE, 0, field_of_view=90.0)
     assert simulation.frame()[1, SIDE // 2, SIDE // 2] == 200
     share = simulation.info_names.index("flicker_share")
     assert simulation.info()[share] == 0.0
-    simulation.stage.flickering[:] = True
+    simulation.scene_state.flickering[:] = True
     simulation.frame()
     assert simulation.info()[share] == pytest.approx(0.25)
 
@@ -170,18 +170,18 @@ def test_panels_count_as_flickering() -> None:
 def test_impossible_views_are_refused(bad: dict[str, object]) -> None:
     settings = {"size": 16, "seed": 0} | bad
     with pytest.raises(ValueError):
-        Simulation(place_named("food_room"), **settings)  # type: ignore[arg-type]
+        Simulation(scene_named("food_room"), **settings)  # type: ignore[arg-type]
 
 
 def test_the_order_of_drawing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Farthest first nothing is ever skipped as hidden, so skipping must not be seen either."""
-    near_first = Simulation(place_named("street"), 96, 0)
-    far_first = Simulation(place_named("street"), 96, 0)
+    near_first = Simulation(scene_named("street"), 96, 0)
+    far_first = Simulation(scene_named("street"), 96, 0)
     distances = renderer_module._distances
     for x, y, heading in ((0.0, 26.0, 0.3), (2.0, 30.0, 1.6), (-3.0, 60.0, 3.0), (7.0, 12.5, -2.0)):
         pictures = []
         for simulation, sign in ((near_first, 1.0), (far_first, -1.0)):
-            body = simulation.stage.body
+            body = simulation.scene_state.body
             body.x, body.y, body.heading = x, y, heading
             monkeypatch.setattr(
                 renderer_module, "_distances", lambda *a, sign=sign: sign * distances(*a)

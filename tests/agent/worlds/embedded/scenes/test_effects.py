@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from agent.worlds.embedded.physics import STEP, is_clear
-from agent.worlds.embedded.reachability import FloorPlan
-from agent.worlds.embedded.scenes.base import Place
+from agent.worlds.embedded.reachability import ReachabilityMap
+from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.blackout import Blackout
 from agent.worlds.embedded.scenes.block_noise import BlockNoise
 from agent.worlds.embedded.scenes.flicker import Flicker
@@ -33,9 +33,9 @@ def run(simulation: Simulation, seconds: float) -> None:
 
 
 def put(simulation: Simulation, x: float, y: float, heading: float = 0.0) -> None:
-    body = simulation.stage.body
+    body = simulation.scene_state.body
     body.x, body.y, body.heading = x, y, heading
-    assert is_clear(x, y, simulation.stage.solids, simulation.stage.bounds)
+    assert is_clear(x, y, simulation.scene_state.solids, simulation.scene_state.bounds)
 
 
 def flicker(simulation: Simulation) -> float:
@@ -43,13 +43,16 @@ def flicker(simulation: Simulation) -> float:
     return float(simulation.info()[simulation.info_names.index("flicker_share")])
 
 
-def reaches(simulation: Simulation, place: tuple[float, float]) -> bool:
-    return simulation.stage.cells.number(*place) in FloorPlan(simulation.stage, 0.25).cells()
+def reaches(simulation: Simulation, scene: tuple[float, float]) -> bool:
+    return (
+        simulation.scene_state.cells.number(*scene)
+        in ReachabilityMap(simulation.scene_state, 0.25).cells()
+    )
 
 
 def test_a_shutter_opens_and_shuts_on_time() -> None:
-    place = Street(shutter_open=False, shutter_toggles_at_s=[1.0, 5.0], moving=False)
-    simulation = Simulation(place, SIDE, 0)
+    scene = Street(shutter_open=False, shutter_toggles_at_s=[1.0, 5.0], moving=False)
+    simulation = Simulation(scene, SIDE, 0)
     assert not reaches(simulation, INSIDE_TEAHOUSE)
     run(simulation, 0.9)
     assert not reaches(simulation, INSIDE_TEAHOUSE)
@@ -60,8 +63,8 @@ def test_a_shutter_opens_and_shuts_on_time() -> None:
 
 
 def test_a_shutter_changes_what_is_seen() -> None:
-    place = Street(shutter_toggles_at_s=[0.5], moving=False)
-    simulation = Simulation(place, SIDE, 0)
+    scene = Street(shutter_toggles_at_s=[0.5], moving=False)
+    simulation = Simulation(scene, SIDE, 0)
     put(simulation, 2.0, 11.3, math.pi / 2)
     before = simulation.frame()
     run(simulation, 0.4)
@@ -74,8 +77,8 @@ def test_a_shutter_waits_while_somebody_stands_in_it() -> None:
     simulation = Simulation(Street(shutter_toggles_at_s=[0.5], moving=False), SIDE, 0)
     put(simulation, *DOORWAY)
     run(simulation, 5.0)
-    stage = simulation.stage
-    assert is_clear(stage.body.x, stage.body.y, stage.solids, stage.bounds)
+    scene_state = simulation.scene_state
+    assert is_clear(scene_state.body.x, scene_state.body.y, scene_state.solids, scene_state.bounds)
     put(simulation, 2.0, 11.3)
     run(simulation, 2.0)
     assert not reaches(simulation, INSIDE_TEAHOUSE)
@@ -93,7 +96,7 @@ def test_door_times_must_rise() -> None:
 
 
 def solids_now(simulation: Simulation) -> np.ndarray:
-    return simulation.stage.solids.copy()
+    return simulation.scene_state.solids.copy()
 
 
 def test_the_cyclist_rides_a_loop_of_constant_period() -> None:
@@ -153,9 +156,9 @@ def test_choices_are_even_and_new_at_each_change() -> None:
     assert repeats == pytest.approx(0.1, abs=0.03)
 
 
-@pytest.mark.parametrize("place", [FoodRoom(0.0), FoodRoom(10.0, pool=1), FoodRoom(0.0, None)])
-def test_still_rooms_stay_still_and_do_not_flicker(place: Place) -> None:
-    simulation = Simulation(place, SIDE, 0)
+@pytest.mark.parametrize("scene", [FoodRoom(0.0), FoodRoom(10.0, pool=1), FoodRoom(0.0, None)])
+def test_still_rooms_stay_still_and_do_not_flicker(scene: Scene) -> None:
+    simulation = Simulation(scene, SIDE, 0)
     before = simulation.frame()
     run(simulation, 1.0)
     assert (simulation.frame() == before).all()
@@ -224,9 +227,9 @@ def test_walls_keep_the_screen_off() -> None:
     simulation = Simulation(OneScreen(pool=4, switch_on_s=0.1), SIDE, 0)
     put(simulation, 2.0, 26.0, math.atan2(EAST_ALLEY_END[0] - 2.0, EAST_ALLEY_END[1] - 26.0))
     run(simulation, 1.0)
-    screen = simulation.stage.texture_index["screen_off"]
+    screen = simulation.scene_state.texture_index["screen_off"]
     simulation.frame()
-    assert simulation.stage.panels[0] == screen
+    assert simulation.scene_state.panels[0] == screen
 
 
 VEILS = {

@@ -27,9 +27,9 @@ def test_no_two_pictures_are_the_same() -> None:
 
 
 def test_the_street_uses_only_pictures_that_exist() -> None:
-    scene = Street().build(0)
-    assert scene.sky is not None
-    used = set(scene.mesh.texture_names) | set(scene.sky.texture_names)
+    built = Street().build(0)
+    assert built.sky is not None
+    used = set(built.mesh.texture_names) | set(built.sky.texture_names)
     assert used <= set(PICTURES)
 
 
@@ -52,8 +52,8 @@ def test_each_kind_of_food_varies(kind: str) -> None:
 
 def test_mip_levels_halve_and_keep_the_mean() -> None:
     assert level_sizes(16) == [16, 8, 4, 2]
-    chance = np.random.default_rng(0)
-    image = chance.integers(0, 256, (16, 16, 4), np.uint8)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (16, 16, 4), np.uint8)
     image[..., 3] = 255
     atlas = pack([image])
     mean = image[..., :3].mean()

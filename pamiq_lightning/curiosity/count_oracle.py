@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pamiq_lightning.curiosity.base import Curiosity, Evidence
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 
 HEADINGS = 8
 VERTICAL, LOOK = 0, 2
@@ -24,28 +24,28 @@ def heading_bin(heading: float) -> int:
     return round(heading / math.tau * HEADINGS) % HEADINGS
 
 
-class VisitCount(Curiosity):
+class CountOracle(Curiosity):
     """1 / sqrt(n) for the n-th time that a transition is made.
 
     A transition is a cell, a heading and two categories of the action, as embedded worlds tell the
     cell and the heading. No agent could know them: this is an oracle for experiments.
     """
 
-    truths = ("cell", "heading")
+    info_keys = ("cell", "heading")
     # 20 bytes each: three times what can be done in the street.
     state_bytes = 4 << 20
 
     def __init__(self) -> None:
         self.counts: Counter[Transition] = Counter()
 
-    def reward(self, evidence: Evidence) -> float:
+    def reward(self, inputs: RewardInputs) -> float:
         """Count the transition, and return its reward."""
-        truth, action = evidence.last_truth, evidence.last_action
-        if truth is None or action is None:
-            raise ValueError("visit_count needs the ground truth of an embedded world")
+        info, action = inputs.last_info, inputs.last_action
+        if info is None or action is None:
+            raise ValueError("count_oracle needs the ground truth of an embedded world")
         made = (
-            int(truth["cell"]),
-            heading_bin(truth["heading"]),
+            int(info["cell"]),
+            heading_bin(info["heading"]),
             int(action[VERTICAL]),
             int(action[LOOK]),
         )
