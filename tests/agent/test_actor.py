@@ -19,7 +19,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.nets.forward_dynamics import normal_nll
 from pamiq_lightning.step import ACTING_ROLES
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import LEARNERS, SHAPE
+from tests.synthetic import LEARNERS, SHAPE
 
 CPU = torch.device("cpu")
 TRUTH = np.zeros(1, np.float32)

@@ -11,7 +11,7 @@ from agent.loop import Loop
 from agent.pause import PERSON, Pauses
 from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutsSpec, RolloutWriter
 from tests.conftest import VirtualClock
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 
 
 class FakeWorld:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from pamiq_lightning.step import is_transition
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 
 
 def test_sound_steps_are_all_transitions() -> None:

@@ -11,7 +11,7 @@ from pamiq_lightning.learners.ijepa import IJEPA, content_std
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import LEARNERS, rollout
+from tests.synthetic import LEARNERS, rollout
 from tools.export_encoder import export
 
 ROOT = Path(__file__).parents[2]

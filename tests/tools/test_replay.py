@@ -10,7 +10,7 @@ import pygame
 import pytest
 
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import DATASET_SPEC, arrays, record
+from tests.synthetic import DATASET_SPEC, arrays, record
 from tools.replay import main
 from tools.replay_sheet import HEIGHT, WIDTH, Sheet
 

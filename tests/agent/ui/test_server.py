@@ -19,7 +19,7 @@ from agent.ui.views import Views
 from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
 from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 
 READS = ("/status", "/frame.jpg", "/drawn.png", "/metrics?from=0")
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from agent.ui.views import LARGEST_PIECE, Views
 from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pamiq_lightning.checkpoint.files import (
 )
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import DYNAMICS, PPO
+from tests.synthetic import DYNAMICS, PPO
 
 
 def save_weights(learner: Learner, path: Path) -> None:

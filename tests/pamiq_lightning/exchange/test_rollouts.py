@@ -11,7 +11,7 @@ from pamiq_lightning.exchange.rollouts import (
     RolloutsSpec,
     RolloutWriter,
 )
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 
 FIGURES = dict.fromkeys(AGENT_METRICS, 1.5)
 

@@ -4,7 +4,7 @@ import pytest
 
 from pamiq_lightning.learners.base import Learner, check_shared_shapes
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import LEARNERS, PPO
+from tests.synthetic import LEARNERS, PPO
 
 
 def test_learners_of_one_size_fit_each_other() -> None:

@@ -7,7 +7,7 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.dynamics import Dynamics, symlog
-from tests.samples import rollout
+from tests.synthetic import rollout
 
 
 def dynamics(**changes: object) -> Dynamics:

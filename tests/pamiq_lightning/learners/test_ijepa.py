@@ -9,8 +9,8 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA, rank_me
 from pamiq_lightning.utils.instantiate import SpecError, build
-from tests.samples import IJEPA as SPEC
-from tests.samples import rollout
+from tests.synthetic import IJEPA as SPEC
+from tests.synthetic import rollout
 
 
 def ijepa(**changes: object) -> IJEPA:

@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.replay.sampling import OnPolicyReplay, training_round
 from pamiq_lightning.trainer.update import Updater
-from tests.samples import rollout
+from tests.synthetic import rollout
 
 
 def ppo(**changes: object) -> PPO:

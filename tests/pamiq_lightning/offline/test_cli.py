@@ -12,7 +12,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import DYNAMICS, IJEPA, PPO, arrays, record
+from tests.synthetic import DYNAMICS, IJEPA, PPO, arrays, record
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import LEARNERS, arrays, record
+from tests.synthetic import LEARNERS, arrays, record
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import LEARNERS, arrays, record
+from tests.synthetic import LEARNERS, arrays, record
 
 
 def checkpoint(folder: Path, role: str) -> Path:

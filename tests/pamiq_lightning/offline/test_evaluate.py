@@ -11,7 +11,7 @@ import yaml
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.offline.evaluate import error_lines
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
-from tests.samples import DATASET_SPEC, DYNAMICS, IJEPA, arrays, record
+from tests.synthetic import DATASET_SPEC, DYNAMICS, IJEPA, arrays, record
 
 
 @pytest.fixture

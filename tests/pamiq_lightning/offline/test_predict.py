@@ -16,8 +16,8 @@ from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.pamiq_lightning.offline.test_evaluate import here
-from tests.samples import DYNAMICS, LEARNERS, rollout
-from tests.samples import PPO as PPO_SPEC
+from tests.synthetic import DYNAMICS, LEARNERS, rollout
+from tests.synthetic import PPO as PPO_SPEC
 
 __all__ = ["here"]
 SAYS = {

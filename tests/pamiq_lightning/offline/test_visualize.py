@@ -18,7 +18,7 @@ from pamiq_lightning.offline.visualize import MOMENTS, draw_imagined, draw_kept
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.pamiq_lightning.offline.test_evaluate import here
-from tests.samples import DECODER, DYNAMICS, rollout
+from tests.synthetic import DECODER, DYNAMICS, rollout
 
 __all__ = ["here"]
 SIZE, CAPTION = 16, 12

@@ -19,7 +19,7 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import EpisodeFiles, RecordingError
 from pamiq_lightning.recording.tables import schema
 from pamiq_lightning.recording.writer import RecordingWriter
-from tests.samples import DATASET_SPEC, arrays, record
+from tests.synthetic import DATASET_SPEC, arrays, record
 
 WRITE_ON_AND_ON = """
 import itertools, pickle, sys

@@ -11,7 +11,7 @@ from pamiq_lightning.recording import writer
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import NOT_RECORDED, RecordingError
 from pamiq_lightning.recording.writer import RecordingWriter, size_of
-from tests.samples import DATASET_SPEC, arrays, record
+from tests.synthetic import DATASET_SPEC, arrays, record
 
 
 def smooth_frames(rows: int) -> NDArray[np.uint8]:

@@ -20,8 +20,8 @@ import pytest
 from pamiq_lightning.recording import writer
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import DATASET_SPEC, RecordingError, find_recording, read_plan
-from tests.samples import DATASET_SPEC as SAMPLE_PLAN
-from tests.samples import arrays, record
+from tests.synthetic import DATASET_SPEC as SAMPLE_PLAN
+from tests.synthetic import arrays, record
 
 INFO_TYPES = {
     "codebase_version": str,

@@ -15,7 +15,7 @@ from pamiq_lightning.replay import memmap
 from pamiq_lightning.replay.memmap import MemmapRows
 from pamiq_lightning.replay.sampling import SequenceReplay, UniformReplay, make_replay
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import PPO, SHAPE, rollout
+from tests.synthetic import PPO, SHAPE, rollout
 
 FIELDS = {key: (field.shape, field.dtype) for key, field in SHAPE.fields().items()}
 ANY = build(Learner, PPO)

@@ -15,7 +15,7 @@ from pamiq_lightning.replay.sampling import (
     training_round,
 )
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import IJEPA, PPO, rollout
+from tests.synthetic import IJEPA, PPO, rollout
 
 ANY = build(Learner, PPO)
 

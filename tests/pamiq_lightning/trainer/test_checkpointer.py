@@ -33,7 +33,7 @@ from tests.pamiq_lightning.trainer.trainer_fixture import (
     close_all,
     seal_again,
 )
-from tests.samples import LEARNERS
+from tests.synthetic import LEARNERS
 
 FILES = (
     MANIFEST,

@@ -21,7 +21,7 @@ from pamiq_lightning.trainer.warm_up import warm_up
 from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
-from tests.samples import LEARNERS, SHAPE, arrays
+from tests.synthetic import LEARNERS, SHAPE, arrays
 
 
 class House:

@@ -22,7 +22,7 @@ from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import DYNAMICS, LEARNERS, rollout
+from tests.synthetic import DYNAMICS, LEARNERS, rollout
 
 BAD = [float("nan"), float("inf"), -float("inf")]
 

@@ -6,7 +6,7 @@ import torch
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.trainer.previews import newest_triple, triples
-from tests.samples import SHAPE, rollout
+from tests.synthetic import SHAPE, rollout
 
 
 def nets() -> tuple[LatentDecoder, ForwardDynamics]:

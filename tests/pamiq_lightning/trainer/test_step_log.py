@@ -13,7 +13,7 @@ from pamiq_lightning.trainer.step_log import (
     load_step_log,
     ticks_written,
 )
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:

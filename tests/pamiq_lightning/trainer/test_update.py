@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import IJEPA, rollout
+from tests.synthetic import IJEPA, rollout
 
 
 class Every(Learner):

@@ -27,7 +27,7 @@ from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.instantiate import build
-from tests.samples import LEARNERS, SHAPE, arrays
+from tests.synthetic import LEARNERS, SHAPE, arrays
 
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 ROWS = 16

@@ -5,7 +5,7 @@ import pytest
 from agent.worlds.embedded.scenes.base import Scene
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.utils.instantiate import SpecError, build, resolve
-from tests.samples import PPO
+from tests.synthetic import PPO
 
 
 def with_args(**changes: object) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.instantiate import build
 from pamiq_lightning.utils.torch_compile import compile_acting, compile_training
-from tests.samples import DYNAMICS, IJEPA, PPO, SHAPE
+from tests.synthetic import DYNAMICS, IJEPA, PPO, SHAPE
 
 BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 """The first captures and differentiates as the second does, and needs no C++ compiler."""

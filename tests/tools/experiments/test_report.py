@@ -14,7 +14,7 @@ from agent.worlds.embedded.make import INFO_NAMES
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.trainer.step_log import StepLog
-from tests.samples import SHAPE, arrays
+from tests.synthetic import SHAPE, arrays
 from tools.experiments.report import Results, write
 from tools.experiments.spec import Job, Spec
 

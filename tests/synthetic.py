@@ -1,4 +1,4 @@
-"""Made-up experience and small learners."""
+"""Synthetic experience and small learners."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ LEARNERS = {"encoder": IJEPA, "dynamics": DYNAMICS, "policy": PPO, "decoder": DE
 
 
 def arrays(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return sound random steps as numpy arrays; the very first is_first."""
+    """Return valid random steps as numpy arrays; the very first is_first."""
     random = np.random.default_rng([seed, start])
     steps: dict[str, Any] = {}
     for key, field in SHAPE.fields().items():
@@ -103,7 +103,7 @@ def arrays(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> dict[s
 
 
 def rollout(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> TensorDict:
-    """Return sound random steps as a TensorDict [rows]."""
+    """Return valid random steps as a TensorDict [rows]."""
     made = arrays(rows, start, version, seed)
     return TensorDict({key: torch.from_numpy(a) for key, a in made.items()}, [rows])
 
@@ -111,7 +111,7 @@ def rollout(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> Tenso
 def record(
     folder: Path, rollouts: Iterable[Mapping[str, Any]], spec: DatasetSpec = DATASET_SPEC
 ) -> Path:
-    """Write windows as a recording; return its folder."""
+    """Write rollouts as a recording; return its folder."""
     writer = RecordingWriter(folder, spec, crf=20)
     for steps in rollouts:
         writer.write(steps)
