@@ -257,8 +257,8 @@ def _check_combinations(settings: Settings) -> None:
     for role, learner in settings.learners.items():
         if settings.clock == "lockstep" and learner.round_limit_s is not None:
             raise UsageError(
-                f"learners.{role}.round_limit_s={learner.round_limit_s}: under lockstep a round must "
-                "not depend on time"
+                f"learners.{role}.round_limit_s={learner.round_limit_s}: under lockstep a round "
+                "must not depend on time"
             )
         if not learner.model:
             raise UsageError(f"learners.{role}.model: is missing")

@@ -93,8 +93,8 @@ class Lives:
     def work(self, variant: str) -> float:
         """Return updates a second, each learner's as a share of what it does alone, averaged.
 
-        Of those with replay updates: how many updates the policy makes is not a matter of time, but of
-        how far one window moves it.
+        Of those with replay updates: how many updates the policy makes is not a matter of time,
+        but of how far one rollout moves it.
         """
         alone = self.all["trainer"][0]["learners"]
         roles = [role for role in alone if alone[role]["idle_updates"]]

@@ -136,7 +136,7 @@ def test_files_that_are_cut_or_gone_are_named(
 def test_the_state_of_another_memory_is_refused(tmp_path: Path) -> None:
     state = remembered(ROWS, tmp_path).state()
     other = ReplaySpec("uniform", capacity=50, batch_size=8, updates=5)
-    with pytest.raises(ValueError, match="has 40 rows .*, the settings say 50 rows"):
+    with pytest.raises(ValueError, match=r"has 40 rows .*, the settings say 50 rows"):
         remembered(other, tmp_path / "b").restore(state)
 
 

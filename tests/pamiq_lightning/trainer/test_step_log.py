@@ -43,5 +43,5 @@ def test_half_a_row_is_left_out_and_the_last_of_two_counts(tmp_path: Path) -> No
 
 def test_a_run_without_a_track_is_told_how_to_have_one(tmp_path: Path) -> None:
     assert ticks_written(tmp_path) == 0
-    with pytest.raises(StepLogError, match="trainer.step_log=true"):
+    with pytest.raises(StepLogError, match=r"trainer\.step_log=true"):
         load_step_log(tmp_path)
