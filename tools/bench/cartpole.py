@@ -34,7 +34,7 @@ from tools.bench.cartpole_streams import (
     EpisodicPPO,
     StreamsReplay,
 )
-from tools.bench.limits import Figure, at_least, measured, print_figures
+from tools.bench.limits import Measurement, at_least, measured, print_measurements
 
 SOLVED, GOOD = 475.0, 450.0
 
@@ -128,7 +128,7 @@ def learn(seed: int, memory: bool, limit: int) -> Outcome:
     return Outcome(poles.steps, mean, time.perf_counter() - began)
 
 
-def figures(seeds: int, memory: bool, limit: int) -> Iterator[Figure]:
+def measurements(seeds: int, memory: bool, limit: int) -> Iterator[Measurement]:
     """Yield each seed's figures, then what all must keep."""
     means = []
     for seed in range(seeds):
@@ -153,8 +153,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    lines = figures(options.seeds, options.memory, options.steps)
-    sys.exit(not print_figures(lines, options.json))
+    lines = measurements(options.seeds, options.memory, options.steps)
+    sys.exit(not print_measurements(lines, options.json))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from pamiq_lightning.checkpoint.store import (
     write_checkpoint,
 )
 from pamiq_lightning.replay.memmap import MemmapRows
-from tools.bench.limits import Figure, at_most, measured, print_figures
+from tools.bench.limits import Measurement, at_most, measured, print_measurements
 from tools.faults.run import Runner
 
 FRAMES, SIDE = 100_000, 144
@@ -43,7 +43,7 @@ SAVE_S, FIRST_TICK_S = 2.0, 15.0
 BIRTH_S, SETTLE_S, REST_S, SAVES = 40.0, 30.0, 20.0, 5
 
 
-def figures(runs: Path, interval_s: float) -> Iterator[Figure]:
+def measurements(runs: Path, interval_s: float) -> Iterator[Measurement]:
     """Measure everything, in one run folder."""
     folder = _be_born(runs)
     before = _rows_bytes(folder)
@@ -135,7 +135,9 @@ def main() -> int:
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pamiq-bench-", dir=options.folder) as runs:
-        return 0 if print_figures(figures(Path(runs), options.interval), options.json) else 1
+        return (
+            0 if print_measurements(measurements(Path(runs), options.interval), options.json) else 1
+        )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import Settings, parse
 from agent.ui.terminal import StatusSource
 from pamiq_lightning.trainer.process import TrainerProcess
-from tools.bench.limits import Figure, at_least, measured, print_figures
+from tools.bench.limits import Measurement, at_least, measured, print_measurements
 
 LABORATORY = "conf/experiments/laboratory.yaml"
 LIMIT = 20_000 / 600
@@ -57,7 +57,7 @@ class Meter:
         return timed
 
 
-def live(settings: Settings) -> Iterator[Figure]:
+def live(settings: Settings) -> Iterator[Measurement]:
     """Live, and yield what was measured."""
     from agent.lifecycle.runner import Runner
     from agent.osc.ports import bind_tcp
@@ -134,7 +134,7 @@ def main() -> None:
         given = [f"conf={LABORATORY}", *options.settings, f"runs={runs}", f"steps={options.ticks}"]
         composed = compose(read_command_line(given), lambda: "tiny")
         settings = parse(composed, set(composed["learners"]))
-        sys.exit(not print_figures(live(settings), options.json))
+        sys.exit(not print_measurements(live(settings), options.json))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ from pamiq_lightning.nets import sioconv as nets_sioconv
 from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.torch_compile import compile_acting
-from tools.bench.driver import online, updater
-from tools.bench.limits import Figure, at_least, at_most, print_figures
-from tools.bench.policy import policy
+from tools.bench.limits import Measurement, at_least, at_most, print_measurements
+from tools.bench.ppo import policy
 from tools.bench.timing import compare
+from tools.bench.updater import online, updater
 
 B, DIM, HEADS, DEPTH = 4, 256, 8, 3
 
@@ -76,7 +76,7 @@ def with_full_matrix(job: Callable[[], object]) -> Callable[[], object]:
     return other_job
 
 
-def sioconv() -> Iterator[Figure]:
+def sioconv() -> Iterator[Measurement]:
     """Growth with length, and against the full matrix and a GRU."""
     stack = SioConvStack(DEPTH, DIM, HEADS)
     lengths = [256, 512, 1024, 2048, 4096]
@@ -103,7 +103,7 @@ def sioconv() -> Iterator[Figure]:
     yield from acting_step()
 
 
-def acting_step() -> Iterator[Figure]:
+def acting_step() -> Iterator[Measurement]:
     """One step at size small against one of a GRU of equal size, as it is and compiled."""
     stack = SioConvStack(6, 1024, 8).eval().requires_grad_(False)
     compiled = copy.deepcopy(stack)
@@ -151,7 +151,7 @@ class MaskedInput(IJEPA):
         return loss
 
 
-def ijepa() -> Iterator[Figure]:
+def ijepa() -> Iterator[Measurement]:
     """Dropped against replaced tokens."""
     batch = TensorDict({"frame": torch.randint(0, 256, (16, 3, 144, 144), dtype=torch.uint8)}, [16])
     drivers = [
@@ -162,7 +162,7 @@ def ijepa() -> Iterator[Figure]:
     yield at_least("I-JEPA update, replaced / dropped", replaced / dropped, "x", 1.5)
 
 
-def figures() -> Iterator[Figure]:
+def measurements() -> Iterator[Measurement]:
     """Yield all."""
     torch.manual_seed(0)
     yield from sioconv()
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sys.exit(not print_figures(figures(), options.json))
+    sys.exit(not print_measurements(measurements(), options.json))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One measured number and its limit."""
 
     name: str
@@ -22,19 +22,19 @@ class Figure:
     ok: bool
 
 
-def measured(name: str, value: float, unit: str) -> Figure:
+def measured(name: str, value: float, unit: str) -> Measurement:
     """Return a figure that is only to be known."""
-    return Figure(name, round(value, 3), unit, None, True)
+    return Measurement(name, round(value, 3), unit, None, True)
 
 
-def at_most(name: str, value: float, unit: str, limit: float) -> Figure:
+def at_most(name: str, value: float, unit: str, limit: float) -> Measurement:
     """Return a figure that should be small."""
-    return Figure(name, round(value, 3), unit, limit, value <= limit)
+    return Measurement(name, round(value, 3), unit, limit, value <= limit)
 
 
-def at_least(name: str, value: float, unit: str, limit: float) -> Figure:
+def at_least(name: str, value: float, unit: str, limit: float) -> Measurement:
     """Return a figure that should be large."""
-    return Figure(name, round(value, 3), unit, limit, value >= limit)
+    return Measurement(name, round(value, 3), unit, limit, value >= limit)
 
 
 def machine() -> str:
@@ -48,12 +48,12 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {system}"
 
 
-def json_row(figure: Figure) -> str:
+def json_row(figure: Measurement) -> str:
     """Return a figure as one line for programs."""
     return json.dumps(asdict(figure))
 
 
-def table_row(figure: Figure) -> str:
+def table_row(figure: Measurement) -> str:
     """Return a figure as one line for people."""
     if figure.limit is None:
         return f"{figure.name:36} {figure.value:10.3f} {figure.unit}"
@@ -62,7 +62,7 @@ def table_row(figure: Figure) -> str:
     return f"{figure.name:36} {value} limit {figure.limit:7.1f}  {verdict}"
 
 
-def print_figures(figures: Iterable[Figure], as_json: bool) -> bool:
+def print_measurements(figures: Iterable[Measurement], as_json: bool) -> bool:
     """Print every figure as soon as it is known; return whether all are within their limits.
 
     The machine's name comes first (to standard error with JSON).

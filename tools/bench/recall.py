@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pamiq_lightning.nets.sioconv import SioConvStack
-from tools.bench.limits import Figure, measured, print_figures
+from tools.bench.limits import Measurement, measured, print_measurements
 
 TOKENS, SYMBOLS = 10, 8
 BLANK, CUE = SYMBOLS, SYMBOLS + 1
@@ -90,7 +90,7 @@ def recall(name: str, delay: int, lr: float, updates: int) -> float:
         return float((net(tokens).argmax(-1) == symbols).float().mean())
 
 
-def figures(delays: Sequence[int], updates: int) -> Iterator[Figure]:
+def measurements(delays: Sequence[int], updates: int) -> Iterator[Measurement]:
     """Yield the sizes, then accuracies and times."""
     yield measured("SioConv: parameters", parameters(SioConvStack(DEPTH, DIM, HEADS)), "")
     yield measured("GRU: parameters", parameters(equal_gru()), "")
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sys.exit(not print_figures(figures(options.delays, options.updates), options.json))
+    sys.exit(not print_measurements(measurements(options.delays, options.updates), options.json))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from statistics import fmean, median
 from typing import Any
 
 from pamiq_lightning.recording.reader import RecordingReader
-from tools.bench.limits import Figure, at_least, at_most, measured, print_figures
+from tools.bench.limits import Measurement, at_least, at_most, measured, print_measurements
 from tools.bench.tick import tick_parts
 from tools.bench.variants import VARIANTS
 from tools.faults.run import Runner
@@ -103,7 +103,7 @@ class Lives:
     def _updates(self, variant: str, role: str) -> float:
         return median(float(life["learners"][role]["updates"]) for life in self.all[variant])
 
-    def figures(self) -> Iterator[Figure]:
+    def measurements(self) -> Iterator[Measurement]:
         """Yield what came of them."""
         at = f"{self.rate} Hz"
         for variant in ("alone", "process", "thread"):
@@ -122,7 +122,7 @@ class Lives:
         yield measured(f"updates/s, thread / trainer alone, {at}", self.work("thread"), "x")
 
 
-def start_up() -> Iterator[Figure]:
+def start_up() -> Iterator[Measurement]:
     """Yield how long the start takes, by part, and when trained weights act for the first time."""
     with tempfile.TemporaryDirectory(prefix="pamiq-start-") as runs:
         began = time.monotonic()
@@ -154,7 +154,7 @@ def start_up() -> Iterator[Figure]:
     yield at_most("first trained weights act", at["Run folder"] + first, "s", 45.0)
 
 
-def idle_trainer() -> Figure:
+def idle_trainer() -> Measurement:
     """Return how much of a core a trainer takes that has nothing to train.
 
     It still reads every window, for its figures.
@@ -177,7 +177,7 @@ def idle_trainer() -> Figure:
     return at_most("a trainer without work, of a core", 100 * spent / IDLE_S, "%", 1.0)
 
 
-def figures(seconds: float, rounds: int) -> Iterator[Figure]:
+def measurements(seconds: float, rounds: int) -> Iterator[Measurement]:
     """Yield all."""
     yield from tick_parts()
     yield idle_trainer()
@@ -187,7 +187,7 @@ def figures(seconds: float, rounds: int) -> Iterator[Figure]:
         for lives in every:
             lives.go_round()
     for lives in every:
-        yield from lives.figures()
+        yield from lives.measurements()
 
 
 def main() -> None:
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="of each life")
     parser.add_argument("--rounds", type=int, default=2, help="lives of each kind and rate")
     options = parser.parse_args()
-    sys.exit(not print_figures(figures(options.seconds, options.rounds), options.json))
+    sys.exit(not print_measurements(measurements(options.seconds, options.rounds), options.json))
 
 
 if __name__ == "__main__":

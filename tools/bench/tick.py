@@ -23,7 +23,7 @@ from agent.settings.schema import parse
 from pamiq_lightning.exchange.rollouts import AGENT_METRICS, RolloutReader
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from tools.bench.dummy_world import DummyWorld
-from tools.bench.limits import Figure, at_most, measured
+from tools.bench.limits import Measurement, at_most, measured
 
 TICKS = 512
 MILLIONS = (1, 10, 100)
@@ -50,7 +50,7 @@ class Stopwatch:
         return timed
 
 
-def own_work() -> Iterator[Figure]:
+def own_work() -> Iterator[Measurement]:
     """The tick at size tiny, without its nets and its world."""
     composed = compose(CommandLine("japan_street", {"size": "tiny"}), lambda: "tiny")
     settings = parse(composed, set(composed["learners"]))
@@ -81,7 +81,7 @@ def own_work() -> Iterator[Figure]:
         exchange.remove()
 
 
-def commit(exchange: build.Exchange, actor: Any) -> Iterator[Figure]:
+def commit(exchange: build.Exchange, actor: Any) -> Iterator[Measurement]:
     """Writing one row, handing a window over, and reading it at the other end."""
     row = dict(actor.finish_step(np.zeros(1, np.float32), sees=True), index=0, valid=True, time=0.0)
     writer, reader = exchange.writer, RolloutReader(exchange.rollouts)
@@ -105,7 +105,7 @@ def took(job: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - began)
 
 
-def swaps() -> Iterator[Figure]:
+def swaps() -> Iterator[Measurement]:
     """Exchanging modules of 1, 10 and 100 million parameters, and the copies before that."""
     for millions in MILLIONS:
         folder = Path(tempfile.mkdtemp(prefix="pamiq-bench-"))
@@ -115,7 +115,7 @@ def swaps() -> Iterator[Figure]:
             shutil.rmtree(folder)
 
 
-def _swap(folder: Path, millions: int) -> Iterator[Figure]:
+def _swap(folder: Path, millions: int) -> Iterator[Measurement]:
     module = nn.ParameterList(torch.zeros(LAYER) for _ in range(millions))
     spec = WeightsSpec(folder / "weights", flat_size(module))
     create(spec)
@@ -136,7 +136,7 @@ def _swap(folder: Path, millions: int) -> Iterator[Figure]:
     yield measured(f"one piece of the copy before, {name}", median(pieces), "ms")
 
 
-def tick_parts() -> Iterator[Figure]:
+def tick_parts() -> Iterator[Measurement]:
     """Yield all."""
     torch.set_num_threads(1)
     yield from own_work()

@@ -23,7 +23,7 @@ from agent.actions import CHOICES, inputs
 from agent.worlds.embedded.make import LockstepWorld, RealtimeWorld
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation, Size
-from tools.bench.limits import Figure, at_least, at_most, print_figures
+from tools.bench.limits import Measurement, at_least, at_most, print_measurements
 
 _TRIES = 5
 _FRAMES = 200
@@ -138,7 +138,7 @@ def start_seconds() -> float:
     return min(start() for _ in range(_TRIES))
 
 
-def figures(seconds: float) -> Iterator[Figure]:
+def measurements(seconds: float) -> Iterator[Measurement]:
     """Measure everything, one figure after the other."""
     for size, name, limit in ((144, "144x144", 1.1), ((144, 256), "256x144", 1.7)):
         once = frame_milliseconds(size, 1)
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the real-time run")
     options = parser.parse_args()
-    sys.exit(not print_figures(figures(options.seconds), options.json))
+    sys.exit(not print_measurements(measurements(options.seconds), options.json))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
-from tools.bench.limits import Figure, measured, print_figures
+from tools.bench.limits import Measurement, measured, print_measurements
 
 STARTS = {"blank": "japan_street", "warm": "japan_street_warm"}
 FIGURES = ("online_error_ratio", "online_latent_error", "online_copy_last_error")
@@ -43,7 +43,7 @@ def live(conf: str, seed: int, rollouts: int) -> dict[str, float]:
     return {name: told[rollouts][name] for name in FIGURES}
 
 
-def figures(seeds: int, rollouts: int) -> Iterator[Figure]:
+def measurements(seeds: int, rollouts: int) -> Iterator[Measurement]:
     """Yield the figures of every life, and the mean of each start."""
     found: dict[str, list[dict[str, float]]] = {start: [] for start in STARTS}
     for seed in range(seeds):
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="lives of each start")
     parser.add_argument("--windows", type=int, default=10, help="windows that are trained on")
     options = parser.parse_args()
-    print_figures(figures(options.seeds, options.rollouts), options.json)
+    print_measurements(measurements(options.seeds, options.rollouts), options.json)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.ppo import PPO
-from tools.bench.policy import clip_ppo_loss, columns, random_batch
+from tools.bench.ppo import clip_ppo_loss, columns, random_batch
 
 
 def learner_and_batch(rows: int, **changes: float) -> tuple[PPO, TensorDict]:

@@ -1,4 +1,4 @@
-"""What `tools.replay` shows of one step: the frame, what was expected, reward, value and action."""
+"""What `tools.player` shows of one step: the frame, what was expected, reward, value and action."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a run's memory on disk costs: recordings, by their size, quality and speed.
 
-    python -m tools.bench.memory            a table
-    python -m tools.bench.memory --json     one line a figure: name, value, unit, limit, ok
+    python -m tools.bench.recording            a table
+    python -m tools.bench.recording --json     one line a figure: name, value, unit, limit, ok
 
 The steps are of the embedded street at 144 x 144 and 10 Hz, the actions uniformly random: nearly
 every frame is seen from elsewhere than the one before, which is the hardest there is to compress.
@@ -44,7 +44,7 @@ from pamiq_lightning.replay.sampling import make_replay, training_round
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.instantiate import build
-from tools.bench.limits import Figure, at_least, at_most, measured, print_figures
+from tools.bench.limits import Measurement, at_least, at_most, measured, print_measurements
 from tools.bench.timing import compare
 from tools.bench.variants import read_settings
 
@@ -165,7 +165,7 @@ def updates(folder: Path) -> float:
     return memory / disk
 
 
-def recordings(seconds: float) -> Iterator[Figure]:
+def recordings(seconds: float) -> Iterator[Measurement]:
     """Yield the figures of recordings."""
     settings = RecordingSettings()
     with tempfile.TemporaryDirectory(prefix="pamiq-memory-") as there:
@@ -201,7 +201,7 @@ def recordings(seconds: float) -> Iterator[Figure]:
         yield at_least("offline I-JEPA, recording / memory", updates(short), "x", 0.9)
 
 
-def figures(seconds: float) -> Iterator[Figure]:
+def measurements(seconds: float) -> Iterator[Measurement]:
     """Yield all."""
     yield from recordings(seconds)
 
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0, help="of life in the street")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sys.exit(not print_figures(figures(options.seconds), options.json))
+    sys.exit(not print_measurements(measurements(options.seconds), options.json))
 
 
 if __name__ == "__main__":

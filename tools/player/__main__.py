@@ -1,8 +1,8 @@
 """Play a recording: what was seen beside what was expected, with reward, value and action.
 
-    python -m tools.replay RUN                        in a window
-    python -m tools.replay RUN --mp4 FILE             into a film
-    python -m tools.replay RUN --start 600 --seconds 60 --mp4 FILE
+    python -m tools.player RUN                        in a window
+    python -m tools.player RUN --mp4 FILE             into a film
+    python -m tools.player RUN --start 600 --seconds 60 --mp4 FILE
 
 In the window: space stands still and goes on, the arrows jump ten seconds or change the speed, and
 escape ends. What was expected is drawn where the run has left its encoder, dynamics and decoder, or
@@ -35,7 +35,7 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.previews import colour
-from tools.replay_sheet import HEIGHT, WIDTH, Sheet
+from tools.player.sheet import HEIGHT, WIDTH, Sheet
 
 JUMP_S = 10.0
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

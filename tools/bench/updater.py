@@ -20,7 +20,7 @@ from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.instantiate import build
-from tools.bench.limits import Figure, at_least, at_most
+from tools.bench.limits import Measurement, at_least, at_most
 from tools.bench.timing import compare
 
 
@@ -37,7 +37,7 @@ class _Batches(Dataset[TensorDict]):
         return self._batches[index]
 
 
-def updater() -> Iterator[Figure]:
+def updater() -> Iterator[Measurement]:
     """The driver against plain torch, and against Lightning's Trainer, on the same batches."""
     frames = torch.randint(0, 256, (8, 3, 48, 48), dtype=torch.uint8)
     batches = [TensorDict({"frame": frames}, [8]) for _ in range(60)]
@@ -90,7 +90,7 @@ def with_trainer(learner: Learner, batches: list[TensorDict]) -> None:
     trainer.fit(learner, DataLoader(_Batches(batches), batch_size=None, collate_fn=lambda b: b))
 
 
-def online() -> Iterator[Figure]:
+def online() -> Iterator[Measurement]:
     """Every learner at size tiny: updates/s of the driver over those of lightning.Trainer."""
     shape = StepShape(144, (36, 32), (3, 256), CHOICES, ())
     for role, settings in tiny().learners.items():

@@ -11,8 +11,8 @@ import pytest
 
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.synthetic import DATASET_SPEC, arrays, record
-from tools.replay import main
-from tools.replay_sheet import HEIGHT, WIDTH, Sheet
+from tools.player.__main__ import main
+from tools.player.sheet import HEIGHT, WIDTH, Sheet
 
 
 @pytest.fixture

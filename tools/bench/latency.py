@@ -1,6 +1,6 @@
 """How long the whole way takes: drawn, captured, encoded, acted, sent, and the picture changed.
 
-`python -m tools.bench.body` opens a window that changes its picture whenever an input changes, as
+`python -m tools.bench.latency` opens a window whose picture changes whenever an input changes, as
 VRChat would, and lives in front of it at the agent's rate, with the real capture, the real encoder
 and policy (untrained), and real OSC over UDP. Needs an X display; `xvfb-run` will do.
 """
@@ -23,7 +23,7 @@ from agent.osc.ports import bind_udp
 from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import parse
 from agent.worlds.vrchat.world import VRChat
-from tools.bench.limits import Figure, measured, print_figures
+from tools.bench.limits import Measurement, measured, print_measurements
 
 TITLE = "pamiq-lightning bench"
 _LEVELS = 200  # Grey levels that number the pictures; the rest keeps them from being black.
@@ -112,9 +112,9 @@ def live(
     return seen
 
 
-def figures(
+def measurements(
     seen: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]]
-) -> Iterator[Figure]:
+) -> Iterator[Measurement]:
     """Yield p50 and p95 of every leg, in ms."""
     legs: dict[str, list[float]] = {
         "drawn to tick (waiting for the rate)": [],
@@ -163,7 +163,7 @@ def main() -> None:
     free = bind_udp("127.0.0.1", 0)
     port = free.getsockname()[1]
     free.close()
-    command = [sys.executable, "-m", "tools.bench.body", "--client", str(port)]
+    command = [sys.executable, "-m", "tools.bench.latency", "--client", str(port)]
     window = subprocess.Popen(
         [*command, "--fps", str(options.fps)], stdout=subprocess.PIPE, text=True
     )
@@ -179,7 +179,7 @@ def main() -> None:
         window.terminate()
     rows = [line.split() for line in window.stdout.read().splitlines()]
     drawn = {int(number): (float(heard), float(at)) for number, heard, at in rows}
-    sys.exit(not print_figures(figures(seen, drawn), options.json))
+    sys.exit(not print_measurements(measurements(seen, drawn), options.json))
 
 
 if __name__ == "__main__":

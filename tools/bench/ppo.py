@@ -20,7 +20,7 @@ from torchrl.objectives import ClipPPOLoss
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.nets.actor_critic import ActionDistribution, ActorCritic
 from pamiq_lightning.trainer.update import Updater
-from tools.bench.limits import Figure, at_most
+from tools.bench.limits import Measurement, at_most
 from tools.bench.timing import compare
 
 
@@ -125,7 +125,7 @@ def by_hand(learner: PPO, batch: TensorDict) -> Callable[[], None]:
     return job
 
 
-def policy() -> Iterator[Figure]:
+def policy() -> Iterator[Measurement]:
     """Our update, as the trainer makes it, against theirs."""
     ours, theirs = PPO((36, 32), (3, 256)), PPO((36, 32), (3, 256))
     batch = random_batch(ours, 32)
