@@ -43,7 +43,7 @@ def agent_state_bytes(loop: Mapping[str, Any], actor: Actor, world: LockstepWorl
         tensors |= {_CHANCE + "numpy": rng["numpy"].pop("keys")}
         # A card draws nothing within a tick.
         rng.pop("cuda", None)
-        told |= {"world": world.state(), "chance": rng}
+        told |= {"world": world.state_dict(), "chance": rng}
     else:
         told["time"] = time.time()
     return tensor_bytes(tensors, {"agent_state": json.dumps(told)})
@@ -102,7 +102,7 @@ def restore(
         if world is None:
             loop.restore(told["loop"], _next_index(checkpoint, rate))
             return
-        world.restore(told["world"])
+        world.load_state_dict(told["world"])
         _set_clock(loop.clock, told["loop"]["metrics"]["now"])
         loop.restore(told["loop"])
         versions = dict(zip(ACTING_ROLES, told["versions"], strict=True))

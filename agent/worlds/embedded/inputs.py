@@ -85,12 +85,12 @@ class Controls:
         self._values = dict.fromkeys(self._values, 0.0)
         self._jump = False
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         """Return all inputs, and under "jump" whether a press waits for the next step."""
         return {**self._values, "jump": float(self._jump)}
 
-    def restore(self, state: Mapping[str, float]) -> None:
-        """Set all inputs to what `state` returned."""
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Set all inputs to what `state_dict` returned."""
         self._values = {address: state[address] for address in self._values}
         self._jump = bool(state["jump"])
 

@@ -66,17 +66,17 @@ class LockstepWorld:
         for address, value in inputs(action).items():
             self.simulation.set_input(address, value)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return plain values to be restored from."""
-        return {"started": self._started, **self.simulation.state()}
+        return {"started": self._started, **self.simulation.state_dict()}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on as if nothing had been since `state`.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on as if nothing had been since `state_dict`.
 
         Raises:
             ValueError: it is the state of another place.
         """
-        self.simulation.restore(state)
+        self.simulation.load_state_dict(state)
         self._started = state["started"]
 
     def release_inputs(self) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agent.osc.sender import OscSender
 from agent.worlds.embedded.realtime_process import SimulationConfig
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.shared_frame import FrameMemory
+from agent.worlds.embedded.shared_frame import SharedFrame
 from agent.worlds.embedded.simulation import INFO_NAMES, Size
 
 HOST = "127.0.0.1"
@@ -61,7 +61,7 @@ class RealtimeWorld:
         self.info_names = INFO_NAMES
         height, width = (size, size) if isinstance(size, int) else size
         self._closed = False
-        self._memory = FrameMemory.create(height, width, len(INFO_NAMES))
+        self._memory = SharedFrame.create(height, width, len(INFO_NAMES))
         config = SimulationConfig(
             scene, size, seed, supersample, osc_port, scale, self._memory.path, height, width
         )

@@ -14,7 +14,7 @@ from agent.osc.ports import PortTakenError
 from agent.osc.server import OscReceiver, silence_python_osc
 from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.shared_frame import FrameMemory
+from agent.worlds.embedded.shared_frame import SharedFrame
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation, Size
 
 
@@ -43,7 +43,7 @@ def _watch(pipe: int, orphaned: threading.Event) -> None:
 
 def live(config: SimulationConfig, orphaned: threading.Event) -> None:
     """Run the world until the parent is gone."""
-    memory = FrameMemory(config.memory, config.height, config.width, len(INFO_NAMES))
+    memory = SharedFrame(config.memory, config.height, config.width, len(INFO_NAMES))
     try:
         simulation = Simulation(
             config.scene, config.size, config.seed, supersample=config.supersample

@@ -31,7 +31,7 @@ def _folder() -> Path:
     return _SHARED_MEMORY if usable else Path(tempfile.gettempdir())
 
 
-class FrameMemory:
+class SharedFrame:
     """A file mapped by one writer and one reader.
 
     Args:
@@ -56,7 +56,7 @@ class FrameMemory:
         return _WORDS * 8 + _TEXT + _SLOTS * (4 * info_count + 3 * height * width)
 
     @classmethod
-    def create(cls, height: int, width: int, info_count: int) -> FrameMemory:
+    def create(cls, height: int, width: int, info_count: int) -> SharedFrame:
         """Make the file, all of it allocated, and map it."""
         descriptor, name = tempfile.mkstemp(prefix="embedded-world-", dir=_folder())
         with os.fdopen(descriptor, "wb") as file:
@@ -145,7 +145,7 @@ class FrameMemory:
         """Delete the file, if it is still there."""
         self.path.unlink(missing_ok=True)
 
-    def __enter__(self) -> FrameMemory:
+    def __enter__(self) -> SharedFrame:
         return self
 
     def __exit__(

@@ -119,31 +119,31 @@ class Simulation:
         for effect in self._effects:
             effect.advance(scene_state)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return plain values that, with place, size and seed, say how the world stands."""
         return {
             "step": self.scene_state.step,
             "body": asdict(self.scene_state.body),
-            "controls": self._controls.state(),
-            "happenings": [[type(h).__name__, h.state()] for h in self._effects],
+            "controls": self._controls.state_dict(),
+            "effects": [[type(h).__name__, h.state_dict()] for h in self._effects],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the world stand as `state` says.
 
         Raises:
             ValueError: it is the state of another place.
         """
-        names = [name for name, _ in state["happenings"]]
+        names = [name for name, _ in state["effects"]]
         if names != [type(h).__name__ for h in self._effects]:
-            raise ValueError(f"the state is that of a place with {', '.join(names) or 'nothing'}")
+            raise ValueError(f"the state is that of a scene with {', '.join(names) or 'nothing'}")
         self.scene_state.step = state["step"]
         self.scene_state.body = Body(
             **state["body"] | {"velocity": tuple(state["body"]["velocity"])}
         )
-        self._controls.restore(state["controls"])
-        for effect, (_, told) in zip(self._effects, state["happenings"], strict=True):
-            effect.restore(told, self.scene_state)
+        self._controls.load_state_dict(state["controls"])
+        for effect, (_, told) in zip(self._effects, state["effects"], strict=True):
+            effect.load_state_dict(told, self.scene_state)
 
     def frame(self) -> Picture:
         """Draw what the body sees now, (3, H, W)."""

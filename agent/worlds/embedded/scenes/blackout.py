@@ -62,11 +62,11 @@ class Darkness(SceneEffect):
         if scene_state.random(_STREAM, scene_state.step).random() < self._rng:
             self._until = scene_state.step + self._steps
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         """Return the step at which it ends."""
         return {"until": self._until}
 
-    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
+    def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Last until then."""
         self._until = int(state["until"])
 

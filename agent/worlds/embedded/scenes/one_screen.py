@@ -125,11 +125,11 @@ class Screen(SceneEffect):
         aside = math.remainder(math.atan2(dx, dy) - body.heading, math.tau)
         return abs(aside) < _LOOKING and _in_sight(body.x, body.y, dx, dy, scene_state.solids)
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         """Return for how many steps it has been looked at."""
         return {"looked": self._looked}
 
-    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
+    def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Have been looked at for as many."""
         self._looked = int(state["looked"])
 

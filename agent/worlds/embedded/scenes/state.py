@@ -94,11 +94,11 @@ class SceneEffect:
     def advance(self, scene_state: SceneState) -> None:
         """Take one physics step; `stage.step` already counts it."""
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         """Return what earlier steps have made of it, if the stage alone does not tell."""
         return {}
 
-    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
+    def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Be as `state` says, on a stage whose step and body are restored already."""
 
     def arrange(self, scene_state: SceneState) -> None:

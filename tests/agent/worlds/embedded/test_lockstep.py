@@ -75,7 +75,7 @@ def test_a_world_goes_on_as_if_nothing_had_been(scene: Scene) -> None:
     for action in actions[:30]:
         whole.observe()
         whole.act(action)
-    again.restore(json.loads(json.dumps(whole.state())))
+    again.load_state_dict(json.loads(json.dumps(whole.state_dict())))
     for action in actions[30:]:
         (frame, info), (expected, told) = again.observe(), whole.observe()
         assert (frame == expected).all()
@@ -85,6 +85,6 @@ def test_a_world_goes_on_as_if_nothing_had_been(scene: Scene) -> None:
 
 
 def test_the_state_of_another_scene_is_refused() -> None:
-    state = LockstepWorld(Street(), 16, 0, 10).state()
-    with pytest.raises(ValueError, match="place with Door"):
-        LockstepWorld(SCENE, 16, 0, 10).restore(state)
+    state = LockstepWorld(Street(), 16, 0, 10).state_dict()
+    with pytest.raises(ValueError, match="scene with Door"):
+        LockstepWorld(SCENE, 16, 0, 10).load_state_dict(state)

@@ -4,11 +4,11 @@ import threading
 
 import numpy as np
 
-from agent.worlds.embedded.shared_frame import FrameMemory
+from agent.worlds.embedded.shared_frame import SharedFrame
 
 
 def test_the_reader_gets_the_newest_frame_and_info() -> None:
-    with FrameMemory.create(4, 6, 2) as memory:
+    with SharedFrame.create(4, 6, 2) as memory:
         for number in range(5):
             memory.write(
                 np.full((3, 4, 6), number, np.uint8), np.array([number, -number], np.float32)
@@ -20,7 +20,7 @@ def test_the_reader_gets_the_newest_frame_and_info() -> None:
 
 
 def test_two_mappings_share_what_is_written() -> None:
-    with FrameMemory.create(4, 6, 1) as writer, FrameMemory(writer.path, 4, 6, 1) as reader:
+    with SharedFrame.create(4, 6, 1) as writer, SharedFrame(writer.path, 4, 6, 1) as reader:
         writer.port, writer.failure = 4711, "it broke: " + "x" * 5000
         writer.write(np.ones((3, 4, 6), np.uint8), np.ones(1, np.float32))
         assert reader.port == 4711
@@ -31,7 +31,7 @@ def test_two_mappings_share_what_is_written() -> None:
 
 
 def test_frames_are_never_torn_while_the_writer_races() -> None:
-    with FrameMemory.create(64, 64, 1) as memory:
+    with SharedFrame.create(64, 64, 1) as memory:
         memory.write(np.zeros((3, 64, 64), np.uint8), np.zeros(1, np.float32))
         done = threading.Event()
 

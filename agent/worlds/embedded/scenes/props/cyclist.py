@@ -93,11 +93,11 @@ class Cyclist(SceneEffect):
             self.travelled = (self.travelled + self._pace) % self._length
             scene_state.solids[self._solid] = box
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         """Return how far they have come on the loop."""
         return {"travelled": self.travelled}
 
-    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
+    def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Be there."""
         self.travelled = state["travelled"]
         scene_state.solids[self._solid] = self._box(self.travelled)

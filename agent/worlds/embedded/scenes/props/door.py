@@ -77,11 +77,11 @@ class Door(SceneEffect):
             return True
         return bool(is_clear(scene_state.body.x, scene_state.body.y, self._box, scene_state.bounds))
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         """Return how far it is open."""
         return {"openness": self.openness}
 
-    def restore(self, state: Mapping[str, float], scene_state: SceneState) -> None:
+    def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
         """Be as far open."""
         self.openness = state["openness"]
         self._block(scene_state)
