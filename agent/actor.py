@@ -21,7 +21,7 @@ from torch import Tensor
 from agent.hot_swap import DoubleBufferedModule
 from pamiq_lightning.checkpoint.files import value_bytes
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
-from pamiq_lightning.learners.ppo import Policy
+from pamiq_lightning.learners.ppo import PPOPolicy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction
 from pamiq_lightning.nets.vit import LatentEncoder
@@ -37,7 +37,7 @@ class ActingModules:
 
     encoder: DoubleBufferedModule[LatentEncoder]
     dynamics: DoubleBufferedModule[ForwardDynamics]
-    policy: DoubleBufferedModule[Policy]
+    policy: DoubleBufferedModule[PPOPolicy]
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         """Iterate in the order of a row's versions."""

@@ -46,7 +46,7 @@ IJEPA = {
     },
 }
 DYNAMICS = {
-    "class_path": "pamiq_lightning.learners.dynamics.Dynamics",
+    "class_path": "pamiq_lightning.learners.dynamics.SioConvDynamics",
     "init_args": {
         "latent": [4, 8],
         "state": [2, 16],
@@ -72,7 +72,7 @@ PPO = {
     },
 }
 DECODER = {
-    "class_path": "pamiq_lightning.learners.decoder.Decoder",
+    "class_path": "pamiq_lightning.learners.decoder.ConvDecoder",
     "init_args": {
         "latent": [4, 8],
         "image_size": 16,

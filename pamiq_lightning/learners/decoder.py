@@ -12,7 +12,7 @@ from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.nets.vit import standardise
 
 
-class Decoder(Learner):
+class ConvDecoder(Learner):
     """Learns to draw the frame a stored latent came from; no gradient reaches the encoder.
 
     Args:

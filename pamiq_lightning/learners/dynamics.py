@@ -61,7 +61,7 @@ def symlog(x: Tensor) -> Tensor:
     return x.sign() * x.abs().log1p()
 
 
-class Dynamics(Learner):
+class SioConvDynamics(Learner):
     """SioConv forward dynamics, trained on slices of the newest steps.
 
     Args:

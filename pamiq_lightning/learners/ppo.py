@@ -31,7 +31,7 @@ SMALLEST_RETURN = 1e-12
 _POLICY = ACTING_ROLES.index("policy")
 
 
-class Policy(nn.Module):
+class PPOPolicy(nn.Module):
     """What acts: the actor-critic, and the normaliser that its value is in terms of."""
 
     def __init__(self, net: ActorCritic, value_norm: PopArtValueNorm) -> None:
@@ -133,9 +133,9 @@ class PPO(Learner):
         self._satisfied = False
 
     @property
-    def acting_module(self) -> Policy:
+    def acting_module(self) -> PPOPolicy:
         """Latent and state -> logits and value."""
-        return Policy(self.net, self.value_norm)
+        return PPOPolicy(self.net, self.value_norm)
 
     @property
     def replay(self) -> ReplaySpec:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.vit import LatentEncoder
@@ -127,7 +127,7 @@ class RecordingDataset:
     def states(self) -> NDArray[np.float32]:
         """States (N, depth, dim) before each row, by the given dynamics."""
         assert self.frozen.dynamics is not None
-        dynamics = from_checkpoint(self.frozen.dynamics, Dynamics)
+        dynamics = from_checkpoint(self.frozen.dynamics, SioConvDynamics)
         made_from = [path for path in (self.frozen.encoder, self.frozen.dynamics) if path]
         return self._kept("state", made_from, lambda: self._remember(dynamics.net))
 

@@ -11,8 +11,8 @@ import lightning as L
 from lightning.pytorch.loggers import Logger
 from PIL import Image
 
-from pamiq_lightning.learners.decoder import Decoder
-from pamiq_lightning.learners.dynamics import HORIZONS, Dynamics
+from pamiq_lightning.learners.decoder import ConvDecoder
+from pamiq_lightning.learners.dynamics import HORIZONS, SioConvDynamics
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.frozen import from_checkpoint
@@ -40,7 +40,7 @@ class Evaluation(L.Callback):
     def _judge(trainer: L.Trainer, module: L.LightningModule) -> None:
         data = cast(RecordingDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         lines, metrics = [data.describe_held_out()], {}
-        if isinstance(module, Dynamics):
+        if isinstance(module, SioConvDynamics):
             lines += error_lines({k: float(v) for k, v in trainer.callback_metrics.items()})
         encoder = module if isinstance(module, IJEPA) else None
         frozen = {dataset.frozen for dataset in data.datasets}
@@ -74,12 +74,12 @@ class Evaluation(L.Callback):
 def draw(module: L.LightningModule, data: RecordingDataModule) -> dict[str, Image.Image]:
     """Return the pictures that can be made: they take an encoder and a decoder."""
     frozen = data.datasets[0].frozen
-    dynamics = module if isinstance(module, Dynamics) else None
+    dynamics = module if isinstance(module, SioConvDynamics) else None
     if dynamics is None and frozen.dynamics:
-        dynamics = from_checkpoint(frozen.dynamics, Dynamics)
-    decoder = module if isinstance(module, Decoder) else None
+        dynamics = from_checkpoint(frozen.dynamics, SioConvDynamics)
+    decoder = module if isinstance(module, ConvDecoder) else None
     if decoder is None and data.decoder:
-        decoder = from_checkpoint(data.decoder, Decoder)
+        decoder = from_checkpoint(data.decoder, ConvDecoder)
     if decoder is None or frozen.encoder is None:
         return {}
     wanted = {"frame", "latent"} | ({"state"} if dynamics else set())
@@ -111,7 +111,7 @@ def _verdict(good: bool) -> str:
 
 
 def error_lines(errors: Mapping[str, float]) -> list[str]:
-    """Return the table of imagined futures from the metrics of `Dynamics.validation_step`."""
+    """Return the table of imagined futures, from the metrics of the validation step."""
     lines = [
         "",
         "imagined with the actions really taken",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pamiq_lightning.checkpoint.files import newest_weights
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.recording.schema import RecordingError
 
 
@@ -40,7 +40,11 @@ def choose_frozen(recording: Path, given: FrozenEncoders, learner: Learner) -> F
         encoder = newest_weights(run, "encoder")
         if encoder is None:
             raise RecordingError(_missing(recording, learner, "latents", "encoder"))
-    if dynamics is None and "state" in learner.required_keys and not isinstance(learner, Dynamics):
+    if (
+        dynamics is None
+        and "state" in learner.required_keys
+        and not isinstance(learner, SioConvDynamics)
+    ):
         dynamics = newest_weights(run, "dynamics") if given.encoder is None else None
         if dynamics is None:
             raise RecordingError(_missing(recording, learner, "states", "dynamics"))

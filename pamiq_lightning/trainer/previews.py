@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.decoder import Decoder
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.decoder import ConvDecoder
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.nets.latent_decoder import LatentDecoder
 from pamiq_lightning.step import is_transition
@@ -43,7 +43,7 @@ class PreviewRenderer:
         decoder, dynamics = learners.get("decoder"), learners.get("dynamics")
         self._tools = (
             (decoder.net, dynamics.net)
-            if isinstance(decoder, Decoder) and isinstance(dynamics, Dynamics)
+            if isinstance(decoder, ConvDecoder) and isinstance(dynamics, SioConvDynamics)
             else None
         )
         self._log, self._every, self._next = log, every, 0

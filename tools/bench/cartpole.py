@@ -22,7 +22,7 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.replay.sampling import Replay, make_replay, training_round
 from pamiq_lightning.trainer.update import Updater
 from tools.bench.cartpole_streams import (
@@ -90,9 +90,9 @@ def make_policy(way: Way) -> EpisodicPPO:
     return EpisodicPPO(latent, way.state, CHOICES, dim=64, depth=2, **way.policy)  # type: ignore[arg-type]
 
 
-def make_dynamics(way: Way) -> Dynamics:
+def make_dynamics(way: Way) -> SioConvDynamics:
     """Return the dynamics to be trained; their slices are short, for so are the first episodes."""
-    return Dynamics(
+    return SioConvDynamics(
         (1, len(way.seen)), way.state, CHOICES, heads=8, mix_features=32, dropout=0.0, lr=5e-4,
         burn_in=4, slice_length=16, capacity=8 * way.streams * way.rows, batch_size=64, updates=12,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec
-from pamiq_lightning.learners.ppo import PPO, Policy
+from pamiq_lightning.learners.ppo import PPO, PPOPolicy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.replay.on_policy import OnPolicyReplay
@@ -106,7 +106,7 @@ class CartPoles:
         self._arrive(observation, np.zeros(streams), ~self._over, ~self._over)
 
     def live(
-        self, rows: int, policy: Policy, dynamics: ForwardDynamics | None, version: int
+        self, rows: int, policy: PPOPolicy, dynamics: ForwardDynamics | None, version: int
     ) -> list[TensorDict]:
         """Return the next window [N] of each stream."""
         ticks = [self._tick(policy, dynamics) for _ in range(rows)]
@@ -118,7 +118,7 @@ class CartPoles:
         return list(steps)
 
     @torch.no_grad()
-    def _tick(self, policy: Policy, dynamics: ForwardDynamics | None) -> TensorDict:
+    def _tick(self, policy: PPOPolicy, dynamics: ForwardDynamics | None) -> TensorDict:
         """Act once in every stream; return the rows [E]."""
         row = self._row
         state = self._state * ~row["is_first"][:, None, None]

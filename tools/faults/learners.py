@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pamiq_lightning.curiosity.base import RewardInputs
 from pamiq_lightning.curiosity.prediction_error import PredictionError
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.learners.ijepa import IJEPA
 
 EVERY = 7
@@ -31,7 +31,7 @@ class _Clumsy:
         return self._calls % EVERY == 0 or self._calls % IN_A_ROW < 3
 
 
-class NanLossDynamics(Dynamics):
+class NanLossDynamics(SioConvDynamics):
     """Its loss is not a number now and then."""
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pamiq_lightning.checkpoint.files import CheckpointError, newest_weights
-from pamiq_lightning.learners.decoder import Decoder
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.decoder import ConvDecoder
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.offline.eyes import FrozenEncoders
 from pamiq_lightning.offline.frozen import from_checkpoint
@@ -54,8 +54,8 @@ class Expectations:
         assert frozen.dynamics is not None
         self._dataset = RecordingDataset(reader.folder, frozen)
         self._dataset.recompute({"latent", "state"})
-        self._dynamics = from_checkpoint(frozen.dynamics, Dynamics).net
-        self._decoder = from_checkpoint(decoder, Decoder).net
+        self._dynamics = from_checkpoint(frozen.dynamics, SioConvDynamics).net
+        self._decoder = from_checkpoint(decoder, ConvDecoder).net
 
     @torch.inference_mode()
     def of(self, at: int, pair: dict[str, NDArray[Any]]) -> NDArray[np.uint8] | None:

@@ -37,7 +37,7 @@ def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
         assert torch.equal(value, other.state_dict()[name])
     spec, _ = read_learner(path)
     assert spec is not None and build(Learner, spec).hparams == learner.hparams
-    with pytest.raises(CheckpointError, match=r"policy\.safetensors does not fit Dynamics"):
+    with pytest.raises(CheckpointError, match=r"policy\.safetensors does not fit SioConvDynamics"):
         load_weights(build(Learner, DYNAMICS), path)
 
 
@@ -98,7 +98,7 @@ def test_what_was_saved_comes_back_here_and_in_lightning(tmp_path: Path) -> None
 def test_another_model_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     save_weights(build(Learner, PPO), path)
-    with pytest.raises(CheckpointError, match=r"a\.ckpt does not fit Dynamics"):
+    with pytest.raises(CheckpointError, match=r"a\.ckpt does not fit SioConvDynamics"):
         load_weights(build(Learner, DYNAMICS), path)
 
 

@@ -13,7 +13,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 
 P, D, T, B = 4, 8, 8, 16
 LEARNABLE, NOISE = 0, 1
@@ -41,7 +41,7 @@ def batch(seed: int, places: tuple[int, ...] = (LEARNABLE, NOISE)) -> TensorDict
     return TensorDict({"latent": latent, "action": action, **blank}, [B, T + 1])
 
 
-def learner(**changes: Any) -> Dynamics:
+def learner(**changes: Any) -> SioConvDynamics:
     """Return small dynamics with all that any reward needs."""
     torch.manual_seed(0)
     settings: dict[str, Any] = {
@@ -56,12 +56,12 @@ def learner(**changes: Any) -> Dynamics:
         "aux_heads": ("ensemble", "progress", "novelty"),
         "progress_rounds": 1,
     }
-    made = Dynamics(**(settings | changes))
+    made = SioConvDynamics(**(settings | changes))
     made.log_dict = lambda metrics: None  # type: ignore[method-assign, assignment]
     return made
 
 
-def train(dynamics: Dynamics, rounds: int, updates: int = 10, first: int = 0) -> None:
+def train(dynamics: SioConvDynamics, rounds: int, updates: int = 10, first: int = 0) -> None:
     """Train so many rounds, the learning rate falling to almost 0: the model settles."""
     optimizer = dynamics.configure_optimizers()
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, rounds * updates, 1e-5)
@@ -75,7 +75,9 @@ def train(dynamics: Dynamics, rounds: int, updates: int = 10, first: int = 0) ->
 
 
 @torch.inference_mode()
-def rewards(dynamics: Dynamics, curiosity: Curiosity, place: int, rows: int = 200) -> list[float]:
+def rewards(
+    dynamics: SioConvDynamics, curiosity: Curiosity, place: int, rows: int = 200
+) -> list[float]:
     """Return what a reward says of transitions at a place that were never trained on."""
     latent, action = stretch(place, rows, seed=10**9 + place)
     net, state, found = dynamics.net.eval(), torch.zeros(1, 2, 16), []

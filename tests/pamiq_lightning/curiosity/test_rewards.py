@@ -11,7 +11,7 @@ from pamiq_lightning.curiosity.disagreement import Disagreement
 from pamiq_lightning.curiosity.learning_progress import LearningProgress
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.curiosity.rnd import RND
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from tests.pamiq_lightning.curiosity.synthetic import (
     LEARNABLE,
     NOISE,
@@ -30,7 +30,7 @@ class SquaredError(Curiosity):
 
 
 @pytest.fixture(scope="module")
-def young() -> Dynamics:
+def young() -> SioConvDynamics:
     """Dynamics that begin to learn."""
     dynamics = learner(progress_rounds=2)
     train(dynamics, rounds=6)
@@ -38,24 +38,24 @@ def young() -> Dynamics:
 
 
 @pytest.fixture(scope="module")
-def grown() -> Dynamics:
+def grown() -> SioConvDynamics:
     """Dynamics that have learned what there is to learn."""
     dynamics = learner()
     train(dynamics, rounds=60)
     return dynamics
 
 
-def mean(dynamics: Dynamics, curiosity: Curiosity, place: int) -> float:
+def mean(dynamics: SioConvDynamics, curiosity: Curiosity, place: int) -> float:
     return fmean(rewards(dynamics, curiosity, place))
 
 
-def test_what_can_be_learned_is_learned(grown: Dynamics) -> None:
+def test_what_can_be_learned_is_learned(grown: SioConvDynamics) -> None:
     fresh = mean(learner(), SquaredError(), LEARNABLE)
     assert mean(grown, SquaredError(), LEARNABLE) < 0.05 * fresh
 
 
 def test_prediction_error_falls_where_there_is_something_to_learn_and_not_in_noise(
-    grown: Dynamics,
+    grown: SioConvDynamics,
 ) -> None:
     begun = learner()
     assert mean(begun, PredictionError(), LEARNABLE) > 1.0
@@ -68,7 +68,7 @@ def test_prediction_error_falls_where_there_is_something_to_learn_and_not_in_noi
 @pytest.mark.parametrize("curiosity", [AMA(), LearningProgress(), Disagreement()])
 @pytest.mark.parametrize("place", [LEARNABLE, NOISE])
 def test_others_fall_towards_nothing_in_both(
-    young: Dynamics, grown: Dynamics, curiosity: Curiosity, place: int
+    young: SioConvDynamics, grown: SioConvDynamics, curiosity: Curiosity, place: int
 ) -> None:
     last = mean(grown, curiosity, place)
     assert abs(last) < 0.1 * mean(grown, SquaredError(), NOISE)
@@ -84,7 +84,7 @@ def test_others_fall_towards_nothing_in_both(
     assert abs(last) < 0.2 * first
 
 
-def test_ama_without_eta_is_the_squared_error(grown: Dynamics) -> None:
+def test_ama_without_eta_is_the_squared_error(grown: SioConvDynamics) -> None:
     assert mean(grown, AMA(eta=0.0), NOISE) == pytest.approx(mean(grown, SquaredError(), NOISE))
     with pytest.raises(ValueError, match="eta"):
         AMA(eta=-1.0)

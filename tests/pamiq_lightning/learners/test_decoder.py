@@ -3,11 +3,11 @@ from __future__ import annotations
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.learners.decoder import Decoder
+from pamiq_lightning.learners.decoder import ConvDecoder
 
 
 def test_learns_to_draw_what_the_latent_says() -> None:
-    learner = Decoder(latent=(4, 3), image_size=8, channels=16, lr=3e-3)
+    learner = ConvDecoder(latent=(4, 3), image_size=8, channels=16, lr=3e-3)
     learner.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     optimizer = learner.configure_optimizers()
     losses = []
@@ -25,4 +25,4 @@ def test_learns_to_draw_what_the_latent_says() -> None:
 
 
 def test_nothing_of_it_acts() -> None:
-    assert Decoder(latent=(4, 3), image_size=8, channels=8).acting_module is None
+    assert ConvDecoder(latent=(4, 3), image_size=8, channels=8).acting_module is None

@@ -6,11 +6,11 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from pamiq_lightning.learners.dynamics import Dynamics, symlog
+from pamiq_lightning.learners.dynamics import SioConvDynamics, symlog
 from tests.synthetic import rollout
 
 
-def dynamics(**changes: object) -> Dynamics:
+def dynamics(**changes: object) -> SioConvDynamics:
     settings: dict[str, object] = {
         "latent": (4, 8),
         "state": (2, 16),
@@ -21,7 +21,7 @@ def dynamics(**changes: object) -> Dynamics:
         "dropout": 0.0,
         "lr": 3e-3,
     }
-    learner = Dynamics(**(settings | changes))  # type: ignore[arg-type]
+    learner = SioConvDynamics(**(settings | changes))  # type: ignore[arg-type]
     learner.logged = {}  # type: ignore[assignment]
     learner.log_dict = lambda metrics: learner.logged.update(metrics)  # type: ignore[method-assign, assignment, union-attr]
     learner.log = lambda key, value: learner.logged.update({key: value})  # type: ignore[method-assign, assignment, union-attr]

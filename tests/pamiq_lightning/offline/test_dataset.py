@@ -9,7 +9,7 @@ import torch
 from pamiq_lightning.checkpoint.files import CheckpointError, save, weights_bytes
 from pamiq_lightning.checkpoint.store import find_checkpoints, write_checkpoint
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.offline.dataset import CACHE, RecordingDataset, elapsed
 from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
@@ -51,7 +51,7 @@ def test_cached_latents_equal_fresh_ones_and_are_made_once(
 def test_states_made_anew_equal_stepping_by_hand(recording: Path, tmp_path: Path) -> None:
     frozen = FrozenEncoders(checkpoint(tmp_path, "encoder"), checkpoint(tmp_path, "dynamics"))
     assert frozen.dynamics is not None
-    net = from_checkpoint(frozen.dynamics, Dynamics).net
+    net = from_checkpoint(frozen.dynamics, SioConvDynamics).net
     rollouts = RecordingDataset(recording, frozen).rollouts(
         np.ones(48, np.bool_), {"latent", "state"}
     )

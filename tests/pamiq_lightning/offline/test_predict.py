@@ -9,7 +9,7 @@ import yaml
 from safetensors.torch import load_file
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.offline.frozen import from_checkpoint
@@ -56,9 +56,9 @@ def test_every_learner_says_something_of_every_step(
 
 
 def test_what_the_dynamics_say_is_what_they_would_have_expected(here: Path) -> None:
-    net = from_checkpoint(checkpoint(here, "dynamics"), Dynamics).net
+    net = from_checkpoint(checkpoint(here, "dynamics"), SioConvDynamics).net
     learner = build(Learner, DYNAMICS)
-    assert isinstance(learner, Dynamics)
+    assert isinstance(learner, SioConvDynamics)
     learner.net = net
     steps = rollout(9)
     steps["is_first"][5] = True

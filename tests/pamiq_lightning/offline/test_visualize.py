@@ -10,8 +10,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.decoder import Decoder
-from pamiq_lightning.learners.dynamics import Dynamics
+from pamiq_lightning.learners.decoder import ConvDecoder
+from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.offline.evaluate import keep_picture
 from pamiq_lightning.offline.visualize import MOMENTS, draw_imagined, draw_kept
@@ -25,10 +25,10 @@ SIZE, CAPTION = 16, 12
 
 
 @pytest.fixture
-def nets() -> tuple[Decoder, Dynamics]:
+def nets() -> tuple[ConvDecoder, SioConvDynamics]:
     decoder, dynamics = build(Learner, DECODER), build(Learner, DYNAMICS)
-    assert isinstance(decoder, Decoder)
-    assert isinstance(dynamics, Dynamics)
+    assert isinstance(decoder, ConvDecoder)
+    assert isinstance(dynamics, SioConvDynamics)
     return decoder.eval(), dynamics.eval()
 
 
@@ -37,7 +37,9 @@ def part(picture: Image.Image, row: int, column: int, head: int = 0) -> np.ndarr
     return np.asarray(picture)[top : top + SIZE, column * SIZE : (column + 1) * SIZE]
 
 
-def test_kept_shows_each_frame_above_its_reconstruction(nets: tuple[Decoder, Dynamics]) -> None:
+def test_kept_shows_each_frame_above_its_reconstruction(
+    nets: tuple[ConvDecoder, SioConvDynamics],
+) -> None:
     moments = [rollout(9, seed) for seed in range(MOMENTS)]
     picture = draw_kept(moments, nets[0].net)
     assert picture.size == (MOMENTS * SIZE, 2 * (SIZE + CAPTION))
@@ -48,7 +50,7 @@ def test_kept_shows_each_frame_above_its_reconstruction(nets: tuple[Decoder, Dyn
 
 
 def test_what_is_imagined_follows_the_actions_and_no_later_frame(
-    nets: tuple[Decoder, Dynamics],
+    nets: tuple[ConvDecoder, SioConvDynamics],
 ) -> None:
     decoder, dynamics = nets
     with torch.no_grad():
