@@ -13,9 +13,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from agent.api_file import read_address
+from agent.run_dir import PID_FILE, read_address
 
-PID_FILE = "agent.pid"
 COMMANDS = {
     "status": "print all figures as JSON",
     "pause": "every input neutral, no more ticks",

@@ -16,6 +16,7 @@ from agent.errors import RunFailure, StoppedEarly, UsageError
 from agent.lifecycle.resume import AUTO, resolve_checkpoint
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import bind_tcp
+from agent.run_dir import SETTINGS
 from agent.settings.compose import CommandLine, compose, read_command_line
 from agent.settings.schema import Settings, parse
 from agent.worlds.factory import resolve_world
@@ -59,7 +60,7 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
 def experiment_name(conf: str) -> str:
     """Return the folder name that runs of a conf go to; a run's own settings go beside that run."""
     path = Path(conf)
-    return path.resolve().parent.parent.name if path.name == "settings.yaml" else path.stem
+    return path.resolve().parent.parent.name if path.name == SETTINGS else path.stem
 
 
 def default_size() -> str:

@@ -1,62 +1,188 @@
-"""The folder that a run leaves: made at its start, with all that is needed to repeat it."""
+"""The folder of one run, `runs/<experiment>/<date-time>`: the names of its files.
+
+This is the one place that names them. The files that the agent itself writes at the start and the
+end of a run are written and read here.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from agent.ctl import PID_FILE
 from agent.errors import RunFailure
-from agent.settings.schema import Settings, plain_settings
+from pamiq_lightning.run_files import (
+    AIM_RUN,
+    CHECKPOINTS,
+    LIVE_PREVIEW,
+    METRICS,
+    PREVIEWS,
+    RECORDING,
+    STEP_LOG,
+    STEP_LOG_FIELDS,
+    TRAINER_LOG,
+)
+from pamiq_lightning.utils.file_lock import FileLock, HeldError
+
+SETTINGS = "settings.yaml"
+"""Everything that is needed to repeat the run."""
+SUMMARY = "summary.json"
+ERROR_LOG = "error.log"
+PID_FILE, LOCK_FILE = "agent.pid", "agent.lock"
+ADDRESS = "api.json"
+"""Where the agent's API answers, for other programs of the same user."""
+__all__ = [  # The trainer's and the recorder's files are named here too.
+    "ADDRESS",
+    "AIM_RUN",
+    "CHECKPOINTS",
+    "ERROR_LOG",
+    "LIVE_PREVIEW",
+    "LOCK_FILE",
+    "METRICS",
+    "PID_FILE",
+    "PREVIEWS",
+    "RECORDING",
+    "SETTINGS",
+    "STEP_LOG",
+    "STEP_LOG_FIELDS",
+    "SUMMARY",
+    "TRAINER_LOG",
+    "Address",
+    "RunLock",
+    "make_run_dir",
+    "read_address",
+    "remove_address",
+    "remove_pid",
+    "write_address",
+    "write_error",
+    "write_pid",
+    "write_settings",
+]
 
 
-def make_run_folder(runs: Path, conf: str) -> Path:
-    """Make `runs/<experiment>/<date-time>`.
+def make_run_dir(runs: Path, experiment: str) -> Path:
+    """Make `runs/<experiment>/<date-time>` and return it.
 
     Raises:
-        RunFailure: it cannot be written.
+        RunFailure: it cannot be written to.
     """
     name = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = runs / conf / name
+    folder = runs / experiment / name
     try:
         for attempt in range(1, 100):
             try:
                 folder.mkdir(parents=True)
                 return folder
             except FileExistsError:
-                folder = runs / conf / f"{name}-{attempt}"
+                folder = runs / experiment / f"{name}-{attempt}"
     except OSError as error:
         raise RunFailure(f"runs={runs}: cannot be written to ({error.strerror})") from error
     raise RunFailure(f"runs={runs}: a hundred runs were started in this second")
 
 
-def write_settings(folder: Path, settings: Settings) -> None:
-    """Write all that is needed to repeat the run."""
-    text = yaml.safe_dump(plain_settings(settings), sort_keys=False)
-    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the run's settings, as plain values."""
+    text = yaml.safe_dump(dict(settings), sort_keys=False)
+    (folder / SETTINGS).write_text(text, encoding="utf-8")
 
 
 def write_pid(folder: Path) -> None:
-    """Say that this process lives here: `agent.ctl` finds it by that."""
+    """Write this process's number, by which `agent.ctl` finds the run."""
     (folder / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
 
 
 def remove_pid(folder: Path) -> None:
-    """Say that the run is over; the last thing it does."""
+    """Mark the run as over; the last thing it does."""
     (folder / PID_FILE).unlink(missing_ok=True)
 
 
 def write_error(folder: Path, error: Exception) -> RunFailure:
-    """Keep the whole story in a file, and return it told in one line."""
-    path = folder / "error.log"
-    told = f"{type(error).__name__}: {error}"
+    """Write the traceback to a file; return the error as one line that names the file."""
+    path = folder / ERROR_LOG
+    message = f"{type(error).__name__}: {error}"
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as refusal:
         traceback.print_exception(error)
-        return RunFailure(f"{told} ({path} cannot be written: {refusal.strerror})")
-    return RunFailure(f"{told} (see {path})")
+        return RunFailure(f"{message} ({path} cannot be written: {refusal.strerror})")
+    return RunFailure(f"{message} (see {path})")
+
+
+class RunLock:
+    """Holds a run's folder from `take` to `release`, or until this process ends in any way.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, FileLock(folder / LOCK_FILE)
+
+    def take(self) -> None:
+        """Take the folder; a lock that a dead process left is taken over.
+
+        Raises:
+            RunFailure: another process has it; the message names the process.
+            OSError: the folder cannot be written to.
+        """
+        try:
+            self._lock.take()
+        except HeldError as holder:
+            raise RunFailure(
+                f"{self._folder} is in use by another agent (process {holder}): stop that one "
+                "first, with python -m agent.ctl stop"
+            ) from holder
+
+    def release(self) -> None:
+        """Release the folder. May be called twice."""
+        self._lock.release()
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the API answers, and the secret that every request must carry."""
+
+    host: str
+    port: int
+    token: str
+
+    @property
+    def page(self) -> str:
+        """The live page's address; a browser never sends the fragment, which holds the token."""
+        return f"http://{self.host}:{self.port}/#{self.token}"
+
+
+def write_address(folder: Path, address: Address) -> None:
+    """Write the address, readable by its owner alone where the system has file modes."""
+    staged = folder / f"{ADDRESS}.part"
+    # The mode is set when the file is made, not after.
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        json.dump(asdict(address), file)
+    staged.replace(folder / ADDRESS)
+
+
+def read_address(folder: Path) -> Address:
+    """Read the address.
+
+    Raises:
+        OSError: there is none, or it is another user's.
+        ValueError: the file holds something else.
+    """
+    text = (folder / ADDRESS).read_text(encoding="ascii")
+    try:
+        return Address(**json.loads(text))
+    except TypeError as error:
+        raise ValueError(f"{folder / ADDRESS} is no address of an agent") from error
+
+
+def remove_address(folder: Path) -> None:
+    """Remove the address: nobody answers any more."""
+    (folder / ADDRESS).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import RunFailure, UsageError
-from agent.run_lock import RunLock
+from agent.run_dir import RECORDING, RunLock
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.store import (
     CheckpointError,
@@ -18,7 +18,7 @@ from pamiq_lightning.checkpoint.store import (
     trainer_lock,
     verify,
 )
-from pamiq_lightning.recording.schema import RECORDING, recorder_lock
+from pamiq_lightning.recording.schema import recorder_lock
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 AUTO = "auto"

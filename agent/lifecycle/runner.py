@@ -18,7 +18,6 @@ from torch import nn
 
 from agent import run_dir
 from agent.actor import Actor
-from agent.api_file import remove_address, write_address
 from agent.clock import make_clock
 from agent.errors import RunFailure, StoppedEarly
 from agent.lifecycle import build
@@ -28,8 +27,7 @@ from agent.lifecycle.resume import print_config_diff
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.loop import WEIGHT_PIECE_BYTES, Loop
 from agent.pause import Pauses
-from agent.run_lock import RunLock
-from agent.settings.schema import Settings
+from agent.settings.schema import Settings, plain_settings
 from agent.ui.commands import Controls
 from agent.ui.keyboard import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
 from agent.ui.server import Api
@@ -40,7 +38,6 @@ from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.factory import build_world, resolve_scene
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.recording.schema import RECORDING
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.checkpointer import Checkpoint
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
@@ -120,9 +117,9 @@ class Runner:
         if self._start is not None:
             self.folder = self._start.parent.parent
         else:
-            self.folder = run_dir.make_run_folder(Path(settings.runs), self.conf)
+            self.folder = run_dir.make_run_dir(Path(settings.runs), self.conf)
             self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        lock = RunLock(self.folder)
+        lock = run_dir.RunLock(self.folder)
         lock.take()
         end.callback(lock.release)
         # After this in time, so before it at the end: nobody writes into a folder being removed.
@@ -135,7 +132,7 @@ class Runner:
             for role, learner in learners.items()
             if (module := learner.acting_module) is not None
         }
-        recording, plan = self.folder / RECORDING, build.dataset_spec(settings, shape)
+        recording, plan = self.folder / run_dir.RECORDING, build.dataset_spec(settings, shape)
         if settings.record:
             build.check_recording(recording, plan)
         self.exchange = self._open_exchange(
@@ -147,7 +144,7 @@ class Runner:
         self.trainer.begin(
             build.make_trainer_config(settings, self.exchange, self.folder, device, checkpoint)
         )
-        run_dir.write_settings(self.folder, settings)
+        run_dir.write_settings(self.folder, plain_settings(settings))
         self._open_to_people(shape.info_names, end)
         if settings.record:
             self.recorder = Recorder(
@@ -251,8 +248,8 @@ class Runner:
         views = Views(self.folder, self.exchange.writer, info_names)
         api = Api(self._listening, self.controls, views)
         end.callback(api.close)
-        end.callback(remove_address, self.folder)
-        write_address(self.folder, api.address)
+        end.callback(run_dir.remove_address, self.folder)
+        run_dir.write_address(self.folder, api.address)
         run_dir.write_pid(self.folder)
         print(f"Live page: {api.address.page}", flush=True)
 
@@ -362,9 +359,9 @@ class Runner:
                 code, failure = 1, RunFailure(lost)
         ended = str(failure) if failure else self.stop.reason or "as set"
         summary = self.controls.summary(ended, 1 if failure else code)
-        if not write_summary(self.folder / "summary.json", summary):
+        if not write_summary(self.folder / run_dir.SUMMARY, summary):
             code = code or 1
-        remove_address(self.folder)
+        run_dir.remove_address(self.folder)
         run_dir.remove_pid(self.folder)
         print_summary(summary)
         return code

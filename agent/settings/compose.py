@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from agent.errors import UsageError
+from agent.run_dir import SETTINGS
 from pamiq_lightning.utils.suggest import unknown_name
 
 
@@ -75,7 +76,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     own = CommandLine.conf
     if resume is not None and resume != "auto":
         # The run's own settings; what is typed behind it is laid over them.
-        own = str(Path(str(resume)) / "settings.yaml")
+        own = str(Path(str(resume)) / SETTINGS)
     conf = pairs.pop("conf", own)
     return CommandLine(str(conf), pairs, wants_help, None if resume is None else str(resume))
 
@@ -124,7 +125,7 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
     size = command.overrides.get("size") or _load(path, None).get("size") or default_size()
     settings = _load(path, str(size))
     resolved = read_yaml(path)
-    if path.name == "settings.yaml" and resolved.get("size") != size:
+    if path.name == SETTINGS and resolved.get("size") != size:
         raise UsageError(
             f"size={size}: {path} has all sizes of {resolved.get('size')} written out; begin from "
             "a conf instead"

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from agent.lifecycle.signals import StopRequest
 from agent.pause import LOOK_S, PERSON, Pauses
+from agent.run_dir import CHECKPOINTS, TRAINER_LOG
 from agent.ui.terminal import StatusSource
 from pamiq_lightning.exchange.status_board import StatusBoard
 
@@ -153,8 +154,8 @@ class Controls:
                 "the trainer has not saved yet",
             )
             if not self._board.saved(number):
-                raise CommandFailed(f"nothing was saved: see {self.folder / 'trainer.log'}")
-            return f"Saved to {self.folder / 'checkpoints'}."
+                raise CommandFailed(f"nothing was saved: see {self.folder / TRAINER_LOG}")
+            return f"Saved to {self.folder / CHECKPOINTS}."
 
     def stop(self, who: str) -> str:
         """Ask for a clean end of the run."""

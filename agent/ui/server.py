@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from agent.api_file import Address
+from agent.run_dir import ADDRESS, Address
 from agent.ui.commands import VERBS, CommandFailed, Controls, NotDoneInTimeError
 from agent.ui.page import PAGE, POLICY
 from agent.ui.views import Views
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, self.server.token):
             raise RefusedError(
-                HTTPStatus.UNAUTHORIZED, "the token of the run's api.json is needed and not there"
+                HTTPStatus.UNAUTHORIZED, f"the token of the run's {ADDRESS} is needed"
             )
 
     def _skip_body(self) -> None:

@@ -15,10 +15,9 @@ import numpy as np
 from PIL import Image
 
 from agent.actions import inputs
+from agent.run_dir import LIVE_PREVIEW, METRICS
 from pamiq_lightning.exchange.rollouts import RolloutWriter
-from pamiq_lightning.trainer.run_log import LIVE_PICTURE
 
-METRICS_FILE = "metrics.jsonl"
 LARGEST_PIECE = 1_000_000
 """Bytes of metrics in one answer."""
 
@@ -69,7 +68,7 @@ class Views:
     def drawn(self) -> bytes | None:
         """Return the PNG that the trainer drew last; None where there is none."""
         try:
-            return (self._folder / LIVE_PICTURE).read_bytes()
+            return (self._folder / LIVE_PREVIEW).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -80,7 +79,7 @@ class Views:
             start: a byte that begins a line; a negative one counts from the end, and the line it
                 falls into is left out.
         """
-        path = self._folder / METRICS_FILE
+        path = self._folder / METRICS
         if not path.is_file():
             return b"", 0
         with path.open("rb") as file:

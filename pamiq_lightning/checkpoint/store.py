@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pamiq_lightning.run_files import CHECKPOINTS
 from pamiq_lightning.utils.atomic_io import sync_folder, write_atomic
 
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
-FOLDER, ROWS, MANIFEST, SETTINGS = "checkpoints", "rows", "manifest.json", "settings.json"
+ROWS, MANIFEST, SETTINGS = "rows", "manifest.json", "settings.json"
 
 
 class CheckpointError(Exception):
@@ -26,17 +27,17 @@ class CheckpointError(Exception):
 
 def checkpoints_folder(run_folder: Path) -> Path:
     """Return where a run keeps its checkpoints."""
-    return run_folder / FOLDER
+    return run_folder / CHECKPOINTS
 
 
 def rows_folder(run_folder: Path, role: str) -> Path:
     """Return where a run keeps the rows that a learner remembers."""
-    return run_folder / FOLDER / ROWS / role
+    return run_folder / CHECKPOINTS / ROWS / role
 
 
 def trainer_lock(run_folder: Path) -> Path:
     """Return the file that the one trainer of a run holds locked while it lives."""
-    return run_folder / FOLDER / "trainer.lock"
+    return run_folder / CHECKPOINTS / "trainer.lock"
 
 
 def find_checkpoints(run_folder: Path) -> list[Path]:

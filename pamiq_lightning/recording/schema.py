@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from pamiq_lightning.run_files import RECORDING
 from pamiq_lightning.step import Field, StepShape
 
-RECORDING = "recording"
-"""Folder of a run that its recording lies in."""
 CODEBASE_VERSION = "v3.0"
 CHUNKS_SIZE = 1000
 """Files in one folder."""
@@ -209,7 +208,7 @@ def find_recording(path: Path) -> Path:
         if (folder / DATASET_SPEC).is_file():
             return folder
     raise RecordingError(
-        f"{path} is not a recording: neither it nor its folder `recording` has a {DATASET_SPEC}"
+        f"{path} is not a recording: neither it nor its folder {RECORDING} has a {DATASET_SPEC}"
     )
 
 

@@ -20,6 +20,7 @@ from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.sampling import make_replay
+from pamiq_lightning.run_files import AIM_RUN
 from pamiq_lightning.trainer.checkpointer import Checkpoint, Checkpointer, read_checkpoint
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.trainer.loop import TrainerLoop
@@ -201,7 +202,7 @@ def _make_log(job: TrainerConfig) -> RunLog:
     aim = None
     if job.trainer.aim:
         aim = AimThread(
-            hash_file=job.run_folder / "aim_run",
+            hash_file=job.run_folder / AIM_RUN,
             repo=job.run_folder.parent.parent,
             experiment=job.run_folder.parent.name,
             settings=job.settings,

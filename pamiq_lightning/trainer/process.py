@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pamiq_lightning.run_files import TRAINER_LOG
 from pamiq_lightning.utils.processes import (
     Backoff,
     Starting,
@@ -35,7 +36,6 @@ STOP_TIMEOUT_S = 20.0
 """How long a trainer may take to finish and save before it is ended."""
 START_LIMIT_S = 300.0
 """How long it may take to import, build and warm up."""
-LOG_FILE = "trainer.log"
 
 
 class TrainerProcess:
@@ -133,7 +133,7 @@ class TrainerProcess:
 
     @property
     def _log_file(self) -> Path | None:
-        return self._job.run_folder / LOG_FILE if self._job else None
+        return self._job.run_folder / TRAINER_LOG if self._job else None
 
     def describe_end(self) -> str:
         """Say in one line how it ended and where to read why."""
@@ -175,7 +175,7 @@ def _child(job_pipe: Connection, filled: Semaphore, trained: Semaphore) -> None:
     except EOFError:
         # The agent found something wrong before it had a job for us, and has said so.
         return
-    _redirect_output(job.run_folder / LOG_FILE)
+    _redirect_output(job.run_folder / TRAINER_LOG)
     if hasattr(os, "nice"):
         os.nice(job.trainer.nice)
     try:

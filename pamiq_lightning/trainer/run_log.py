@@ -16,13 +16,12 @@ from typing import Any
 
 from PIL import Image
 
+from pamiq_lightning.run_files import LIVE_PREVIEW, METRICS, PREVIEWS
 from pamiq_lightning.utils.safe_print import safe_print
 
 QUEUE_LENGTH = 10_000
 _WARN_EVERY_S = 60.0
 _LONGEST_LINE = 1 << 16
-LIVE_PICTURE = "live.png"
-"""In the run's folder: what was drawn last, for who watches the run."""
 Notify = Callable[[str], None]
 
 
@@ -35,11 +34,11 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, aim: AimThread | None) -> None:
-        path = folder / "metrics.jsonl"
+        path = folder / METRICS
         _cut_torn_line(path)
         # Without a buffer: what a full disk refuses must not be kept and refused for ever.
         self._lines = path.open("ab", buffering=0)
-        self._pictures, self._live = folder / "pictures", folder / LIVE_PICTURE
+        self._pictures, self._live = folder / PREVIEWS, folder / LIVE_PREVIEW
         self._aim = aim
         self._refused_at = -math.inf
 
@@ -79,7 +78,7 @@ class RunLog:
         before = self._lines.seek(0, os.SEEK_END)
         if self._lines.write(line) != len(line):
             self._lines.truncate(before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.jsonl")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), METRICS)
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pamiq_lightning.exchange.rollouts import Rollout
+from pamiq_lightning.run_files import STEP_LOG, STEP_LOG_FIELDS
 from pamiq_lightning.step import StepShape
 
-TRACK, DESCRIPTION = "track.bin", "track.json"
 LEFT_OUT = ("frame", "latent", "state")
 """What makes a row large."""
 
@@ -40,13 +40,13 @@ class StepLog:
     """
 
     def __init__(self, folder: Path, shape: StepShape) -> None:
-        self._type, self._path = row_type(shape), folder / TRACK
+        self._type, self._path = row_type(shape), folder / STEP_LOG
         kept = {n: f for n, f in shape.fields().items() if n not in LEFT_OUT}
         described = {
             "fields": [[n, np.dtype(f.dtype).str, list(f.shape)] for n, f in kept.items()],
             "info_names": list(shape.info_names),
         }
-        (folder / DESCRIPTION).write_text(json.dumps(described, indent=1), encoding="utf-8")
+        (folder / STEP_LOG_FIELDS).write_text(json.dumps(described, indent=1), encoding="utf-8")
 
     def __call__(self, rollout: Rollout) -> None:
         """Write one window; a disk that refuses costs that window, not the trainer."""
@@ -69,8 +69,8 @@ def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
         StepLogError: the run has none.
     """
     try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        written = (folder / TRACK).read_bytes()
+        described = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
+        written = (folder / STEP_LOG).read_bytes()
     except FileNotFoundError as error:
         raise StepLogError(f"{folder} has no track: run it with trainer.step_log=true") from error
     kind = np.dtype([(name, dtype, tuple(shape)) for name, dtype, shape in described["fields"]])
@@ -83,8 +83,8 @@ def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
 def ticks_written(folder: Path) -> int:
     """Return how many rows the track of a run holds by now; 0 where there is none yet."""
     try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        size = (folder / TRACK).stat().st_size
+        described = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
+        size = (folder / STEP_LOG).stat().st_size
     except (FileNotFoundError, json.JSONDecodeError):
         return 0
     kind = np.dtype([(name, dtype, tuple(shape)) for name, dtype, shape in described["fields"]])

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent import ctl
-from agent.api_file import write_address
 from agent.osc.ports import bind_tcp
+from agent.run_dir import PID_FILE, write_address
 from agent.ui.server import HOST, Api
 from agent.ui.views import Views
 from pamiq_lightning.exchange.rollouts import RolloutWriter
@@ -23,7 +23,7 @@ from tests.pamiq_lightning.exchange.test_rollouts import ring
 def run(tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRun]:
     folder = tmp_path / "street" / "today"
     folder.mkdir(parents=True)
-    (folder / ctl.PID_FILE).write_text(str(os.getpid()))
+    (folder / PID_FILE).write_text(str(os.getpid()))
     monkeypatch.setattr(ctl, "is_agent", lambda pid: pid == os.getpid())
     run = FakeRun(folder, clock)
     run.begin()
@@ -74,14 +74,14 @@ def test_where_nobody_lives_that_is_said(
 def test_an_agent_that_does_not_answer_is_told_from_one_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / ctl.PID_FILE).write_text(str(os.getpid()))
+    (tmp_path / PID_FILE).write_text(str(os.getpid()))
     monkeypatch.setattr(ctl, "is_agent", lambda pid: True)
     assert call(monkeypatch, "pause", "--run", str(tmp_path)) == 1
     assert "does not answer" in capsys.readouterr().err
 
 
 def test_a_stop_falls_back_on_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pid_file = tmp_path / ctl.PID_FILE
+    pid_file = tmp_path / PID_FILE
     pid_file.write_text("4242")
     killed: list[int] = []
 

@@ -22,6 +22,7 @@ from statistics import median
 import torch
 
 from agent.ctl import ask
+from agent.run_dir import TRAINER_LOG
 from pamiq_lightning.checkpoint.files import read_values, value_bytes
 from pamiq_lightning.checkpoint.store import (
     MANIFEST,
@@ -121,7 +122,7 @@ def _missed(life: Runner) -> int:
 
 
 def _save_seconds(folder: Path) -> list[float]:
-    told = re.findall(r"^saved \d+ in ([\d.]+) s", (folder / "trainer.log").read_text(), re.M)
+    told = re.findall(r"^saved \d+ in ([\d.]+) s", (folder / TRAINER_LOG).read_text(), re.M)
     return [float(text) for text in told]
 
 

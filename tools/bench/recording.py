@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from agent.actions import ACTIONS, CHOICES
 from agent.lifecycle.recorder import Recorder
+from agent.run_dir import RECORDING
 from agent.worlds.embedded.make import make_world
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
@@ -115,7 +116,7 @@ def share_of_a_core(folder: Path, spec: DatasetSpec, rollouts: list[Steps], coun
     writer = RolloutWriter(RolloutsSpec(folder / "rollouts", shape, WINDOW))
     board = StatusBoard(StatusBoardSpec(folder / "board", ()), create=True)
     recorder = Recorder(
-        writer.spec, board.spec, folder / "recording", spec, RecordingSettings(max_gb=1.0)
+        writer.spec, board.spec, folder / RECORDING, spec, RecordingSettings(max_gb=1.0)
     )
     process = psutil.Process(recorder.pid)
     # The first window comes with what happens once: imports, and the files' beginnings.

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.lifecycle.signals import StopRequest
+from agent.run_dir import SUMMARY
 from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import Settings, parse
 from pamiq_lightning.exchange.status_board import StatusBoard
@@ -111,7 +112,7 @@ def live(variant: str, arguments: list[str]) -> dict[str, Any]:
             life.live()
         finally:
             trainer.kill()
-    summary: dict[str, Any] = json.loads((life.folder / "summary.json").read_text())
+    summary: dict[str, Any] = json.loads((life.folder / SUMMARY).read_text())
     return summary
 
 

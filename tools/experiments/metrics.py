@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from agent.actions import ACTIONS
+from agent.run_dir import SETTINGS
 from pamiq_lightning.curiosity.count_oracle import HEADINGS, LOOK, VERTICAL
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.step_log import load_step_log
@@ -72,7 +73,7 @@ def read_run(folder: Path) -> Run:
         StepLogError: it has no track.
     """
     rows, names = load_step_log(folder)
-    settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
     info = {name: rows["info"][:, scene] for scene, name in enumerate(names)}
     cells = info["cell"].astype(np.int64)
     return Run(

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from agent.run_dir import SETTINGS
 from pamiq_lightning.checkpoint.files import CheckpointError, newest_weights
 from pamiq_lightning.curiosity.base import RewardInputs
 from pamiq_lightning.curiosity.count_oracle import heading_bin
@@ -177,7 +178,7 @@ def table_of(folder: Path, encoder: Path | None) -> Table:
     run, weights = read_run(folder), encoder or newest_weights(folder, "encoder")
     if weights is None:
         raise CheckpointError(f"{folder} has no encoder: its run must have ended")
-    settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
     trained = from_checkpoint(weights, IJEPA)
     torch.manual_seed(0)
     untrained = IJEPA(**trained.hparams).eval()

@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import UsageError
+from agent.run_dir import SETTINGS, SUMMARY
 from agent.settings.compose import read_yaml
 from pamiq_lightning.utils.suggest import unknown_name
 
-SUMMARY, JOB = "summary.json", "job.json"
+JOB = "job.json"
 
 
 def point_name(point: Mapping[str, str]) -> str:
@@ -71,7 +72,7 @@ class Job:
 
     def run_folder(self) -> Path | None:
         """Return the run's folder; None before it was made."""
-        return next((path.parent for path in self.folder.glob("*/*/settings.yaml")), None)
+        return next((path.parent for path in self.folder.glob(f"*/*/{SETTINGS}")), None)
 
     def finished(self) -> bool:
         """Tell whether it lived to its end."""

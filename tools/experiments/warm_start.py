@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
+from agent.run_dir import METRICS
 from tools.bench.limits import Measurement, measured, print_measurements
 
 STARTS = {"blank": "japan_street", "warm": "japan_street_warm"}
@@ -37,7 +38,7 @@ def live(conf: str, seed: int, rollouts: int) -> dict[str, float]:
             capture_output=True,
             text=True,
         )
-        (path,) = Path(runs).glob("*/*/metrics.jsonl")
+        (path,) = Path(runs).glob(f"*/*/{METRICS}")
         records = [json.loads(line) for line in path.read_text().splitlines()]
     told = [r for r in records if r["role"] == "dynamics" and FIGURES[0] in r]
     return {name: told[rollouts][name] for name in FIGURES}

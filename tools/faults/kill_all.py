@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from agent.ctl import ask
+from agent.run_dir import TRAINER_LOG
 from pamiq_lightning.checkpoint.store import (
     CheckpointError,
     find_checkpoints,
@@ -155,7 +156,7 @@ def _read_recording(folder: Path, born: int, step: int, film: Outcome, tail: Out
 
 def _last_saved(folder: Path) -> int:
     """Return the number of the checkpoint that a trainer said last that it had written."""
-    told = re.findall(r"^saved (\d+) in", (folder / "trainer.log").read_text(), re.MULTILINE)
+    told = re.findall(r"^saved (\d+) in", (folder / TRAINER_LOG).read_text(), re.MULTILINE)
     return int(told[-1])
 
 
@@ -179,7 +180,7 @@ def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
 def _goes_on(run: Runner, newest: Checkpoint) -> bool:
     """Tell whether a life says that it goes on from there, and its trainer too."""
     told = any(f"Goes on from {newest.folder}" in line for line in run.said)
-    log = (run.folder / "trainer.log").read_text().splitlines()
+    log = (run.folder / TRAINER_LOG).read_text().splitlines()
     return told and all(f"ready where {newest.folder} was saved" in line for line in log[-5:-1])
 
 

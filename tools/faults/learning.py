@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agent.run_dir import CHECKPOINTS
 from tools.faults.learners import all_finite
 from tools.faults.outcome import Outcome
 from tools.faults.run import PERIOD_MS, Runner
@@ -86,7 +87,7 @@ def _not_finite(seconds: float) -> list[Outcome]:
         steps = run.steps()
         spoiled = int(np.sum(~np.isfinite(steps["reward"])))
         unsound = sum(not np.isfinite(steps[key]).all() for key in ("log_prob", "value"))
-        for path in (run.folder / "checkpoints").glob("*.ckpt"):
+        for path in (run.folder / CHECKPOINTS).glob("*.ckpt"):
             state = torch.load(path, weights_only=True)["state_dict"]
             unsound += not all_finite(state)
         bad.values.append(float(unsound))

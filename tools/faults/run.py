@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from agent.run_dir import METRICS, SUMMARY, TRAINER_LOG
 from pamiq_lightning.recording.reader import RecordingReader
 
 RATE_HZ = 10
@@ -73,13 +74,13 @@ class Runner:
 
     def starts(self) -> int:
         """Return how often a trainer has been ready."""
-        return (self.folder / "trainer.log").read_text().count("ready at")
+        return (self.folder / TRAINER_LOG).read_text().count("ready at")
 
     def end(self) -> dict[str, Any]:
         """Stop it and return its summary."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(END_LIMIT_S)
-        summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
+        summary: dict[str, Any] = json.loads((self.folder / SUMMARY).read_text())
         return summary
 
     def kill(self) -> None:
@@ -100,5 +101,5 @@ class Runner:
 
     def metrics(self, role: str) -> list[dict[str, Any]]:
         """Return what metrics.jsonl has of one role."""
-        lines = (self.folder / "metrics.jsonl").read_text().splitlines()
+        lines = (self.folder / METRICS).read_text().splitlines()
         return [record for line in lines if (record := json.loads(line))["role"] == role]

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from agent.run_dir import ERROR_LOG, METRICS, SUMMARY
 from tools.report import charts, maps, strips
 from tools.report.run_data import RunData
 
@@ -51,7 +52,7 @@ def _headline(lived: RunData) -> str:
 def outcome(summary: dict[str, Any] | None, real: bool) -> list[tuple[str, str, bool]]:
     """Return label, value, and whether it is bad; under lockstep no time was taken."""
     if summary is None:
-        return [("summary.json", "is missing: the run was killed, or still lives", True)]
+        return [(SUMMARY, "is missing: the run was killed, or still lives", True)]
     return [
         ("ended", str(summary["ended"]), summary["exit_code"] != 0),
         ("alive", f"{summary['alive_s'] / 3600:.2f} h", False),
@@ -101,9 +102,9 @@ def faults(lived: RunData) -> list[str]:
         if breaks:
             found.append(f"{breaks} breaks: pauses, gaps, resumes or blindness")
     if lived.unreadable_lines:
-        found.append(f"{lived.unreadable_lines} lines of metrics.jsonl cannot be read")
-    if (lived.folder / "error.log").is_file():
-        found.append("the agent failed: error.log has the whole story")
+        found.append(f"{lived.unreadable_lines} lines of {METRICS} cannot be read")
+    if (lived.folder / ERROR_LOG).is_file():
+        found.append(f"the agent failed: {ERROR_LOG} has the traceback")
     return found + lived.complaints()
 
 

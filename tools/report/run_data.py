@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from agent.run_dir import METRICS, SETTINGS, SUMMARY, TRAINER_LOG
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 
@@ -51,16 +52,16 @@ class RunData:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / "metrics.jsonl").is_file() or not (folder / "settings.yaml").is_file():
-            raise ReportError(f"{folder} is no run: it has no settings.yaml and metrics.jsonl")
+        if not (folder / METRICS).is_file() or not (folder / SETTINGS).is_file():
+            raise ReportError(f"{folder} is no run: it has no {SETTINGS} and {METRICS}")
         self.folder = folder
-        self.settings: dict[str, Any] = yaml.safe_load((folder / "settings.yaml").read_text())
+        self.settings: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text())
         self.unreadable_lines = 0
 
     @cached_property
     def summary(self) -> dict[str, Any] | None:
         """The run's own summary; None where it was killed before it could write one."""
-        path = self.folder / "summary.json"
+        path = self.folder / SUMMARY
         return json.loads(path.read_text()) if path.is_file() else None
 
     @cached_property
@@ -68,7 +69,7 @@ class RunData:
         """Figures by role."""
         found: dict[str, Series] = defaultdict(lambda: defaultdict(lambda: ([], [])))
         began: float | None = None
-        for line in (self.folder / "metrics.jsonl").read_text().splitlines():
+        for line in (self.folder / METRICS).read_text().splitlines():
             try:
                 record = json.loads(line)
                 role, time = record.pop("role"), record.pop("time")
@@ -109,7 +110,7 @@ class RunData:
 
     def complaints(self) -> list[str]:
         """Return the lines of the trainer's log that tell of something amiss."""
-        path = self.folder / "trainer.log"
+        path = self.folder / TRAINER_LOG
         if not path.is_file():
             return []
         words = ("error", "not saved", "not recorded", "warning", "killed", "hangs")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pamiq_lightning.exchange.rollouts import Rollout
+from pamiq_lightning.run_files import STEP_LOG
 from pamiq_lightning.trainer.step_log import (
-    TRACK,
     StepLog,
     StepLogError,
     load_step_log,
@@ -35,7 +35,7 @@ def test_half_a_row_is_left_out_and_the_last_of_two_counts(tmp_path: Path) -> No
     track(Rollout(0, arrays(8, seed=1), {}))
     again = Rollout(0, arrays(8, seed=2), {})
     track(again)
-    with (tmp_path / TRACK).open("ab") as file:
+    with (tmp_path / STEP_LOG).open("ab") as file:
         file.write(b"half")
     rows, _ = load_step_log(tmp_path)
     np.testing.assert_array_equal(rows["reward"], again.steps["reward"])

@@ -1,0 +1,17 @@
+"""The names of the files in a run's folder that the trainer and the recorder write.
+
+`agent.run_dir` has all names of a run's folder, these included.
+"""
+
+from __future__ import annotations
+
+CHECKPOINTS = "checkpoints"
+RECORDING = "recording"
+METRICS = "metrics.jsonl"
+PREVIEWS = "pictures"
+LIVE_PREVIEW = "live.png"
+"""The newest preview, for the live page."""
+TRAINER_LOG = "trainer.log"
+STEP_LOG, STEP_LOG_FIELDS = "steps.bin", "steps.json"
+AIM_RUN = "aim_run"
+"""The hash of the run in Aim."""
