@@ -25,10 +25,10 @@ from Xlib import X
 from Xlib.display import Display
 
 from agent.osc.server import OscReceiver
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
 
-STEP = 1 / 30
 _ROWS_AT_ONCE = 65536  # Bytes; the X protocol takes no picture above 256 KiB at once.
 
 
@@ -94,7 +94,7 @@ class Client:
         self._out = SimpleUDPClient("127.0.0.1", options.send)
         self._sent: dict[str, float] = {}
         self._picture = "live"
-        self._draw_every = STEP
+        self._draw_every = TIMESTEP
         self._window: XWindow | None = self._open()
 
     def _open(self) -> XWindow:
@@ -125,7 +125,7 @@ class Client:
                 draw_at = max(draw_at + self._draw_every, now)
                 self._show()
             self._notify()
-            time.sleep(max(0.0, STEP - (time.monotonic() - now)))
+            time.sleep(max(0.0, TIMESTEP - (time.monotonic() - now)))
             now = time.monotonic()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agent.worlds.embedded.physics import STEP
+from agent.worlds.embedded.fixed_timestep import PHYSICS_HZ
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.blackout import Blackout
 from agent.worlds.embedded.scenes.block_noise import BlockNoise
@@ -115,7 +115,7 @@ def upright(frame: NDArray[np.uint8]) -> Image.Image:
 def film(tour: Tour, size: tuple[int, int], rate: int) -> list[Image.Image]:
     """Draw the whole walk at `rate` pictures a second, twice as fine and then averaged."""
     simulation = Simulation(tour.scene(), size, 0, supersample=2)
-    every = round(1 / STEP / rate)
+    every = round(PHYSICS_HZ / rate)
     return [upright(simulation.frame()) for step in walk(simulation, tour) if step % every == 0]
 
 

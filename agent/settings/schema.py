@@ -15,6 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from agent.errors import UsageError
+from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ
 from agent.worlds.vrchat.settings import VRChatSettings
 from pamiq_lightning.recording.settings import WORST_CRF, RecordingSettings
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
@@ -24,7 +25,6 @@ from pamiq_lightning.utils.instantiate import plain
 from pamiq_lightning.utils.suggest import unknown_name
 
 Size = Literal["debug", "tiny", "small", "medium", "large"]
-PHYSICS_HZ = 30
 CLASS_KEYS = ("scene", "curiosity")
 """Keys that hold a class_path and init_args; each learner's `model` does too."""
 LOGGED_REWARDS_KEY = "logged_rewards"
@@ -249,10 +249,10 @@ def _check_combinations(settings: Settings) -> None:
     if settings.clock == "lockstep":
         if settings.world == "vrchat":
             raise UsageError("clock=lockstep world=vrchat: VRChat keeps its own time; use real")
-        if PHYSICS_HZ % settings.rate:
-            allowed = [hz for hz in range(1, PHYSICS_HZ + 1) if PHYSICS_HZ % hz == 0]
+        if settings.rate not in LOCKSTEP_RATES:
             raise UsageError(
-                f"rate={settings.rate}: under lockstep it must divide {PHYSICS_HZ}: {allowed}"
+                f"rate={settings.rate}: under lockstep it must divide {PHYSICS_HZ}: "
+                f"{list(LOCKSTEP_RATES)}"
             )
     for role, learner in settings.learners.items():
         if settings.clock == "lockstep" and learner.round_limit_s is not None:

@@ -17,8 +17,7 @@ from agent.osc.query import Advertiser, OscQueryError
 from agent.osc.server import HOST, OscReceiver, silence_python_osc
 from agent.worlds.embedded.emulator.avatar import AvatarSender
 from agent.worlds.embedded.emulator.window import Window, WindowError
-from agent.worlds.embedded.fixed_timestep import FixedTimestep
-from agent.worlds.embedded.lockstep import ALLOWED_RATES, STEPS_PER_SECOND
+from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ, FixedTimestep
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
@@ -97,8 +96,8 @@ def run(
         field_of_view: vertical, degrees.
         supersample: pixels drawn for each pixel shown, along each side.
     """
-    if rate not in ALLOWED_RATES:
-        raise ValueError(f"rate must be one of {', '.join(map(str, ALLOWED_RATES))}, got {rate}")
+    if rate not in LOCKSTEP_RATES:
+        raise ValueError(f"rate must be one of {', '.join(map(str, LOCKSTEP_RATES))}, got {rate}")
     stop = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -118,7 +117,7 @@ def run(
             if view is not None:
                 view.show(simulation.frame())
 
-        clockwork = FixedTimestep(emulator.step, show, STEPS_PER_SECOND // rate)
+        clockwork = FixedTimestep(emulator.step, show, PHYSICS_HZ // rate)
         while not stop.is_set() and (view is None or view.handle_events()):
             clockwork.tick()
         if view is not None:

@@ -20,6 +20,7 @@ import numpy as np
 from pythonosc.udp_client import SimpleUDPClient
 
 from agent.actions import CHOICES, inputs
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.make import LockstepWorld, RealtimeWorld
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation, Size
@@ -116,7 +117,7 @@ def latency_milliseconds(samples: int) -> float:
     with SimpleUDPClient("127.0.0.1", world.port) as client:
         for sample in range(samples):
             turning = sample % 2
-            time.sleep(0.05 + rng.random() / 30)
+            time.sleep(0.05 + rng.random() * TIMESTEP)
             sent = time.perf_counter()
             client.send_message("/input/LookHorizontal", float(turning))
             while (world.observe()[1][heading] > 0.0) != bool(turning):

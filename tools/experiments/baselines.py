@@ -16,11 +16,11 @@ import statistics
 import numpy as np
 
 from agent.actions import CHOICES, inputs
+from agent.worlds.embedded.fixed_timestep import PHYSICS_HZ
 from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation
 
-_STEPS_PER_SECOND = 30
 _TINY = 16
 """Nothing is drawn, so the frames may be small."""
 
@@ -42,7 +42,7 @@ def random_walk(simulation: Simulation, ticks: int, rate: int, seed: int) -> set
     for action in rng.integers(0, CHOICES, (ticks, len(CHOICES))):
         for address, value in inputs(action).items():
             simulation.set_input(address, value)
-        for _ in range(_STEPS_PER_SECOND // rate):
+        for _ in range(PHYSICS_HZ // rate):
             simulation.step()
         entered.add(numbers.number(body.x, body.y))
     return entered

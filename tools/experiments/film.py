@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from agent.worlds.embedded.fixed_timestep import PHYSICS_HZ
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.scenes.state import Picture
 from tools.experiments.metrics import Run
@@ -57,7 +58,7 @@ def replay(run: Run, seed: int, wanted: Sequence[int], size: int = SIZE) -> dict
     """
     world = LockstepWorld(run.map.scene, size, seed, run.rate)
     simulation, frames, left = world.simulation, dict[int, Picture](), set(wanted)
-    steps = round(30 / run.rate)
+    steps = round(PHYSICS_HZ / run.rate)
     for row in range(max(wanted) + 1):
         for _ in range(steps if row else 0):
             simulation.step()

@@ -1,27 +1,34 @@
-"""Real time: physics steps on absolute deadlines, and frames as far as there is time for them."""
+"""The fixed physics timestep, and the loop that keeps it in real time.
+
+Imports nothing but the standard library, so that everything may take the rate from here.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from agent.worlds.embedded.physics import STEP
-
-_LATEST_CATCH_UP = 5
-"""Steps taken without drawing before lost time is given up."""
+PHYSICS_HZ = 30
+"""Physics steps per second of world time, always."""
+TIMESTEP = 1.0 / PHYSICS_HZ
+"""Seconds of one physics step."""
+LOCKSTEP_RATES = tuple(hz for hz in range(1, PHYSICS_HZ + 1) if PHYSICS_HZ % hz == 0)
+"""Rates (Hz) with a whole number of physics steps per tick."""
+_MAX_CATCH_UP = 5
+"""Steps taken without rendering before lost time is dropped."""
 
 
 class FixedTimestep:
-    """Steps a world 30 times a second and shows every n-th step.
+    """Steps a world at `PHYSICS_HZ` on absolute deadlines and renders every n-th step.
 
     Args:
         step: takes one physics step.
-        show: draws and shows the world.
+        show: renders and shows a frame.
         steps_per_frame: n.
-        scale: seconds of the world's time to a second on the wall.
+        scale: world seconds per wall-clock second.
 
     Attributes:
-        skipped: frames that were not shown because the machine was late.
+        skipped: frames not rendered because the loop was late.
     """
 
     def __init__(
@@ -34,17 +41,17 @@ class FixedTimestep:
         self.skipped = 0
         self._step, self._show = step, show
         self._steps_per_frame = steps_per_frame
-        self._period = STEP / scale
+        self._period = TIMESTEP / scale
         self._taken = 0
         self._deadline = time.monotonic()
 
     def tick(self) -> None:
-        """Take a step, show it unless that would make the next one late, and wait for the next."""
+        """Take a step, render unless the loop is late, and sleep until the next deadline."""
         self._step()
         self._taken += 1
         self._deadline += self._period
         behind = time.monotonic() - self._deadline
-        if behind > _LATEST_CATCH_UP * self._period:
+        if behind > _MAX_CATCH_UP * self._period:
             self._deadline += behind
             behind = 0.0
         if self._taken % self._steps_per_frame == 0:

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.actions import ACTIONS, inputs
+from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation, Size
-
-STEPS_PER_SECOND = 30
-ALLOWED_RATES = tuple(r for r in range(1, STEPS_PER_SECOND + 1) if STEPS_PER_SECOND % r == 0)
 
 
 class LockstepWorld:
@@ -36,12 +34,12 @@ class LockstepWorld:
     def __init__(
         self, scene: Scene, size: Size, seed: int, rate: float, supersample: int = 1
     ) -> None:
-        if rate not in ALLOWED_RATES:
-            allowed = ", ".join(map(str, ALLOWED_RATES))
-            raise ValueError(f"rate must divide {STEPS_PER_SECOND}: one of {allowed}; got {rate}")
+        if rate not in LOCKSTEP_RATES:
+            allowed = ", ".join(map(str, LOCKSTEP_RATES))
+            raise ValueError(f"rate must divide {PHYSICS_HZ}: one of {allowed}; got {rate}")
         self.simulation = Simulation(scene, size, seed, supersample=supersample)
         self.info_names = self.simulation.info_names
-        self._steps = STEPS_PER_SECOND // int(rate)
+        self._steps = PHYSICS_HZ // int(rate)
         self._started = False
 
     def status(self) -> dict[str, str | int | None]:

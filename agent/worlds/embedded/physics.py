@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.inputs import Wish
 from agent.worlds.embedded.render.jit import compiled
 
-STEP = 1.0 / 30.0
-"""Seconds of one physics step, always."""
 WALK_SPEED, RUN_SPEED = 2.0, 4.0
 TURN_SPEED = math.radians(120.0)
 JUMP_SPEED = 3.0
@@ -121,11 +120,11 @@ def advance(body: Body, wish: Wish, solids: Boxes, bounds: Boxes) -> None:
 
     The wanted direction is cut to length 1, so that walking obliquely is no faster.
     """
-    turned = wish.turn * TURN_SPEED * STEP
+    turned = wish.turn * TURN_SPEED * TIMESTEP
     body.heading = math.remainder(body.heading + turned, math.tau)
-    body.angular_velocity = turned / STEP
+    body.angular_velocity = turned / TIMESTEP
     speed = RUN_SPEED if wish.run else WALK_SPEED
-    pace = speed * STEP / max(1.0, math.hypot(wish.forward, wish.right))
+    pace = speed * TIMESTEP / max(1.0, math.hypot(wish.forward, wish.right))
     sine, cosine = math.sin(body.heading), math.cos(body.heading)
     dx = (sine * wish.forward + cosine * wish.right) * pace
     dy = (cosine * wish.forward - sine * wish.right) * pace
@@ -133,7 +132,7 @@ def advance(body: Body, wish: Wish, solids: Boxes, bounds: Boxes) -> None:
     body.x, body.y, body.collided = slide(body.x, body.y, dx, dy, solids, bounds)
     _jump_and_fall(body, wish.jump)
     vertical = body.velocity[2] if not body.grounded else 0.0
-    body.velocity = ((body.x - before[0]) / STEP, (body.y - before[1]) / STEP, vertical)
+    body.velocity = ((body.x - before[0]) / TIMESTEP, (body.y - before[1]) / TIMESTEP, vertical)
 
 
 def _jump_and_fall(body: Body, jump: bool) -> None:
@@ -142,8 +141,8 @@ def _jump_and_fall(body: Body, jump: bool) -> None:
         body.grounded = False
         vertical = JUMP_SPEED
     if not body.grounded:
-        vertical -= GRAVITY * STEP
-        body.z += vertical * STEP
+        vertical -= GRAVITY * TIMESTEP
+        body.z += vertical * TIMESTEP
         if body.z <= 0.0:
             body.z, vertical, body.grounded = 0.0, 0.0, True
     body.velocity = (body.velocity[0], body.velocity[1], vertical)

@@ -55,11 +55,11 @@ class Window:
         self._set_input = set_input
         self._width = width
         self._pygame.display.init()
-        updater = self._pygame.display.get_updater()
-        if updater in _HEADLESS:
+        driver = self._pygame.display.get_driver()
+        if driver in _HEADLESS:
             self._pygame.quit()
             raise WindowError(
-                f"there is no display (SDL would use {updater!r}): set DISPLAY, or use "
+                f"there is no display (SDL would use {driver!r}): set DISPLAY, or use "
                 "--window=false"
             )
         self._pygame.display.set_caption(TITLE)

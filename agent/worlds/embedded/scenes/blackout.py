@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.worlds.embedded.physics import STEP
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone
 from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
@@ -40,8 +40,8 @@ class Blackout(ImageNoise):
 
     def veil(self) -> SceneEffect:
         """Return the darkness."""
-        rng = self.blackouts_per_minute / 60.0 * STEP
-        return Darkness(rng, max(1, round(self.seconds / STEP)), self.zone)
+        rng = self.blackouts_per_minute / 60.0 * TIMESTEP
+        return Darkness(rng, max(1, round(self.seconds / TIMESTEP)), self.zone)
 
 
 class Darkness(SceneEffect):

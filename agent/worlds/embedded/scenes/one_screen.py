@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.worlds.embedded.physics import STEP, Boxes
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
+from agent.worlds.embedded.physics import Boxes
 from agent.worlds.embedded.render.mesh import Mesh
 from agent.worlds.embedded.scenes.base import BuiltScene
 from agent.worlds.embedded.scenes.food_room import food_pictures
@@ -66,7 +67,7 @@ class OneScreen(Street):
         clock = PictureClock(1, self.images_per_second, seed)
         x, y = EAST_ALLEY_END
         built.effects.append(
-            Screen(panel, clock, self.pool, (x, y), round(self.switch_on_s / STEP))
+            Screen(panel, clock, self.pool, (x, y), round(self.switch_on_s / TIMESTEP))
         )
         return built
 

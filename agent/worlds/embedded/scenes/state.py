@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.physics import STEP, Body, Boxes
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
+from agent.worlds.embedded.physics import Body, Boxes
 from agent.worlds.embedded.render.raster_data import Atlas
 
 FAR_AWAY = (1e6, 1e6, 1e6 + 1.0, 1e6 + 1.0)
@@ -71,7 +72,7 @@ class SceneState:
     @property
     def time(self) -> float:
         """Seconds since the start."""
-        return self.step * STEP
+        return self.step * TIMESTEP
 
     def random(self, stream: int, moment: int) -> np.random.Generator:
         """Return the generator of one stream at one moment, the same however often it is asked.

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.physics import STEP
+from agent.worlds.embedded.fixed_timestep import PHYSICS_HZ, TIMESTEP
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-FASTEST = 30.0
-"""Pictures a second: one a physics step."""
 
 
 def scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -35,9 +33,11 @@ class PictureClock:
     """
 
     def __init__(self, surfaces: int, images_per_second: float, seed: int) -> None:
-        if not 0.0 <= images_per_second <= FASTEST:
-            raise ValueError(f"images_per_second must be 0 to {FASTEST:g}, got {images_per_second}")
-        self._per_step = images_per_second * STEP
+        if not 0.0 <= images_per_second <= PHYSICS_HZ:
+            raise ValueError(
+                f"images_per_second must be 0 to {PHYSICS_HZ}, got {images_per_second}"
+            )
+        self._per_step = images_per_second * TIMESTEP
         self._phases = np.random.default_rng(seed).random(surfaces)
         numbers = np.arange(surfaces, dtype=np.uint64) + np.uint64(1)
         self._keys = scramble(numbers * _GOLDEN + np.uint64(seed))

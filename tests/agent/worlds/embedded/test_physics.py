@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.inputs import Wish
 from agent.worlds.embedded.physics import (
     GRAVITY,
     JUMP_SPEED,
     RADIUS,
     RUN_SPEED,
-    STEP,
     TURN_SPEED,
     WALK_SPEED,
     Body,
@@ -37,15 +37,15 @@ def speed(body: Body) -> float:
 def test_forward_is_plus_y_and_right_is_plus_x() -> None:
     body = Body(0.0, 0.0, 0.0)
     advance(body, wish(forward=1.0), NOTHING, BOUNDS)
-    assert (body.x, body.y) == pytest.approx((0.0, WALK_SPEED * STEP))
+    assert (body.x, body.y) == pytest.approx((0.0, WALK_SPEED * TIMESTEP))
     body = Body(0.0, 0.0, 0.0)
     advance(body, wish(right=1.0), NOTHING, BOUNDS)
-    assert (body.x, body.y) == pytest.approx((WALK_SPEED * STEP, 0.0))
+    assert (body.x, body.y) == pytest.approx((WALK_SPEED * TIMESTEP, 0.0))
 
 
 def test_a_positive_turn_is_to_the_right() -> None:
     body = Body(0.0, 0.0, 0.0)
-    for _ in range(round(math.radians(90) / TURN_SPEED / STEP)):
+    for _ in range(round(math.radians(90) / TURN_SPEED / TIMESTEP)):
         advance(body, wish(turn=1.0), NOTHING, BOUNDS)
     assert math.degrees(body.heading) == pytest.approx(90.0, abs=4.0)
     before = body.x
@@ -77,7 +77,7 @@ def test_a_jump_rises_and_lands() -> None:
         heights.append(body.z)
     assert max(heights) == pytest.approx(JUMP_SPEED**2 / (2 * GRAVITY), abs=0.06)
     assert body.z == 0.0 and body.velocity[2] == 0.0
-    assert len(heights) * STEP == pytest.approx(2 * JUMP_SPEED / GRAVITY, abs=0.05)
+    assert len(heights) * TIMESTEP == pytest.approx(2 * JUMP_SPEED / GRAVITY, abs=0.05)
 
 
 def test_a_wall_stops_the_body_and_lets_it_slide() -> None:

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from agent.worlds.embedded.physics import STEP, WALK_SPEED
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
+from agent.worlds.embedded.physics import WALK_SPEED
 from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
@@ -18,7 +19,7 @@ NEAR = 0.005
 def follow(simulation: Simulation, path: list[tuple[float, float]]) -> None:
     """Walk from point to point without turning, by inputs alone."""
     body = simulation.scene_state.body
-    pace = WALK_SPEED * STEP
+    pace = WALK_SPEED * TIMESTEP
     for x, y in path:
         for _ in range(12):
             dx, dy = x - body.x, y - body.y

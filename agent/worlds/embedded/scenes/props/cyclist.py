@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.physics import STEP, is_clear
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
+from agent.worlds.embedded.physics import is_clear
 from agent.worlds.embedded.render.mesh import Mesh
 from agent.worlds.embedded.scenes.state import SceneEffect, SceneState, pose
 
@@ -57,7 +58,7 @@ class Cyclist(SceneEffect):
     def __init__(self, part: int, solid: int, south: float, north: float, speed: float) -> None:
         self._part, self._solid = part, solid
         self._south, self._north = south, north
-        self._pace = speed * STEP
+        self._pace = speed * TIMESTEP
         self._length = 2.0 * (north - south) + math.tau * _LANE
         self.travelled = 0.0
         """Metres along the loop."""

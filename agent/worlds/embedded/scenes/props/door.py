@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from agent.worlds.embedded.physics import STEP, is_clear
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
+from agent.worlds.embedded.physics import is_clear
 from agent.worlds.embedded.scenes.state import FAR_AWAY, SceneEffect, SceneState, pose
 
 
@@ -45,9 +46,9 @@ class Door(SceneEffect):
         x, y, z, turn = frame
         self._shut_pose = pose(x, y, z, turn)
         self._slide = np.array(slide, np.float32)
-        self._toggles = [round(time / STEP) for time in toggles_at_s]
+        self._toggles = [round(time / TIMESTEP) for time in toggles_at_s]
         self._initially_open = is_open
-        self._pace = STEP / takes_s
+        self._pace = TIMESTEP / takes_s
         self.openness = float(is_open)
         """0 shut, 1 open."""
         self._box = np.empty((1, 4))

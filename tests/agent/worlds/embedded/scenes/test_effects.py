@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agent.worlds.embedded.physics import STEP, is_clear
+from agent.worlds.embedded.fixed_timestep import TIMESTEP
+from agent.worlds.embedded.physics import is_clear
 from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.blackout import Blackout
@@ -28,7 +29,7 @@ DOORWAY = (4.35, 11.3)
 
 
 def run(simulation: Simulation, seconds: float) -> None:
-    for _ in range(round(seconds / STEP)):
+    for _ in range(round(seconds / TIMESTEP)):
         simulation.step()
 
 
@@ -217,7 +218,7 @@ def test_the_screen_goes_on_when_looked_at_for_a_second() -> None:
     run(simulation, 0.2)
     assert flicker(simulation) > 0.05
     put(simulation, *BEFORE_SCREEN, -math.pi / 2)
-    run(simulation, STEP)
+    run(simulation, TIMESTEP)
     put(simulation, *BEFORE_SCREEN, math.pi / 2)
     run(simulation, 0.5)
     assert flicker(simulation) == 0.0
