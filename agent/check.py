@@ -1,8 +1,8 @@
-"""`python -m agent.check`: whether the agent can see, hear and move in VRChat, one step at a time.
+"""`python -m agent.check`: tests capture and OSC with VRChat, one step at a time.
 
-Looks for the window, captures it into a PNG, tries OSC out, OSC in and OSCQuery, and then, after
-asking, moves the avatar for a second in each way. Prints a table of what works and what to do about
-the rest. Exit codes: 0 all works, 1 something does not, 2 wrong usage.
+Finds the window, captures it into a PNG, tries OSC out, OSC in and OSCQuery, then, after asking,
+moves the avatar for a second in each way. Prints a table of what works and what to do about the
+rest. Exit codes: 0 all works, 1 something does not, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from agent.worlds.vrchat.frame_check import DARK, FLAT
 RATE_HZ = 10
 MOVE_S = 1.0
 CHANGED = 2.0
-"""Mean change of a pixel (of 255) above which the picture has changed."""
+"""Mean change of a pixel (of 255) above which the frame has changed."""
 MOVES = {
     "forward": (1, 0, 0, 0, 0),
     "backward": (2, 0, 0, 0, 0),
@@ -47,16 +47,16 @@ MOVES = {
 
 
 class Finding(NamedTuple):
-    """What one step found."""
+    """Result of one step."""
 
     step: str
     works: bool | None
-    """None where it could not be tried, or says nothing by itself."""
+    """None where it could not be tried or is inconclusive."""
     detail: str
 
 
 @dataclass
-class Body:
+class Context:
     """What the steps share."""
 
     host: str
@@ -79,112 +79,118 @@ def main(
 ) -> int:
     """Check everything; return the exit code."""
     options = _parse(arguments)
-    body = Body(
+    context = Context(
         options.host, options.port, options.title, options.listen, options.picture, ask, sleep
     )
     console = Console()
     findings = []
     with ExitStack() as parts:
-        steps: list[Iterator[Finding]] = [see(body, parts), speak(body, parts), listen(body, parts)]
+        steps: list[Iterator[Finding]] = [
+            capture(context, parts),
+            send(context, parts),
+            receive(context, parts),
+        ]
         if options.oscquery:
             steps.append(query())
         if options.move:
-            steps.append(move(body))
+            steps.append(move(context))
         try:
             for step in steps:
                 for finding in step:
                     console.print(f"{_mark(finding)} {finding.step}: {finding.detail}")
                     findings.append(finding)
         except (KeyboardInterrupt, EOFError):
-            console.print("Stopped; the avatar is at rest.")
+            console.print("Stopped; all inputs are released.")
     console.print(table(findings))
     return 0 if all(finding.works is not False for finding in findings) else 1
 
 
-def see(body: Body, parts: ExitStack) -> Iterator[Finding]:
-    """Find the window and look at it for a second."""
-    if body.source is None:
+def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
+    """Find the window and capture it for a second."""
+    if context.source is None:
         try:
-            screen = Screen(360, body.title)
+            screen = Screen(360, context.title)
         except CaptureError as error:
             yield Finding("window", False, str(error))
             return
-        body.source = screen
+        context.source = screen
         area = screen.area
         yield Finding(
             "window", True, f"{area.width} x {area.height} pixels at {area.left}, {area.top}"
         )
-    parts.callback(body.source.close)
-    looks = []
+    parts.callback(context.source.close)
+    durations = []
     try:
         for _ in range(RATE_HZ):
-            body.sleep(1 / RATE_HZ)
+            context.sleep(1 / RATE_HZ)
             begun = time.perf_counter()
-            frame = body.source.read()
-            looks.append(time.perf_counter() - begun)
+            frame = context.source.read()
+            durations.append(time.perf_counter() - begun)
     except CaptureError as error:
         yield Finding("capture", False, str(error))
         return
-    Image.fromarray(frame.transpose(1, 2, 0)).save(body.picture)
+    Image.fromarray(frame.transpose(1, 2, 0)).save(context.picture)
     wrong = blank(frame)
-    took = f"{1000 * sorted(looks)[len(looks) // 2]:.1f} ms a look; see {body.picture}"
+    took = (
+        f"{1000 * sorted(durations)[len(durations) // 2]:.1f} ms a capture; see {context.picture}"
+    )
     yield Finding("capture", wrong is None, f"{wrong}; {took}" if wrong else took)
 
 
 def blank(frame: NDArray[np.uint8]) -> str | None:
-    """Return what is wrong with a frame (3, H, W) that shows nothing, or None."""
+    """Return why a frame (3, H, W) is blank, or None."""
     if frame.max() <= DARK:
         return (
-            "the picture is black: under Wayland log in to an X11 session or look through an OBS "
+            "the frame is black: under Wayland log in to an X11 session or use an OBS "
             "camera; with two graphics cards run VRChat on the one that draws the screen"
         )
     if np.ptp(frame.reshape(3, -1), axis=1).max() <= FLAT:
-        return "the picture is one colour: is another window in front of VRChat?"
+        return "the frame is of one colour: is another window in front of VRChat?"
     return None
 
 
-def speak(body: Body, parts: ExitStack) -> Iterator[Finding]:
+def send(context: Context, parts: ExitStack) -> Iterator[Finding]:
     """Send neutral to VRChat's port, with the watchdog running."""
     try:
-        body.watchdog = Watchdog(body.host, body.port)
-        parts.callback(body.watchdog.close)
-        body.sender = OscSender(body.host, body.port)
-        parts.callback(body.sender.close)
+        context.watchdog = Watchdog(context.host, context.port)
+        parts.callback(context.watchdog.close)
+        context.sender = OscSender(context.host, context.port)
+        parts.callback(context.sender.close)
     except (OSError, RuntimeError) as error:
         yield Finding("OSC out", False, str(error))
         return
-    body.sender.release_inputs()
-    if body.sender.send_errors:
+    context.sender.release_inputs()
+    if context.sender.send_errors:
         yield Finding(
             "OSC out",
             False,
-            f"nobody listens at {body.host}:{body.port}: start VRChat, and switch OSC on in its "
-            "action menu (Options, OSC, Enabled)",
+            f"nobody listens at {context.host}:{context.port}: start VRChat, and switch OSC on in "
+            "its action menu (Options, OSC, Enabled)",
         )
     else:
-        yield Finding("OSC out", True, f"{body.host}:{body.port} takes messages")
+        yield Finding("OSC out", True, f"{context.host}:{context.port} takes messages")
 
 
-def listen(body: Body, parts: ExitStack) -> Iterator[Finding]:
+def receive(context: Context, parts: ExitStack) -> Iterator[Finding]:
     """Listen for avatar parameters; VRChat sends them when they change."""
     try:
-        body.listener = Listener(body.listen)
+        context.listener = Listener(context.listen)
     except OSError as error:
         yield Finding("OSC in", False, str(error))
         return
-    parts.callback(body.listener.close)
-    body.sleep(1.0)
-    heard = body.listener.heard
+    parts.callback(context.listener.close)
+    context.sleep(1.0)
+    received = context.listener.received
     yield Finding(
         "OSC in",
-        True if heard else None,
-        f"listening on port {body.listener.port}, {heard} messages"
-        + ("" if heard else " so far (an avatar that stands still sends none)"),
+        True if received else None,
+        f"listening on port {context.listener.port}, {received} messages"
+        + ("" if received else " so far (an avatar that stands still sends none)"),
     )
 
 
 def query() -> Iterator[Finding]:
-    """Look for VRChat by OSCQuery, which is a convenience and may be missing."""
+    """Find VRChat by OSCQuery, which is optional."""
     try:
         found = find_vrchat()
     except OscQueryError as error:
@@ -196,57 +202,57 @@ def query() -> Iterator[Finding]:
         yield Finding("OSCQuery", True, f"{found.name} takes OSC on port {found.osc_port}")
 
 
-def move(body: Body) -> Iterator[Finding]:
-    """Move one second in each way, after asking, and tell what could be seen and heard of it."""
-    if body.sender is None or body.watchdog is None:
-        yield Finding("moving", None, "not tried, for nothing can be sent")
+def move(context: Context) -> Iterator[Finding]:
+    """Move one second in each way, after asking; report the change seen and the speed received."""
+    if context.sender is None or context.watchdog is None:
+        yield Finding("moving", None, "not tried: nothing can be sent")
         return
     for name, action in MOVES.items():
-        answer = body.ask(f"Move the avatar: {name}? [Enter: yes, s: skip, q: stop] ").strip()
+        answer = context.ask(f"Move the avatar: {name}? [Enter: yes, s: skip, q: stop] ").strip()
         if answer == "q":
             return
         if answer == "s":
             yield Finding(name, None, "skipped")
             continue
-        yield _move(body, body.sender, body.watchdog, name, np.array(action))
+        yield _move(context, context.sender, context.watchdog, name, np.array(action))
 
 
 def _move(
-    body: Body,
+    context: Context,
     sender: OscSender,
     watchdog: Watchdog,
     name: str,
     action: NDArray[np.int64],
 ) -> Finding:
-    before, speed = _look(body), 0.0
+    before, speed = _capture(context), 0.0
     for _ in range(round(MOVE_S * RATE_HZ)):
         watchdog.beat()
         sender.act(action)
-        body.sleep(1 / RATE_HZ)
-        if body.listener is not None:
-            speed = max(speed, body.listener.value("VelocityMagnitude"))
-    after = _look(body)
+        context.sleep(1 / RATE_HZ)
+        if context.listener is not None:
+            speed = max(speed, context.listener.value("VelocityMagnitude"))
+    after = _capture(context)
     sender.release_inputs()
     watchdog.release_inputs()
-    told = []
+    details = []
     if before is not None and after is not None:
         change = float(np.abs(after.astype(np.int16) - before).mean())
-        told.append(f"the picture {'changed' if change > CHANGED else 'did not change'}")
+        details.append(f"the frame {'changed' if change > CHANGED else 'did not change'}")
         moved = change > CHANGED
     else:
         moved = False
     if speed > 0.0:
-        told.append(f"up to {speed:.1f} m/s")
-    if not told:
-        return Finding(name, None, "sent; neither seen nor heard, so look yourself")
-    return Finding(name, moved or speed > 0.0, ", ".join(told))
+        details.append(f"up to {speed:.1f} m/s")
+    if not details:
+        return Finding(name, None, "sent; no frame and no speed to confirm it: look yourself")
+    return Finding(name, moved or speed > 0.0, ", ".join(details))
 
 
-def _look(body: Body) -> NDArray[np.uint8] | None:
+def _capture(context: Context) -> NDArray[np.uint8] | None:
     try:
-        return body.source.read() if body.source is not None else None
+        return context.source.read() if context.source is not None else None
     except CaptureError:
-        return None  # Said already by the step that looked.
+        return None  # The capture step has reported it.
 
 
 def table(findings: Sequence[Finding]) -> Table:

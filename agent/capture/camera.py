@@ -1,4 +1,4 @@
-"""An eye that looks through a camera, such as OBS's virtual one."""
+"""A camera as frame source, such as OBS's virtual camera."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from agent.capture.base import CaptureError
 from agent.capture.opencv import import_opencv
 from agent.capture.resize import from_bgr
 
-_FIRST_PICTURE_S = 5.0
+_FIRST_FRAME_S = 5.0
 _STALE_S = 1.0
 
 
 class Camera:
-    """Keeps the newest picture of a camera, cropped to its centre square.
+    """Keeps the newest frame of a camera, cropped to its centre square.
 
-    A thread reads all the time: a camera that is asked only once a tick answers with pictures from
-    its queue, which are old.
+    A thread reads continuously: a camera that is read once a tick returns old frames from its
+    queue.
 
     Args:
         size: pixels a side of the frames.
@@ -31,10 +31,10 @@ class Camera:
         opener: opens the source; OpenCV's VideoCapture if left out.
 
     Attributes:
-        captured: always None, for a camera keeps its size.
+        captured: always None: a camera keeps its size.
 
     Raises:
-        CaptureError: OpenCV is missing, or the camera cannot be opened or shows nothing.
+        CaptureError: OpenCV is missing, or the camera cannot be opened or delivers no frame.
     """
 
     captured: tuple[int, int] | None = None
@@ -57,26 +57,28 @@ class Camera:
                 "Camera), and does no other program use it?"
             )
         self._newest: tuple[NDArray[np.uint8], float] | None = None
-        self._seen = threading.Event()
+        self._received = threading.Event()
         self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, name="camera", daemon=True)
         self._reader.start()
-        if not self._seen.wait(_FIRST_PICTURE_S):
+        if not self._received.wait(_FIRST_FRAME_S):
             self.close()
-            raise CaptureError(f"Camera {source!r} is open and shows nothing: restart its program.")
+            raise CaptureError(
+                f"Camera {source!r} is open and delivers no frame: restart its program."
+            )
 
     def read(self) -> NDArray[np.uint8]:
-        """Return the newest picture's centre square, uint8 RGB (3, size, size).
+        """Return the newest frame's centre square, uint8 RGB (3, size, size).
 
         Raises:
-            CaptureError: no new picture for a second, or closed.
+            CaptureError: no new frame for a second, or closed.
         """
         if self._closed.is_set() or self._newest is None:
             raise CaptureError(f"Camera {self._source!r} is closed.")
-        picture, taken = self._newest
+        frame, taken = self._newest
         if self._clock() - taken > _STALE_S:
-            raise CaptureError(f"Camera {self._source!r} has shown nothing new for a second.")
-        return from_bgr(picture, self._size)
+            raise CaptureError(f"Camera {self._source!r} has delivered no new frame for a second.")
+        return from_bgr(frame, self._size)
 
     def close(self) -> None:
         """Release the camera. May be called twice."""
@@ -86,9 +88,9 @@ class Camera:
 
     def _read(self) -> None:
         while not self._closed.is_set():
-            read, picture = self._camera.read()
-            if read:
-                self._newest = (picture, self._clock())
-                self._seen.set()
+            received, frame = self._camera.read()
+            if received:
+                self._newest = (frame, self._clock())
+                self._received.set()
             else:
-                self._closed.wait(0.05)  # Unplugged: it may come back, and must not cost a core.
+                self._closed.wait(0.05)  # Unplugged: it may come back; do not spin.

@@ -1,4 +1,4 @@
-"""OpenCV, which cameras and videos need and nothing else does."""
+"""The optional OpenCV import of cameras and videos."""
 
 from __future__ import annotations
 

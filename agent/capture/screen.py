@@ -1,4 +1,4 @@
-"""An eye that looks at VRChat's window on the screen."""
+"""A desktop window on the screen as frame source."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.capture.base import CaptureError
+from agent.capture.base import CaptureError, Rectangle
 from agent.capture.resize import from_bgrx
-from agent.capture.window import Rectangle, Window, attach_window
+from agent.capture.window import Window, attach_window
 
 if TYPE_CHECKING:
     from mss import MSS
 
-_RETRY_S = 1.0  # Looking through all windows takes longer than a look: not in every tick.
-_SMALLEST = 16  # A client area below this many pixels a side shows nothing of a world.
+_RETRY_S = 1.0  # A search through all windows takes longer than a capture.
+_SMALLEST = 16  # A smaller client area (pixels a side) is refused.
 
 
 class Screen:
     """Captures the centre square of a window's client area, wherever the window moves.
 
-    The window must be visible and uncovered, for what is captured is the screen. A window that
-    vanishes is looked for again once a second. Use it from one thread.
+    The screen is captured, so the window must be visible and uncovered. A window that vanishes is
+    searched for again once a second. Use it from one thread.
 
     Args:
         size: pixels a side of the frames.
@@ -32,10 +32,10 @@ class Screen:
         clock: monotonic seconds.
 
     Attributes:
-        area: the client area of the last look, in screen pixels.
+        area: the client area of the last capture, in screen pixels.
 
     Raises:
-        CaptureError: no window, no display, or a library is missing; it says what to do.
+        CaptureError: no window, no display, or a missing library.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Screen:
 
     @property
     def captured(self) -> tuple[int, int]:
-        """Width and height of the client area at the last look."""
+        """Width and height of the client area at the last capture."""
         return self.area.width, self.area.height
 
     def read(self) -> NDArray[np.uint8]:
@@ -91,7 +91,7 @@ class Screen:
             raise
 
     def _attach(self) -> None:
-        # Rectangles are read only after both: on Windows the grabber makes the process DPI-aware.
+        # In this order: on Windows the grabber makes the process DPI-aware.
         self._window = attach_window(self._title)
         self._grabber = _open_grabber()
 
@@ -107,17 +107,15 @@ class Screen:
 
     def _client_area(self) -> Rectangle:
         assert self._window is not None and self._grabber is not None
-        everything = self._grabber.monitors[0]
-        screen = Rectangle(
-            everything["left"], everything["top"], everything["width"], everything["height"]
-        )
-        seen = self._window.rectangle().clamped(screen)
-        if min(seen.width, seen.height) < _SMALLEST:
+        desktop = self._grabber.monitors[0]
+        screen = Rectangle(desktop["left"], desktop["top"], desktop["width"], desktop["height"])
+        area = self._window.rectangle().clamped(screen)
+        if min(area.width, area.height) < _SMALLEST:
             raise CaptureError(
-                f"Only {seen.width} x {seen.height} pixels of the window {self._title!r} are on "
+                f"Only {area.width} x {area.height} pixels of the window {self._title!r} are on "
                 "the screen: move it back or make it larger."
             )
-        return seen
+        return area
 
     def _grab(self, area: Rectangle) -> NDArray[np.uint8]:
         from mss.exception import ScreenShotError
@@ -145,7 +143,7 @@ def _open_grabber() -> MSS:
     except ImportError as missing:
         raise CaptureError(
             f"mss is needed to capture the screen: pip install mss ({missing})"
-        ) from (missing)
+        ) from missing
     try:
         return MSS()
     except ScreenShotError as failure:

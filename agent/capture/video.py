@@ -1,4 +1,4 @@
-"""An eye that looks at a recorded video, in place of the live one."""
+"""A recorded video as frame source."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from agent.capture.resize import from_bgr
 
 
 class Video:
-    """Plays a file in real time, from the first look on, cropped to its centre square.
+    """Plays a file in real time from the first read, cropped to its centre square.
 
     Args:
         size: pixels a side of the frames.
         path: any video file OpenCV can read.
-        loop: start again at the end, instead of seeing nothing any more.
+        loop: start again at the end instead of raising.
         clock: monotonic seconds.
 
     Attributes:
-        captured: always None, for a video keeps its size.
+        captured: always None: a video keeps its size.
 
     Raises:
-        CaptureError: OpenCV is missing, or the file is missing or no video.
+        CaptureError: OpenCV is missing, or the file is missing or not a video.
     """
 
     captured: tuple[int, int] | None = None
@@ -51,14 +51,14 @@ class Video:
         self._rate = float(self._file.get(cv2.CAP_PROP_FPS))
         self._started: float | None = None
         self._played = 0
-        self._picture: NDArray[np.uint8] | None = None
+        self._frame: NDArray[np.uint8] | None = None
         if not (self._rate > 0.0 and self._file.grab()):
             self._file.release()
-            raise CaptureError(f"{path} is no video that OpenCV can read.")
+            raise CaptureError(f"{path} is not a video that OpenCV can read.")
         self._file.set(self._rewind_to, 0)
 
     def read(self) -> NDArray[np.uint8]:
-        """Return the centre square of the frame that is on now, uint8 RGB (3, size, size).
+        """Return the centre square of the current frame, uint8 RGB (3, size, size).
 
         Raises:
             CaptureError: the video is over, or closed.
@@ -71,23 +71,23 @@ class Video:
             if not self._next(last=self._played == wanted - 1):
                 self._start_again(now)
                 wanted = 1
-        if self._picture is None:
+        if self._frame is None:
             raise CaptureError(f"The video {self._path} is closed.")
-        return from_bgr(self._picture, self._size)
+        return from_bgr(self._frame, self._size)
 
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._file.release()
-        self._picture, self._loop = None, False
+        self._frame, self._loop = None, False
 
     def _next(self, last: bool) -> bool:
-        """Step one frame on; only the last one is decoded into a picture."""
+        """Advance one frame; only the last one is decoded."""
         if not self._file.grab():
             return False
         self._played += 1
         if last:
-            decoded, picture = self._file.retrieve()
-            self._picture = picture if decoded else self._picture
+            decoded, frame = self._file.retrieve()
+            self._frame = frame if decoded else self._frame
         return True
 
     def _start_again(self, now: float) -> None:

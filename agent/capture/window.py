@@ -1,39 +1,15 @@
-"""Finding VRChat's window by its title, on every system the agent can see on."""
+"""Finds a desktop window by its title, on Linux with X11 and on Windows."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Protocol
 
-from agent.capture.base import CaptureError
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """A part of the screen in pixels; `left` and `top` may be negative."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def clamped(self, other: Rectangle) -> Rectangle:
-        """Return the part of this rectangle that lies in `other`; its size may be 0."""
-        left, top = max(self.left, other.left), max(self.top, other.top)
-        right = min(self.left + self.width, other.left + other.width)
-        bottom = min(self.top + self.height, other.top + other.height)
-        return Rectangle(left, top, max(right - left, 0), max(bottom - top, 0))
-
-    def centre_square(self) -> Rectangle:
-        """Return the largest square in the middle of this rectangle."""
-        side = min(self.width, self.height)
-        left = self.left + (self.width - side) // 2
-        return Rectangle(left, self.top + (self.height - side) // 2, side, side)
+from agent.capture.base import CaptureError, Rectangle
 
 
 class Window(Protocol):
-    """One window on the screen, found once and asked for its place again and again."""
+    """A desktop window; its rectangle is read anew for every capture."""
 
     def rectangle(self) -> Rectangle:
         """Return the client area, without title bar and border, in screen pixels.
@@ -44,12 +20,12 @@ class Window(Protocol):
         ...
 
     def close(self) -> None:
-        """Forget the window. May be called twice."""
+        """Release the connection. May be called twice."""
         ...
 
 
 def attach_window(title: str = "VRChat") -> Window:
-    """Return the window with exactly this title; of several, the likeliest and then the largest.
+    """Return the window with exactly this title; of several, Unity's, then the largest.
 
     Raises:
         CaptureError: no such window, no display, or a library is missing; it says what to do.
@@ -69,7 +45,7 @@ def attach_window(title: str = "VRChat") -> Window:
 
 
 def find_window(title: str = "VRChat") -> Window | None:
-    """Return the window with exactly this title, or None wherever there is none to be found."""
+    """Return the window with exactly this title, or None."""
     try:
         return attach_window(title)
     except CaptureError:

@@ -1,4 +1,4 @@
-"""Windows under Microsoft Windows, through ctypes; written by the documentation, not run there."""
+"""Windows of Microsoft Windows, found with ctypes; written from documentation, never run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import ctypes
 import sys
 from ctypes import wintypes
 
-from agent.capture.base import CaptureError
-from agent.capture.window import Rectangle
+from agent.capture.base import CaptureError, Rectangle
 
 assert sys.platform == "win32", "this module is for Windows only"
 
 _UNITY = "UnityWndClass"
 _user32 = ctypes.WinDLL("user32", use_last_error=True)
 _EnumProc = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)
-# Without these ctypes cuts 64-bit handles down to 32 bits.
+# Without argtypes, ctypes truncates 64-bit handles to 32 bits.
 _user32.EnumWindows.argtypes = (_EnumProc, wintypes.LPARAM)
 _user32.EnumWindows.restype = wintypes.BOOL
 _user32.GetWindowTextW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
@@ -23,9 +22,9 @@ _user32.GetClientRect.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.RECT))
 _user32.GetClientRect.restype = wintypes.BOOL
 _user32.ClientToScreen.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.POINT))
 _user32.ClientToScreen.restype = wintypes.BOOL
-for _question in (_user32.IsWindowVisible, _user32.IsIconic, _user32.IsWindow):
-    _question.argtypes = (wintypes.HWND,)
-    _question.restype = wintypes.BOOL
+for _query in (_user32.IsWindowVisible, _user32.IsIconic, _user32.IsWindow):
+    _query.argtypes = (wintypes.HWND,)
+    _query.restype = wintypes.BOOL
 
 
 class Win32Window:
@@ -36,7 +35,7 @@ class Win32Window:
         self._title = title
 
     def rectangle(self) -> Rectangle:
-        """Return the client area in screen pixels (physical ones, once mss made us DPI-aware).
+        """Return the client area in screen pixels (physical ones once mss has set DPI awareness).
 
         Raises:
             CaptureError: the window is closed, minimised or hidden.
@@ -51,7 +50,7 @@ class Win32Window:
         return found
 
     def close(self) -> None:
-        """Do nothing: a handle found by enumeration is not ours to close."""
+        """Do nothing: a handle found by enumeration has no owner here."""
 
 
 def attach(title: str) -> Win32Window:
@@ -65,11 +64,11 @@ def attach(title: str) -> Win32Window:
     found: list[tuple[bool, int, int]] = []
 
     def consider(handle: int, _: int) -> bool:
-        place = _rectangle(handle)
-        seen = _user32.IsWindowVisible(handle) and not _user32.IsIconic(handle)
-        if place and seen and _text(_user32.GetWindowTextW, handle) == title:
+        area = _rectangle(handle)
+        visible = _user32.IsWindowVisible(handle) and not _user32.IsIconic(handle)
+        if area and visible and _text(_user32.GetWindowTextW, handle) == title:
             unity = _text(_user32.GetClassNameW, handle) == _UNITY
-            found.append((unity, place.width * place.height, handle))
+            found.append((unity, area.width * area.height, handle))
         return True
 
     _user32.EnumWindows(_EnumProc(consider), 0)

@@ -1,4 +1,4 @@
-"""Windows under X11 and XWayland, through python-xlib; no window manager is needed."""
+"""Windows of X11 and XWayland, found with python-xlib; no window manager is needed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.base import CaptureError
-from agent.capture.window import Rectangle
+from agent.capture.base import CaptureError, Rectangle
 
 if TYPE_CHECKING:
     from Xlib.display import Display
 
 
 class X11Window:
-    """A window of an X display. Not for use from two threads at once."""
+    """A window of an X display. Not thread-safe."""
 
     def __init__(self, display: Display, window: Any, title: str) -> None:
         self._display: Display | None = display
@@ -30,7 +29,7 @@ class X11Window:
         from Xlib import X, error
 
         if self._display is None:
-            raise CaptureError(f"The window {self._title!r} was closed on our side.")
+            raise CaptureError(f"The window {self._title!r} is closed.")
         try:
             viewable = self._window.get_attributes().map_state == X.IsViewable
             found = _rectangle(self._window)
@@ -61,7 +60,7 @@ def attach(title: str) -> X11Window:
     except (error.XError, error.ConnectionClosedError, OSError) as failure:
         _close(display)
         raise CaptureError(
-            f"The X display failed while looking for windows: {failure}"
+            f"The X display failed during the search for windows: {failure}"
         ) from failure
     if window is None:
         _close(display)
@@ -77,7 +76,7 @@ def _connect(environment: Mapping[str, str]) -> Display:
         if environment.get("WAYLAND_DISPLAY"):
             raise CaptureError(
                 "This is a Wayland session without XWayland, whose windows cannot be captured: "
-                "log in to an X11 session, or look through an OBS virtual camera."
+                "log in to an X11 session, or use an OBS virtual camera."
             )
         raise CaptureError(
             "There is no display (DISPLAY is not set): run this in the desktop session in which "
@@ -105,7 +104,7 @@ def _close(display: Display) -> None:
     try:
         display.close()
     except (ConnectionClosedError, OSError):
-        return  # The display went away first, so there is nothing left to close.
+        return  # The display is gone already.
 
 
 def _largest(display: Display, title: str) -> Any | None:
@@ -118,16 +117,16 @@ def _largest(display: Display, title: str) -> Any | None:
                 continue
             if window.get_attributes().map_state != X.IsViewable:
                 continue
-            place = _rectangle(window)
+            area = _rectangle(window)
         except error.XError:
-            continue  # It was closed while we looked.
-        if place.width * place.height > best_area:
-            best, best_area = window, place.width * place.height
+            continue  # The window was closed during the search.
+        if area.width * area.height > best_area:
+            best, best_area = window, area.width * area.height
     return best
 
 
 def _windows(parent: Any) -> Iterator[Any]:
-    # The whole tree, because a window manager wraps each window into frames of its own.
+    # The whole tree: a window manager wraps each window into frames of its own.
     from Xlib import error
 
     try:
@@ -150,6 +149,6 @@ def _title(display: Display, window: Any) -> str | None:
 
 def _rectangle(window: Any) -> Rectangle:
     geometry = window.get_geometry()
-    # From the root to the window the coordinates come out negated.
+    # translate_coords from the root gives negated coordinates.
     origin = window.translate_coords(geometry.root, 0, 0)
     return Rectangle(-origin.x, -origin.y, geometry.width, geometry.height)

@@ -1,4 +1,4 @@
-"""How strongly the limbs are used: masked categories, the speed of looking, smoothed axes."""
+"""Turns actions into OSC input values: disabled categories, turn speed, smoothed axes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from agent.actions import ACTIONS, inputs
 
-_LOOK = "/input/LookHorizontal"
-_LONGEST_STEP_S = 0.1  # After a pause an axis starts moving as after one tick, with no leap.
-_CLOSE = 0.01  # An axis this close to its goal is there: a filter alone never arrives.
+_TURN = "/input/LookHorizontal"
+_LONGEST_STEP_S = 0.1  # After a pause an axis moves as after one tick, without a leap.
+_CLOSE = 0.01  # A first-order filter never arrives: this close counts as arrived.
 
 
 class ActionFilter:
-    """Turns actions into inputs the way the settings ask for.
+    """Maps actions to input values as the settings ask.
 
     Args:
-        masked: names of categories (`agent.actions`) that are never used, such as jump and run.
-        turn_speed: what a full turn sends, above 0.5 and up to 1: VRChat ignores less.
+        disabled_actions: categories (`agent.actions`) that are never used, such as jump.
+        turn_speed: value sent for turning, above 0.5 (VRChat ignores less) and up to 1.
         smoothing_s: time constant of a first-order filter on the axes, in seconds; 0 is none.
 
     Raises:
@@ -28,11 +28,14 @@ class ActionFilter:
     """
 
     def __init__(
-        self, masked: Sequence[str] = (), turn_speed: float = 1.0, smoothing_s: float = 0.0
+        self,
+        disabled_actions: Sequence[str] = (),
+        turn_speed: float = 1.0,
+        smoothing_s: float = 0.0,
     ) -> None:
         names = [axis.name for axis in ACTIONS]
-        if unknown := [name for name in masked if name not in names]:
-            raise ValueError(f"no limb is called {unknown[0]!r}; there are {', '.join(names)}")
+        if unknown := [name for name in disabled_actions if name not in names]:
+            raise ValueError(f"no action category {unknown[0]!r}; there are {', '.join(names)}")
         if not 0.5 < turn_speed <= 1.0:
             raise ValueError(
                 f"turn_speed must be above 0.5, below which VRChat does not turn, and at most 1; "
@@ -40,9 +43,9 @@ class ActionFilter:
             )
         if smoothing_s < 0.0:
             raise ValueError(f"smoothing_s must not be negative, got {smoothing_s}")
-        self._masked = [axis.name in masked for axis in ACTIONS]
+        self._disabled = [axis.name in disabled_actions for axis in ACTIONS]
         self._axes = [axis.address for axis in ACTIONS if isinstance(axis.values[0], float)]
-        self._look_speed = turn_speed
+        self._turn_speed = turn_speed
         self._smoothing_s = smoothing_s
         self._smoothed = dict.fromkeys(self._axes, 0.0)
         self._before = 0.0
@@ -51,10 +54,10 @@ class ActionFilter:
         """Translate an action (A,) at `now` (monotonic s) into OSC addresses and values.
 
         Raises:
-            ValueError: a category or choice that no limb has.
+            ValueError: no such category or choice.
         """
-        wanted = inputs(np.where(self._masked, 0, action) if any(self._masked) else action)
-        wanted[_LOOK] *= self._look_speed
+        wanted = inputs(np.where(self._disabled, 0, action) if any(self._disabled) else action)
+        wanted[_TURN] *= self._turn_speed
         if self._smoothing_s > 0.0:
             step = min(max(now - self._before, 0.0), _LONGEST_STEP_S)
             self._before = now
@@ -66,7 +69,7 @@ class ActionFilter:
         return wanted
 
     def release_inputs(self) -> None:
-        """Let every axis fall to 0 at once."""
+        """Set every axis to 0 at once."""
         self._smoothed = dict.fromkeys(self._axes, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What VRChat says about the avatar over OSC: for logs and controls, never for the reward."""
+"""Avatar parameters received from VRChat over OSC: for logs and controls, never for a reward."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARAMETERS = (
     "TrackingType",
     "VRMode",
 )
-"""The built-in parameters that are kept, https://creators.vrchat.com/avatars/animator-parameters."""
+"""The built-in parameters that are stored, https://creators.vrchat.com/avatars/animator-parameters."""
 PREFIX = "/avatar/parameters/"
 CHANGE = "/avatar/change"
 LISTEN_HOST = "127.0.0.1"
@@ -39,23 +39,22 @@ _LARGEST_VALUE = 1e30
 
 
 class Listener:
-    """Keeps the newest value of every avatar parameter; a thread reads them as they come.
+    """Keeps the newest value of every avatar parameter; a thread receives them.
 
-    Anything but a number under a known name is counted and dropped: what comes from the net is
-    neither kept nor run.
+    Anything but a number under a known name is counted and dropped.
 
     Args:
         port: the UDP port that VRChat sends to; 0 takes a free one, for OSCQuery.
-        host: the address to listen at; other machines are heard only through another than this.
+        host: the address to listen at; 127.0.0.1 receives from this machine alone.
         clock: monotonic seconds.
 
     Attributes:
         names: what the numbers of `values` mean.
         port: the port that is bound.
-        heard: messages understood so far.
-        malformed: datagrams that were none.
-        heard_at: when the last message came (s); None before the first.
-        avatars: how often another avatar was put on.
+        received: valid messages so far.
+        malformed: invalid datagrams so far.
+        received_at: time of the last message (s); None before the first.
+        avatar_changes: how often the avatar was changed.
 
     Raises:
         PortTakenError: another program listens there.
@@ -69,47 +68,47 @@ class Listener:
         host: str = LISTEN_HOST,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.heard = 0
+        self.received = 0
         self.malformed = 0
-        self.avatars = 0
-        self.heard_at: float | None = None
+        self.avatar_changes = 0
+        self.received_at: float | None = None
         self._clock = clock
-        self._place = {PREFIX + name: index for index, name in enumerate(PARAMETERS)}
+        self._indices = {PREFIX + name: index for index, name in enumerate(PARAMETERS)}
         self._values = np.full(len(PARAMETERS), np.nan, np.float32)
         self._closed = False
         self._host = host
         self._socket = bind_udp(host, port)
         self.port: int = self._socket.getsockname()[1]
-        # So that the reader looks up now and then: closing a socket wakes it on some systems only.
+        # A timeout, since closing a socket wakes its reader on some systems only.
         self._socket.settimeout(1.0)
         self._reader = threading.Thread(target=self._read, name="osc-listener", daemon=True)
         self._reader.start()
 
     def values(self) -> NDArray[np.float32]:
-        """Return the newest values (K,), NaN where none came yet."""
+        """Return the newest values (K,), NaN before the first message."""
         return self._values.copy()
 
     def value(self, name: str) -> float:
-        """Return the newest value of one parameter; NaN if none came yet."""
+        """Return the newest value of one parameter; NaN before the first message."""
         return float(self._values[PARAMETERS.index(name)])
 
-    def take(self, datagram: bytes) -> None:
-        """Read one datagram as it came from the net."""
+    def receive(self, datagram: bytes) -> None:
+        """Process one datagram."""
         try:
             address, value = read_message(datagram)
         except NotOscError:
             self.malformed += 1
             return
-        place = self._place.get(address)
-        if place is not None and isinstance(value, (bool, int, float)):
+        index = self._indices.get(address)
+        if index is not None and isinstance(value, (bool, int, float)):
             if not abs(value) < _LARGEST_VALUE:  # NaN and infinity included.
                 self.malformed += 1
                 return
-            self._values[place] = value
+            self._values[index] = value
         elif address == CHANGE:
-            self.avatars += 1
-        self.heard += 1
-        self.heard_at = self._clock()
+            self.avatar_changes += 1
+        self.received += 1
+        self.received_at = self._clock()
 
     def close(self) -> None:
         """Stop listening and release the port. May be called twice."""
@@ -129,7 +128,7 @@ class Listener:
                 continue
             except OSError as error:
                 _log.warning("OSC listener: %s", error)
-                time.sleep(0.2)  # Should it fail for ever, then not in a busy loop.
+                time.sleep(0.2)  # A lasting error must not become a busy loop.
             else:
                 if not self._closed:
-                    self.take(datagram)
+                    self.receive(datagram)

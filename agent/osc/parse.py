@@ -1,7 +1,7 @@
-"""Reading one OSC datagram that came from the net, strictly and without trusting it.
+"""Parses one OSC datagram strictly, without trusting it.
 
-python-osc's own reader writes a line to the log for every unknown type tag, that is, whatever
-bytes a stranger sends; and VRChat sends only plain messages with one argument.
+python-osc's own parser logs a line for every unknown type tag, hence for any bytes a stranger
+sends. VRChat sends only plain messages with one argument.
 """
 
 from __future__ import annotations

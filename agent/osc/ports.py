@@ -1,4 +1,4 @@
-"""Binding a port, and saying who holds it when it is taken."""
+"""Binds ports, and names the process that holds a taken one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 _IN_USE = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", 0), getattr(errno, "WSAEACCES", 0))
 
 _LISTENS = "0A"
-"""How /proc writes that a TCP socket listens; others of that port are its connections."""
+"""State of a listening TCP socket in /proc; other sockets of that port are connections."""
 
 
 class PortTakenError(OSError):
@@ -19,7 +19,7 @@ class PortTakenError(OSError):
 
 
 def bind_udp(host: str, port: int) -> socket.socket:
-    """Return a UDP socket bound to `host` and `port` (0: any free port), for us alone.
+    """Return a UDP socket bound to `host` and `port` (0: any free port), exclusively.
 
     Raises:
         PortTakenError: another program has it.
@@ -29,7 +29,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
 
 
 def bind_tcp(host: str, port: int) -> socket.socket:
-    """Return a TCP socket bound to `host` and `port` (0: any free port), for us alone.
+    """Return a TCP socket bound to `host` and `port` (0: any free port), exclusively.
 
     Raises:
         PortTakenError: another program has it.
@@ -41,10 +41,10 @@ def bind_tcp(host: str, port: int) -> socket.socket:
 def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, kind)
     if sys.platform == "win32":
-        # Otherwise Windows lets a second program take the port over in silence.
+        # Otherwise Windows lets a second program take the port over.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     elif kind is socket.SOCK_STREAM:
-        # Connections of the run before that are still fading out are nobody's port.
+        # Connections in TIME_WAIT of an earlier run do not hold the port.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
@@ -63,7 +63,7 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
 
 
 def udp_holder(port: int) -> str | None:
-    """Return the process that holds a UDP port as "name (pid)"; None where it cannot be known.
+    """Return the process that holds a UDP port as "name (pid)"; None where it is unknown.
 
     Known on Linux, for processes of the same user; reads /proc.
     """
@@ -104,7 +104,7 @@ def _sockets(process: Path) -> set[str]:
         for descriptor in (process / "fd").iterdir():
             found.add(str(descriptor.readlink()))
     except OSError:
-        return found  # It ended while we looked, or belongs to somebody else.
+        return found  # It ended meanwhile, or belongs to another user.
     return found
 
 

@@ -1,4 +1,4 @@
-"""OSCQuery: finding VRChat's ports, and being found, without anybody typing a number.
+"""OSCQuery: finds VRChat's OSC port, and announces ours to VRChat.
 
 VRChat, from release 2023.3.1 on, announces itself by mDNS as `_oscjson._tcp` with a small HTTP
 server that describes it, and sends avatar parameters to every program that announces an `/avatar`
@@ -76,7 +76,7 @@ class Advertiser:
             ) from error
 
     def close(self) -> None:
-        """Take the announcement back and stop the server. May be called twice."""
+        """Withdraw the announcement and stop the server. May be called twice."""
         if self._zeroconf is not None:
             self._zeroconf.close()
             self._zeroconf = None
@@ -92,13 +92,13 @@ def find_vrchat(timeout_s: float = 3.0) -> Found | None:
     """
     zeroconf = _zeroconf()
     names: list[str] = []
-    seen = threading.Event()
+    found = threading.Event()
 
-    class Ears(zeroconf.ServiceListener):  # type: ignore[misc, name-defined]
+    class Listener(zeroconf.ServiceListener):  # type: ignore[misc, name-defined]
         def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
             if name.startswith("VRChat-Client"):
                 names.append(name)
-                seen.set()
+                found.set()
 
         def update_service(self, zc: Zeroconf, type_: str, name: str) -> None:
             return
@@ -111,8 +111,8 @@ def find_vrchat(timeout_s: float = 3.0) -> Found | None:
     except OSError as error:
         raise OscQueryError(f"mDNS does not work on this network: {error}") from error
     try:
-        zeroconf.ServiceBrowser(network, QUERY_TYPE, Ears())
-        if not seen.wait(timeout_s):
+        zeroconf.ServiceBrowser(network, QUERY_TYPE, Listener())
+        if not found.wait(timeout_s):
             return None
         info = network.get_service_info(QUERY_TYPE, names[0])
         if info is None or not info.port or not info.parsed_addresses():
@@ -125,10 +125,10 @@ def find_vrchat(timeout_s: float = 3.0) -> Found | None:
 
 
 def host_info(name: str, host: str, http_port: int) -> Found:
-    """Ask an OSCQuery server for the address and port it takes OSC on.
+    """Ask an OSCQuery server for the address and port on which it takes OSC.
 
     Raises:
-        OscQueryError: it does not answer, or not in the way OSCQuery says.
+        OscQueryError: it does not answer as OSCQuery specifies.
     """
     url = f"http://{host}:{http_port}/?HOST_INFO"
     try:
@@ -203,6 +203,6 @@ def _handler(answers: dict[str, Any]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            return  # VRChat asks again and again; that is no news.
+            return  # VRChat queries repeatedly.
 
     return Handler

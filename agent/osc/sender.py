@@ -1,4 +1,4 @@
-"""The agent's motor nerve: actions out to VRChat as OSC messages over UDP."""
+"""Sends actions to VRChat as OSC messages over UDP."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from agent.osc.action_filter import ActionFilter
 from agent.osc.input_state import InputState, Messages, Value
 
 _log = logging.getLogger(__name__)
-_RESTS = 3  # A lost neutral would leave the avatar walking, so it is said more than once.
+_RELEASES = 3  # A lost neutral message would leave the avatar walking.
 
 
 @lru_cache(maxsize=256)
 def encode(address: str, value: Value) -> bytes:
     """Return the OSC datagram that sets one input: a float argument for axes, an int for buttons.
 
-    Axes are clamped to -1..1 and buttons to 0..1, whatever was asked for.
+    Axes are clamped to -1..1 and buttons to 0..1.
     """
     button = isinstance(NEUTRAL.get(address), int)
     builder = OscMessageBuilder(address)
-    # VRChat ignores buttons that come as booleans, and numpy numbers have no OSC type.
+    # VRChat ignores buttons sent as booleans, and numpy numbers have no OSC type.
     builder.add_arg(int(min(max(value, 0), 1)) if button else float(min(max(value, -1.0), 1.0)))
     return bytes(builder.build().dgram)
 
@@ -39,19 +39,19 @@ def encode(address: str, value: Value) -> bytes:
 class OscSender:
     """Sends actions to VRChat and never leaves an input stuck (`agent.osc.input_state`).
 
-    A small thread releases taps in time, so that a press lasts the same at every tick rate. It
-    rests when it is made, when it is closed and when the interpreter exits. All methods may be
-    called from any thread and from a signal handler; a handler that lets the interrupted action
-    go on must see to it that the actuator rests afterwards.
+    A thread ends button presses in time, so a press lasts the same at every tick rate. Inputs are
+    released at construction, at close and at interpreter exit. All methods may be called from any
+    thread and from a signal handler; a handler that resumes the interrupted action must release
+    the inputs afterwards.
 
     Args:
         host: where VRChat runs; a name or an IPv4 address.
         port: the UDP port it listens on.
         clock: monotonic seconds.
-        muscles: how strongly the limbs are used; fully if left out.
+        action_filter: maps actions to input values; default: unchanged.
 
     Attributes:
-        send_errors: datagrams the system refused to send, most often because nobody listens.
+        send_errors: datagrams the system refused to send, usually because nobody listens.
 
     Raises:
         OSError: `host` is unknown.
@@ -71,12 +71,12 @@ class OscSender:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
-            # Connected, so that the system tells when nobody listens.
+            # Connected, so that the system reports when nobody listens.
             self._socket.connect((host, port))
         except OSError as error:
             self._socket.close()
             raise OSError(f"OSC goes to {host}:{port}, which cannot be reached: {error}") from error
-        # Reentrant, because a signal handler may rest in the middle of an action.
+        # Reentrant: a signal handler may release inputs in the middle of an action.
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
         self._releaser = threading.Thread(target=self._release, name="osc-release", daemon=True)
@@ -85,11 +85,11 @@ class OscSender:
         self.release_inputs()
 
     def act(self, action: NDArray[np.int64]) -> None:
-        """Apply one action (A,); what differs from before is sent at once.
+        """Apply one action (A,); changed values are sent at once.
 
         Raises:
-            ValueError: a category or choice that no limb has.
-            RuntimeError: the actuator is closed.
+            ValueError: no such category or choice.
+            RuntimeError: the sender is closed.
         """
         with self._changed:
             if self._closed:
@@ -100,19 +100,19 @@ class OscSender:
                 self._changed.notify()
 
     def input_state(self) -> dict[str, Value]:
-        """Return every address and the value it holds now."""
+        """Return the value held at every address."""
         with self._changed:
             return self._input_state.values()
 
     def release_inputs(self) -> None:
-        """Send neutral on every address, three times, and forget what was sent last."""
+        """Send neutral on every address, three times."""
         with self._changed:
             if not self._closed:
                 self._action_filter.release_inputs()
-                self._send(self._input_state.rest(self._clock()) * _RESTS)
+                self._send(self._input_state.release_inputs(self._clock()) * _RELEASES)
 
     def close(self) -> None:
-        """Rest, then release the socket and the thread. May be called twice."""
+        """Release the inputs, then the socket and the thread. May be called twice."""
         with self._changed:
             if self._closed:
                 return
@@ -138,7 +138,7 @@ class OscSender:
     def _send(self, messages: Messages) -> None:
         for address, value in messages:
             datagram = encode(address, value)
-            # A refusal reports the datagram before, and swallows this one: send it again.
+            # A refusal reports the datagram before and drops this one: send it again.
             if not self._try_to_send(datagram):
                 self._try_to_send(datagram)
 

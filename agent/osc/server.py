@@ -1,4 +1,4 @@
-"""OSC in: datagrams to (address, value), in the order they came, whatever nonsense they hold."""
+"""Receives OSC datagrams as (address, value) in order; the embedded world listens with it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from agent.osc.ports import bind_udp
 
 HOST = "127.0.0.1"
 Handler = Callable[[str, object], None]
-"""Takes an address and its first argument; raises ValueError if it means nothing to it."""
+"""Takes an address and its first argument; raises ValueError for an unknown one."""
 
 
 def silence_python_osc() -> None:
-    """Keep python-osc from writing a line to the log for every type tag it does not know.
+    """Keep python-osc from logging a line for every unknown type tag.
 
-    It logs to the root logger, so this is for programs that are nothing but a world.
+    It logs to the root logger, so only programs that are nothing but a world call this.
     """
     logging.getLogger().addFilter(lambda record: "pythonosc" not in record.pathname)
 
 
 class _Messages(Dispatcher):  # type: ignore[misc]
-    """Hands every message of a packet to one handler at once, whatever its time tag says."""
+    """Passes every message of a packet to one handler at once; time tags are ignored."""
 
     def __init__(self, handler: Handler, count_ignored: Callable[[], None]) -> None:
         super().__init__(strict_timing=False)
@@ -48,14 +48,14 @@ class _Messages(Dispatcher):  # type: ignore[misc]
 def _read(datagram: bytes) -> list[tuple[str, object]]:
     """Return every message in a datagram with its first argument, None if it has none."""
     if not OscBundle.dgram_is_bundle(datagram):
-        # python-osc would fill up an argument that was cut off with zeros.
+        # python-osc would pad a truncated argument with zeros.
         return [read_message(datagram)]
     messages = [timed.message for timed in OscPacket(datagram).messages]
     return [(message.address, next(iter(message), None)) for message in messages]
 
 
 class _Server(BlockingOSCUDPServer):  # type: ignore[misc]
-    """Counts datagrams that cannot be read instead of printing a traceback for each."""
+    """Counts unreadable datagrams instead of printing a traceback for each."""
 
     def __init__(self, port: int, handler: Handler) -> None:
         self.ignored = 0
@@ -79,7 +79,7 @@ class _Server(BlockingOSCUDPServer):  # type: ignore[misc]
 
 
 class OscReceiver:
-    """Listens on the loopback address in a thread of its own.
+    """Listens on the loopback address in its own thread.
 
     Args:
         port: to listen on; 0: any free one.
@@ -99,7 +99,7 @@ class OscReceiver:
 
     @property
     def ignored(self) -> int:
-        """Messages and datagrams that meant nothing."""
+        """Number of ignored messages and datagrams."""
         return self._server.ignored
 
     def close(self) -> None:

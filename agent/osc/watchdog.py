@@ -1,4 +1,4 @@
-"""Lets go of every input when the agent hangs or dies, from a process of its own."""
+"""Releases every input when the agent hangs or dies, from a process of its own."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from agent.osc.sender import encode
 
 _log = logging.getLogger(__name__)
 LIMIT_S = 0.5
-"""Longest silence of a moving agent before its inputs are let go."""
+"""Longest time (s) without a heartbeat before all inputs are released."""
 _START_TIMEOUT_S = 5.0
 
 
 class Watchdog:
-    """Starts the watching process and tells it, once a tick, that the agent is alive.
+    """Starts the watchdog process and sends it a heartbeat once a tick.
 
-    While the agent moves, every tick must `beat`. After `rest`, which says that nothing is held,
-    silence is allowed: paused or counting down, the agent need not beat. When the agent's process
-    ends in whatever way without `close`, the watchdog lets go at once and then ends itself.
+    While inputs are held, every tick must `beat`. After `release_inputs` no heartbeat is due: the
+    agent may pause or count down. When the agent's process ends without `close`, in any way, the
+    watchdog releases all inputs at once and ends.
 
     Args:
         host: where VRChat runs; a name or an IPv4 address.
         port: the UDP port it listens on.
-        limit_s: longest silence between two beats.
+        limit_s: longest time between two heartbeats.
 
     Raises:
         OSError: `host` is unknown.
@@ -56,19 +56,16 @@ class Watchdog:
 
     @property
     def releases(self) -> int:
-        """How often the watchdog let go while the agent was silent."""
+        """How often the watchdog released inputs for want of a heartbeat."""
         return int(self._shared[1])
 
     @property
     def pid(self) -> int:
-        """The watching process."""
+        """Process id of the watchdog."""
         return self._process.pid
 
     def beat(self) -> None:
-        """Say that the agent is alive and may be holding inputs. Costs a microsecond or two.
-
-        A watchdog that died is replaced.
-        """
+        """Send a heartbeat; costs a microsecond or two. A dead watchdog process is replaced."""
         self._shared[0] = time.monotonic()
         if self._process.poll() is not None and not self._closed:
             _log.warning(
@@ -78,12 +75,12 @@ class Watchdog:
             self._process = self._start()
 
     def release_inputs(self) -> None:
-        """Say that nothing is held, so that silence is no danger."""
+        """Declare that no input is held: no heartbeat is due."""
         if not self._closed:
-            self._shared[0] = watchdog_process.RESTING
+            self._shared[0] = watchdog_process.RELEASED
 
     def close(self) -> None:
-        """End the watching process; call it after resting. May be called twice."""
+        """End the watchdog process; release the inputs first. May be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -92,7 +89,7 @@ class Watchdog:
             self._process.stdin.write(watchdog_process.QUIT)
             self._process.stdin.flush()
         except OSError:
-            _log.warning("the watchdog process ended before it was told to")
+            _log.warning("the watchdog process ended before it was closed")
         self._end_process()
         self._shared.release()
         self._memory.close()
@@ -101,7 +98,7 @@ class Watchdog:
     def _start(self) -> subprocess.Popen[bytes]:
         messages = [encode(address, value).hex() for address, value in NEUTRAL.items()]
         host, port = self._target
-        # Isolated and without site-packages, it starts in a tenth of the time.
+        # Isolated and without site-packages it starts in a tenth of the time.
         command = [sys.executable, "-I", "-S", str(watchdog_process.__file__), str(self._path)]
         arguments = [host, str(port), str(self._limit_s), str(os.getpid()), *messages]
         flags = 0
@@ -111,7 +108,7 @@ class Watchdog:
             command + arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Neither Ctrl-C nor the closing of the terminal ends it together with the agent.
+            # Neither Ctrl-C nor a closed terminal ends it together with the agent.
             start_new_session=True,
             creationflags=flags,
         )
@@ -125,7 +122,7 @@ class Watchdog:
         if ready.strip() != watchdog_process.READY.encode():
             self.close()
             raise RuntimeError(
-                "The watchdog process did not start, and without it the agent must not move: see "
+                "The watchdog process did not start, and the agent must not act without it: read "
                 "its message above; is the Python interpreter allowed to start processes?"
             )
 
@@ -135,7 +132,7 @@ class Watchdog:
             try:
                 pipe.close()
             except BrokenPipeError:
-                continue  # Unsent bytes to a process that is gone.
+                continue  # Unsent bytes to a dead process.
         try:
             self._process.wait(timeout=1.0)
         except subprocess.TimeoutExpired:

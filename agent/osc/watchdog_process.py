@@ -1,10 +1,10 @@
-"""The watchdog's own process. Standard library only, so that it starts in some 20 ms.
+"""The watchdog process. Standard library only: it starts in about 20 ms.
 
 Started by `agent.osc.watchdog` as
 `watchdog_process.py HEARTBEAT_FILE HOST PORT LIMIT_S PARENT_PID DATAGRAM...`, the datagrams in hex.
-The heartbeat file holds two doubles: the agent's last sign of life in monotonic seconds, or RESTING
-when nothing is held, and, written here, how often inputs were let go. Standard input is a pipe that
-closes when the agent's process ends, however it ends.
+The heartbeat file holds two doubles: the agent's last heartbeat in monotonic seconds, or RELEASED
+when no input is held; and the number of releases, written here. Standard input is a pipe that
+closes when the agent's process ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RESTING = 0.0
+RELEASED = 0.0
 READY = "ready"
 QUIT = b"q"
 _POLL_S = 0.02
@@ -31,15 +31,15 @@ _SPACING_S = 0.05
 
 
 class Inputs:
-    """Everything the agent can press, and how to let go of it."""
+    """The inputs of the agent, and the neutral message of each."""
 
     def __init__(self, host: str, port: int, datagrams: list[bytes]) -> None:
         self._target = (host, port)
         self._datagrams = datagrams
-        # Not connected: nobody listening must not turn into errors here.
+        # Not connected: a missing listener must not raise here.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Send neutral on every address once."""
         for datagram in self._datagrams:
             try:
@@ -49,80 +49,80 @@ class Inputs:
 
 
 class Agent:
-    """What can be known about the agent from outside."""
+    """The agent as seen from the watchdog process."""
 
     def __init__(self, heartbeat: memoryview[float], pid: int) -> None:
         self._heartbeat = heartbeat
         self._pid = pid
         self.gone = threading.Event()
-        self.said_goodbye = False
+        self.closed = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def last_beat(self) -> float:
-        """Return monotonic seconds, or RESTING."""
+        """Return the last heartbeat in monotonic seconds, or RELEASED."""
         return self._heartbeat[0]
 
     def count_release(self) -> None:
-        """Let the agent know that its inputs were let go."""
+        """Count a release where the agent reads it."""
         self._heartbeat[1] += 1.0
 
     def wait(self, seconds: float) -> bool:
-        """Wait a little; return whether the agent's process is gone."""
-        # A forked child may keep the pipe open, hence the second look.
+        """Wait; return whether the agent's process is gone."""
+        # A forked child may keep the pipe open, so the parent pid is checked too.
         if self.gone.wait(seconds):
             return True
         return sys.platform != "win32" and os.getppid() != self._pid
 
-    def wait_anyway(self, seconds: float) -> None:
-        """Wait although the agent is gone."""
+    def sleep(self, seconds: float) -> None:
+        """Wait after the agent is gone."""
         time.sleep(seconds)
 
     def _listen(self) -> None:
-        self.said_goodbye = os.read(0, 1) == QUIT
+        self.closed = os.read(0, 1) == QUIT
         self.gone.set()
 
 
 def watch(
     agent: Agent, inputs: Inputs, limit_s: float, clock: Callable[[], float] = time.monotonic
 ) -> None:
-    """Let go whenever the agent is silent for too long, and when it is gone; then return."""
-    handled = RESTING
+    """Release inputs when heartbeats stop, and when the agent is gone; then return."""
+    handled = RELEASED
     while not agent.wait(_POLL_S):
         beat = agent.last_beat()
         silence = clock() - beat
-        if beat in (RESTING, handled) or silence <= limit_s:
+        if beat in (RELEASED, handled) or silence <= limit_s:
             continue
         handled = beat
         for _ in range(_TIMES):
-            # An agent that moves again must not be stopped by a repetition.
+            # An agent that beats again must not be stopped by a repeated release.
             if agent.last_beat() == beat:
-                inputs.let_go()
+                inputs.release()
                 agent.wait(_SPACING_S)
         agent.count_release()
-        _safe_print(f"no action for {silence:.2f} s: all inputs were let go")
-    if not agent.said_goodbye:
+        _safe_print(f"no heartbeat for {silence:.2f} s: all inputs are released")
+    if not agent.closed:
         for _ in range(_TIMES):
-            inputs.let_go()
-            agent.wait_anyway(_SPACING_S)
-        _safe_print("the agent's process is gone: all inputs were let go")
+            inputs.release()
+            agent.sleep(_SPACING_S)
+        _safe_print("the agent's process is gone: all inputs are released")
 
 
 def _safe_print(text: str) -> None:
     try:
         print(f"watchdog: {text}", file=sys.stderr, flush=True)
     except OSError:
-        return  # The terminal is gone, which is one of the cases this process is for.
+        return  # The terminal is gone: one of the cases this process is for.
 
 
 def main(arguments: list[str]) -> None:
     """Watch until the agent's process ends."""
-    name, host, port, limit_s, pid, *datagrams = arguments
-    path = Path(name)
+    heartbeat_file, host, port, limit_s, pid, *datagrams = arguments
+    path = Path(heartbeat_file)
     inputs = Inputs(host, int(port), [bytes.fromhex(text) for text in datagrams])
-    # What is meant to end the agent must not end this first: it ends itself after the agent.
-    for ending in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, ending):
-            signal.signal(getattr(signal, ending), signal.SIG_IGN)
+    # Signals that end the agent must not end the watchdog first.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     with path.open("r+b") as file:
         memory = mmap.mmap(file.fileno(), 16)
     agent = Agent(memoryview(memory).cast("d"), int(pid))

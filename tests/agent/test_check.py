@@ -12,14 +12,14 @@ from PIL import Image
 from agent import check
 from agent.capture.base import CaptureError
 from agent.capture.window import Rectangle
-from agent.check import MOVES, Body, Finding, blank, listen, main, move, query, see, speak
+from agent.check import MOVES, Context, Finding, blank, capture, main, move, query, receive, send
 from agent.osc.ports import bind_udp
 from agent.osc.query import Found, OscQueryError
 from tests.agent.osc.receiver import Receiver
 
 
 class FrameSource:
-    """Sees a different noise at every look, as of a body that moves, or what it is given."""
+    """Returns new noise at every read, as of a moving avatar, or a given frame."""
 
     captured = None
 
@@ -44,13 +44,13 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def body(receiver: Receiver, tmp_path: Path) -> Body:
-    return Body(
+def context(receiver: Receiver, tmp_path: Path) -> Context:
+    return Context(
         host="127.0.0.1",
         port=receiver.port,
         title="VRChat",
         listen=0,
-        picture=tmp_path / "seen.png",
+        picture=tmp_path / "capture.png",
         ask=lambda question: "",
         sleep=lambda seconds: None,
         source=FrameSource(),
@@ -63,19 +63,19 @@ def parts() -> Iterator[ExitStack]:
         yield parts
 
 
-def test_what_it_sees_is_written_as_a_picture(body: Body, parts: ExitStack) -> None:
-    (finding,) = see(body, parts)
+def test_capture_is_written_as_png(context: Context, parts: ExitStack) -> None:
+    (finding,) = capture(context, parts)
     assert finding.works
-    with Image.open(body.picture) as picture:
-        assert picture.size == (8, 8)
+    with Image.open(context.picture) as image:
+        assert image.size == (8, 8)
 
 
 @pytest.mark.parametrize(("level", "why"), [(0, "black"), (100, "one colour")])
-def test_a_picture_of_nothing_does_not_work(
-    body: Body, parts: ExitStack, level: int, why: str
+def test_blank_capture_is_reported_as_failed(
+    context: Context, parts: ExitStack, level: int, why: str
 ) -> None:
-    body.source = FrameSource(np.full((3, 8, 8), level, np.uint8))
-    (finding,) = see(body, parts)
+    context.source = FrameSource(np.full((3, 8, 8), level, np.uint8))
+    (finding,) = capture(context, parts)
     assert finding.works is False
     assert why in finding.detail
 
@@ -84,22 +84,24 @@ def test_noise_is_not_blank() -> None:
     assert blank(FrameSource().read()) is None
 
 
-def test_no_window_is_said(body: Body, parts: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_window_is_reported(
+    context: Context, parts: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing(size: int, title: str) -> None:
         raise CaptureError(f"no window {title}")
 
     monkeypatch.setattr(check, "Screen", missing)
-    body.source = None
-    assert list(see(body, parts)) == [Finding("window", False, "no window VRChat")]
+    context.source = None
+    assert list(capture(context, parts)) == [Finding("window", False, "no window VRChat")]
 
 
-def test_every_way_is_moved_and_left_at_rest(
-    body: Body, parts: ExitStack, receiver: Receiver
+def test_every_move_is_sent_and_released(
+    context: Context, parts: ExitStack, receiver: Receiver
 ) -> None:
-    assert [finding.works for finding in speak(body, parts)] == [True]
-    assert [finding.works for finding in listen(body, parts)] == [None]
+    assert [finding.works for finding in send(context, parts)] == [True]
+    assert [finding.works for finding in receive(context, parts)] == [None]
     receiver.pending()
-    findings = list(move(body))
+    findings = list(move(context))
     assert [finding.step for finding in findings] == list(MOVES)
     assert all(finding.works for finding in findings)
     messages = receiver.pending()
@@ -108,30 +110,30 @@ def test_every_way_is_moved_and_left_at_rest(
     assert all(value == 0 for value in dict(messages).values())
 
 
-def test_moves_can_be_skipped_and_stopped(body: Body, parts: ExitStack) -> None:
+def test_moves_can_be_skipped_and_stopped(context: Context, parts: ExitStack) -> None:
     answers = iter(["s", "q"])
-    body.ask = lambda question: next(answers)
-    list(speak(body, parts))
-    assert list(move(body)) == [Finding("forward", None, "skipped")]
+    context.ask = lambda question: next(answers)
+    list(send(context, parts))
+    assert list(move(context)) == [Finding("forward", None, "skipped")]
 
 
-def test_nobody_listening_is_said(body: Body, parts: ExitStack) -> None:
+def test_missing_listener_is_reported(context: Context, parts: ExitStack) -> None:
     unused = bind_udp("127.0.0.1", 0)
-    body.port = unused.getsockname()[1]
+    context.port = unused.getsockname()[1]
     unused.close()
-    (finding,) = speak(body, parts)
+    (finding,) = send(context, parts)
     assert finding.works is False
     assert "nobody listens" in finding.detail
 
 
-def test_a_taken_port_is_said(body: Body, parts: ExitStack, receiver: Receiver) -> None:
-    body.listen = receiver.port
-    (finding,) = listen(body, parts)
+def test_taken_port_is_reported(context: Context, parts: ExitStack, receiver: Receiver) -> None:
+    context.listen = receiver.port
+    (finding,) = receive(context, parts)
     assert finding.works is False
     assert "is taken by" in finding.detail
 
 
-def test_oscquery_is_a_convenience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_oscquery_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Found:
         raise OscQueryError("no zeroconf")
 
@@ -158,10 +160,10 @@ class Terminal:
 @pytest.fixture
 def options(receiver: Receiver, tmp_path: Path) -> list[str]:
     ports = ["--port", str(receiver.port), "--listen", "0"]
-    return [*ports, "--no-oscquery", "--picture", str(tmp_path / "seen.png")]
+    return [*ports, "--no-oscquery", "--picture", str(tmp_path / "capture.png")]
 
 
-def test_the_table_says_what_does_not_work(
+def test_table_lists_what_fails(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing(size: int, title: str) -> None:
@@ -170,12 +172,12 @@ def test_the_table_says_what_does_not_work(
     monkeypatch.setattr(check, "Screen", missing)
     terminal = Terminal("s")
     assert main([*options, "--no-move"], terminal.ask, terminal.sleep) == 1
-    said = capsys.readouterr().out
-    assert "no screen here" in said
-    assert "OSC out" in said
+    output = capsys.readouterr().out
+    assert "no screen here" in output
+    assert "OSC out" in output
 
 
-def test_ctrl_c_leaves_the_avatar_at_rest(
+def test_ctrl_c_releases_all_inputs(
     options: list[str],
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -186,5 +188,5 @@ def test_ctrl_c_leaves_the_avatar_at_rest(
     monkeypatch.setattr(check, "Screen", lambda size, title: screen)
     terminal = Terminal("Ctrl-C")
     assert main(options, terminal.ask, terminal.sleep) == 0
-    assert "at rest" in capsys.readouterr().out
+    assert "inputs are released" in capsys.readouterr().out
     assert all(value == 0 for _, value in receiver.pending())

@@ -1,9 +1,9 @@
-"""Whether what the eyes bring can be believed: pure logic on a given clock.
+"""Checks whether captured frames are valid: pure logic on a given clock.
 
-A picture can be wrong without any error: a hung client shows its last frame for ever, a lock screen
-or a teleport is black. The trouble is that a sound picture may look the same, an avatar that faces
-a bare wall for instance. So whatever is judged by content alone is doubted again from time to time:
-the body may move for a moment (`may_act`), and a picture that then changes is believed again.
+A frame can be wrong without any error: a hung client repeats its last frame, a lock screen or a
+teleport is black. A valid frame may look the same, such as an avatar facing a bare wall. So a fault
+found by content alone is probed from time to time: the avatar may act briefly (`may_act`), and a
+frame that then changes is valid again.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOVING_S = 1.5
-"""How long the body must have been told to move before a still picture is suspicious."""
+"""Commanded motion (s) after which an unchanged frame is a fault."""
 FEWEST = 8
-"""... and how many pictures must have been seen meanwhile."""
+"""Frames needed meanwhile."""
 SLOW = 0.35
-"""Below this share of new pictures among those seen while moving, the capture is slow."""
+"""Below this share of new frames while moving, the capture is slow."""
 ONE_STOP = 0.65
-"""A single run of repeats longer than this share is a body that stood against a wall, not slow."""
+"""A single run of repeats longer than this share is an avatar at a wall, not a slow capture."""
 FRESH_S = 1.0
-"""A slow capture that brings a new picture at every look for this long is sound again."""
-LOOKS = 3
-"""How many looks in a row must take longer than a tick to be called slow."""
+"""A slow capture is valid again after new frames only for this long (s)."""
+SLOW_CAPTURES = 3
+"""Captures in a row that take longer than a tick: slow."""
 DARK = 8
-"""A picture with no value above this (of 255) is black."""
+"""A frame with no value above this (of 255) is black."""
 FLAT = 2
-"""A picture whose channels each span no more than this is one constant colour."""
+"""A frame whose channels each span no more than this is of constant colour."""
 BLANK_S = 0.5
-"""How long a picture must be black or constant: shorter is a blink."""
+"""How long (s) a frame must be black or constant."""
 SETTLED_S = 0.5
-"""How long a window that changes its size must keep the new one."""
+"""How long (s) a resized window must keep its new size."""
 PROBE_S = 1.0
-"""How long the body may move to find out whether a picture is still wrong."""
+"""How long (s) the avatar may act to probe a fault."""
 FIRST_PROBE_S = 5.0
 LAST_PROBE_S = 60.0
-"""Times between such attempts: the first, doubling up to the last."""
+"""Seconds between two probes: the first, doubling up to the last."""
 
 
 class FrameFault(NamedTuple):
-    """Why a picture must not be believed."""
+    """Why a frame is not valid."""
 
     kind: str
     """lost, size, resized, black, constant, frozen or slow."""
@@ -55,16 +55,16 @@ class FrameFault(NamedTuple):
 
 
 class FrameCheck:
-    """Judges one picture after another.
+    """Checks one frame after another.
 
     Args:
-        shape: of a sound frame.
-        rate_hz: pictures looked at a second.
+        shape: of a valid frame.
+        rate_hz: frames a second.
 
     Attributes:
-        doubt: why the last picture must not be believed; None when it may.
-        may_act: whether the body may move: the picture is sound, or it is time for an attempt.
-        counts: how many pictures were refused for each kind of doubt.
+        fault: why the last frame is not valid; None when it is.
+        may_act: whether the avatar may act: the frame is valid, or a probe is due.
+        counts: number of invalid frames by kind of fault.
     """
 
     def __init__(self, shape: tuple[int, int, int], rate_hz: float) -> None:
@@ -75,10 +75,10 @@ class FrameCheck:
         self._period = 1.0 / rate_hz
         self._evidence_s = max(MOVING_S, FEWEST * self._period)
         self._before: NDArray[np.uint8] | None = None
-        self._looked_at = 0.0
+        self._checked_at = 0.0
         self._moving: deque[tuple[float, bool]] = deque()  # Seconds, and whether it was new.
         self._repeated_at = 0.0
-        self._took: deque[float] = deque(maxlen=LOOKS)
+        self._took: deque[float] = deque(maxlen=SLOW_CAPTURES)
         self._blank_since: float | None = None
         self._area: tuple[int, int] | None = None
         self._resized_at = -inf
@@ -93,26 +93,26 @@ class FrameCheck:
         took: float = 0.0,
         area: tuple[int, int] | None = None,
     ) -> FrameFault | None:
-        """Look at one frame (3, H, W) and return why it must not be believed, or None.
+        """Check one frame (3, H, W); return its fault, or None.
 
         Args:
-            frame: the picture.
-            moving: whether the body has been told to move since the picture before.
+            frame: the frame.
+            moving: whether motion has been commanded since the frame before.
             now: monotonic seconds.
-            took: seconds it took to get the picture.
-            area: width and height of what was captured, where it can change.
+            took: seconds that the capture took.
+            area: width and height (pixels) of the captured area, where it can change.
         """
         if frame.shape != self._shape or frame.dtype != np.uint8:
             return self._lose(FrameFault("size", f"{frame.shape} instead of {self._shape}"), now)
         new = self._before is None or not np.array_equal(frame, self._before)
         self._remember(new, moving, now, took)
-        self._before, self._looked_at = frame, now
-        fault = self._size(area, now) or self._blank(frame, now) or self._stuck_check(new, now)
+        self._before, self._checked_at = frame, now
+        fault = self._size(area, now) or self._blank(frame, now) or self._repeated(new, now)
         self._settle(fault, now)
         return fault
 
     def lost(self, detail: str, now: float) -> FrameFault:
-        """Take note that there is no picture at all, and return that as the doubt."""
+        """Record that there is no frame; return that fault."""
         return self._lose(FrameFault("lost", detail), now)
 
     def _lose(self, fault: FrameFault, now: float) -> FrameFault:
@@ -128,7 +128,7 @@ class FrameCheck:
             self._repeated_at = now
         if not moving or self._before is None:
             return
-        self._moving.append((now - self._looked_at, new))
+        self._moving.append((now - self._checked_at, new))
         while len(self._moving) > FEWEST and self._moved() - self._moving[0][0] >= MOVING_S:
             self._moving.popleft()
 
@@ -157,11 +157,11 @@ class FrameCheck:
             return FrameFault(
                 "black", "nothing is lit (a load screen, or another program's window)"
             )
-        return FrameFault("constant", "the picture is one colour")
+        return FrameFault("constant", "the frame is of one colour")
 
-    def _stuck_check(self, new: bool, now: float) -> FrameFault | None:
-        if len(self._took) == LOOKS and min(self._took) > self._period:
-            return FrameFault("slow", f"a look takes {min(self._took):.2f} s")
+    def _repeated(self, new: bool, now: float) -> FrameFault | None:
+        if len(self._took) == SLOW_CAPTURES and min(self._took) > self._period:
+            return FrameFault("slow", f"a capture takes {min(self._took):.2f} s")
         kind = self.fault.kind if self.fault is not None else None
         if kind == "frozen":
             return None if new else self.fault
@@ -172,13 +172,13 @@ class FrameCheck:
             return self.fault if kind == "slow" else None
         fresh = sum(new for _, new in self._moving)
         if fresh == 0:
-            return FrameFault("frozen", "the picture does not change although the body moves")
+            return FrameFault("frozen", "the frame does not change although the avatar moves")
         if new and fresh < SLOW * len(self._moving) and self._longest_repeat() <= ONE_STOP:
-            return FrameFault("slow", f"{fresh / seconds:.1f} new pictures a second")
+            return FrameFault("slow", f"{fresh / seconds:.1f} new frames a second")
         return self.fault if kind == "slow" and not new else None
 
     def _longest_repeat(self) -> float:
-        """Return the longest run of repeated pictures, as a share of all seen while moving."""
+        """Return the longest run of repeated frames, as a share of all frames while moving."""
         runs = groupby(new for _, new in self._moving)
         return max((len(list(run)) for new, run in runs if not new), default=0) / len(self._moving)
 

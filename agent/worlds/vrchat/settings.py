@@ -1,4 +1,4 @@
-"""The settings of the body in VRChat, and how a world is made of them."""
+"""The settings of VRChat as a world, and its construction."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ Category = Literal["vertical", "horizontal", "look", "jump", "run"]
 
 @dataclass
 class VRChatSettings:
-    """Settings of the body in VRChat.
+    """Settings of VRChat as a world.
 
     Args:
         title: exact title of VRChat's window.
-        capture: what to look through: screen; camera:NUMBER, such as OBS's virtual camera; or
+        capture: the frame source: screen; camera:NUMBER, such as OBS's virtual camera; or
             video:FILE, a recording (camera and video need the extra `camera`).
-        listen: UDP port to hear avatar parameters on; oscquery lets VRChat find a free one (extra
+        listen: UDP port of the avatar parameters; oscquery lets VRChat find a free one (extra
             `oscquery`); off.
         disabled_actions: action categories that are never used.
-        turn_speed: what turning sends to LookHorizontal; above 0.5, below which VRChat does not
-            turn, up to 1.
+        turn_speed: value sent to LookHorizontal, above 0.5 (VRChat ignores less) and up to 1.
         smoothing_s: time constant of a first-order filter on the axes (s); 0 is none.
-        countdown_s: how long to wait before the first input (s).
+        countdown_s: wait before the first input (s).
     """
 
     title: str = "VRChat"
@@ -50,8 +49,8 @@ def enter_vrchat(
     """Enter VRChat with frames of size x size, at `rate_hz` ticks a second.
 
     Raises:
-        ValueError: a setting that cannot be; the message names it.
-        CaptureError: VRChat cannot be seen.
+        ValueError: an invalid setting; the message names it.
+        CaptureError: no frame can be captured.
         OscQueryError: listening by OSCQuery is not possible here.
         OSError: `host` is unknown, or another program holds the port to listen on.
     """
@@ -64,11 +63,11 @@ def enter_vrchat(
 
 
 def open_capture(source: str, size: int, title: str) -> FrameSource:
-    """Open the eye that the settings name.
+    """Open the frame source that the settings name.
 
     Raises:
-        ValueError: no such eye.
-        CaptureError: it cannot see.
+        ValueError: no such frame source.
+        CaptureError: it delivers no frame.
     """
     kind, _, target = source.partition(":")
     if source == "screen":
@@ -85,10 +84,10 @@ def open_capture(source: str, size: int, title: str) -> FrameSource:
 
 
 def check_vrchat(settings: VRChatSettings) -> None:
-    """Fail at once if VRChat cannot be entered, before anything slow is started.
+    """Fail before anything slow starts if VRChat cannot be entered.
 
     Raises:
-        ValueError: a setting that cannot be; the message names it.
+        ValueError: an invalid setting; the message names it.
         CaptureError: VRChat's window cannot be found.
         OSError: another program holds the port to listen on.
     """

@@ -1,4 +1,4 @@
-"""VRChat itself as a world: seen on the screen, moved by OSC, and never left moving alone."""
+"""VRChat as a world: frames from the screen, actions by OSC, inputs released on any fault."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from agent.worlds.vrchat.stuck_check import StuckCheck
 
 _log = logging.getLogger(__name__)
 COUNTDOWN_S = 5.0
-"""How long a person is given to stop the agent before its first input."""
+"""Seconds a person has to stop the agent before its first input."""
 _WALKING = ("/input/Vertical", "/input/Horizontal")
 _MOVING = (*_WALKING, "/input/LookHorizontal")
 
 
 class VRChat:
-    """The real client. While nothing sound can be seen, nothing is pressed.
+    """The VRChat client. While no frame is valid, no input is held.
 
     Args:
         size: pixels a side of the frames.
         host: where VRChat runs.
         port: the UDP port on which VRChat listens.
         title: the exact title of VRChat's window.
-        eye: looks instead of the screen (a camera, a video).
-        listen: the UDP port to hear avatar parameters on, "oscquery" to let VRChat find a free
+        source: frame source instead of the screen (a camera, a video).
+        listen: the UDP port of the avatar parameters, "oscquery" to let VRChat find a free
             one, or None not to listen.
-        muscles: masked limbs, the speed of looking, smoothing.
+        action_filter: disabled actions, turn speed, smoothing.
         rate_hz: ticks a second.
         clock: monotonic seconds.
 
@@ -49,7 +49,7 @@ class VRChat:
             frames are not valid, and the first one after them is_first.
 
     Raises:
-        CaptureError: VRChat cannot be seen; the message says what to do.
+        CaptureError: no frame can be captured; the message says what to do.
         PortTakenError: another program listens on `listen`.
         OscQueryError: listening by OSCQuery is not possible here.
         OSError: `host` is unknown.
@@ -72,12 +72,12 @@ class VRChat:
         self._frame = np.zeros((3, size, size), np.uint8)
         self._frame_check = FrameCheck(self._frame.shape, rate_hz)
         self._stuck_check = StuckCheck()
-        self._resting = True
+        self._released = True
         with ExitStack() as parts:
             self._source = source if source is not None else Screen(size, title, clock)
             parts.callback(self._source.close)
             self._listener = self._listen(listen, parts)
-            # Before the actuator, so that no input is ever sent unwatched.
+            # Before the sender: no input is ever sent unwatched.
             self._watchdog = Watchdog(host, port)
             parts.callback(self._watchdog.close)
             self._sender = OscSender(host, port, clock, action_filter)
@@ -88,55 +88,55 @@ class VRChat:
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Return the frame (3, size, size) and the avatar parameters (K,), NaN where unknown.
 
-        Where nothing can be seen it is the last frame again, and `blind` says why.
+        Without a new frame it is the last one again, and `invalid_reason` says why.
         """
         begun = self._clock()
         try:
             frame = self._source.read()
         except CaptureError as lost:
-            self._report(str(self._frame_check.lost(str(lost), begun)))
+            self._set_invalid_reason(str(self._frame_check.lost(str(lost), begun)))
         else:
             now = self._clock()
             fault = self._frame_check.judge(
-                frame, self._told(_MOVING), now, now - begun, self._source.captured
+                frame, self._commanded(_MOVING), now, now - begun, self._source.captured
             )
             if frame.shape == self._frame.shape:
                 self._frame = frame
-            self._report(None if fault is None else str(fault))
+            self._set_invalid_reason(None if fault is None else str(fault))
         return self._frame, self._info()
 
     def act(self, action: NDArray[np.int64]) -> None:
-        """Send an action (A,); at rest while what is seen cannot be believed."""
+        """Send an action (A,); inputs stay released while frames are not valid."""
         if self._frame_check.may_act:
             self._watchdog.beat()
             self._sender.act(action)
-            self._resting = False
-        elif not self._resting:
-            self._let_go()
-        self._compare()
+            self._released = False
+        elif not self._released:
+            self._release()
+        self._check_motion()
 
     def release_inputs(self) -> None:
-        """Send neutral on every address and forget what was sent last; silence is then allowed."""
-        self._let_go()
-        self._stuck_check.release_inputs()
+        """Send neutral on every address; no heartbeat is due until the next action."""
+        self._release()
+        self._stuck_check.reset()
 
     def close(self) -> None:
-        """Rest, then release sockets, display and watchdog. May be called twice."""
+        """Release the inputs, then sockets, display and watchdog. May be called twice."""
         self._parts.close()
 
     def status(self) -> dict[str, str | int | None]:
-        """Return what is worth showing: sight, motion, and the counters of the senses and OSC."""
+        """Return the state of capture, motion and OSC, with their counters."""
         listener = self._listener
         return {
-            "blind": self.invalid_reason,
-            "motion": self._stuck_check.strange,
+            "invalid_reason": self.invalid_reason,
+            "motion": self._stuck_check.problem,
             "stuck": self._stuck_check.stuck_count,
-            "moved_untold": self._stuck_check.drift_count,
+            "drifted": self._stuck_check.drift_count,
             "osc_send_errors": self._sender.send_errors,
-            "osc_heard": listener.heard if listener is not None else None,
+            "osc_received": listener.received if listener is not None else None,
             "osc_malformed": listener.malformed if listener is not None else None,
             "watchdog_releases": self._watchdog.releases,
-            **{f"blind_{kind}": count for kind, count in self._frame_check.counts.items()},
+            **{f"invalid_{kind}": count for kind, count in self._frame_check.counts.items()},
         }
 
     def _listen(
@@ -150,30 +150,30 @@ class VRChat:
             parts.callback(Advertiser(listener.port).close)
         return listener
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._sender.release_inputs()
         self._watchdog.release_inputs()
-        self._resting = True
+        self._released = True
 
-    def _told(self, addresses: tuple[str, ...]) -> bool:
-        input_state = self._sender.input_state()
-        return any(input_state[address] != 0.0 for address in addresses)
+    def _commanded(self, addresses: tuple[str, ...]) -> bool:
+        held = self._sender.input_state()
+        return any(held[address] != 0.0 for address in addresses)
 
     def _info(self) -> NDArray[np.float32]:
         return self._listener.values() if self._listener is not None else np.empty(0, np.float32)
 
-    def _report(self, blind: str | None) -> None:
-        if blind is not None and self.invalid_reason is None:
-            _log.warning("blind: %s; at rest until it can be believed again", blind)
-        elif blind is None and self.invalid_reason is not None:
-            _log.warning("sees again")
-        self.invalid_reason = blind
+    def _set_invalid_reason(self, reason: str | None) -> None:
+        if reason is not None and self.invalid_reason is None:
+            _log.warning("no valid frame: %s; inputs are released until one comes", reason)
+        elif reason is None and self.invalid_reason is not None:
+            _log.warning("frames are valid again")
+        self.invalid_reason = reason
 
-    def _compare(self) -> None:
+    def _check_motion(self) -> None:
         if self._listener is None:
             return
         speed = self._listener.value("VelocityMagnitude")
-        before = self._stuck_check.strange
-        strange = self._stuck_check.watch(self._told(_WALKING), speed, self._clock())
-        if strange is not None and strange != before:
-            _log.warning("the avatar is %s", strange)
+        before = self._stuck_check.problem
+        problem = self._stuck_check.watch(self._commanded(_WALKING), speed, self._clock())
+        if problem is not None and problem != before:
+            _log.warning("the avatar is %s", problem)

@@ -17,7 +17,7 @@ class Device:
 
     def __init__(self, opens: bool = True) -> None:
         self._opens = opens
-        self._picture: NDArray[np.uint8] | None = None
+        self._image: NDArray[np.uint8] | None = None
         self._waiting = threading.Semaphore(0)
         self.taken = threading.Semaphore(0)
         self.released = False
@@ -26,17 +26,17 @@ class Device:
         return self._opens
 
     def show(self, value: int) -> None:
-        """Show a picture 20 wide and 10 high, blue at `value`, with a white border."""
-        picture = np.full((10, 20, 3), 255, np.uint8)
-        picture[:, 5:15] = (value, 0, 0)
-        self._picture = picture
+        """Show an image 20 wide and 10 high, blue at `value`, with a white border."""
+        image = np.full((10, 20, 3), 255, np.uint8)
+        image[:, 5:15] = (value, 0, 0)
+        self._image = image
         self._waiting.release()
 
     def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        # The second call proves that the picture of the first was taken over.
+        # The second call shows that the frame of the first was received.
         self.taken.release()
         if self._waiting.acquire(timeout=0.02):
-            return True, self._picture
+            return True, self._image
         return False, None
 
     def release(self) -> None:
@@ -50,7 +50,7 @@ def device() -> Device:
     return device
 
 
-def test_the_centre_square_in_rgb_is_seen(device: Device, clock: Clock) -> None:
+def test_camera_returns_the_centre_square_in_rgb(device: Device, clock: Clock) -> None:
     camera = Camera(5, clock=clock, opener=lambda source: device)
     frame = camera.read()
     assert frame.shape == (3, 5, 5)
@@ -61,10 +61,10 @@ def test_the_centre_square_in_rgb_is_seen(device: Device, clock: Clock) -> None:
     assert device.released
 
 
-def test_a_camera_without_news_is_blind(device: Device, clock: Clock) -> None:
+def test_camera_without_new_frames_raises(device: Device, clock: Clock) -> None:
     camera = Camera(5, clock=clock, opener=lambda source: device)
     clock.now += 1.5
-    with pytest.raises(CaptureError, match="nothing new"):
+    with pytest.raises(CaptureError, match="no new frame"):
         camera.read()
     device.show(90)
     while device.taken.acquire(blocking=False):
@@ -75,14 +75,14 @@ def test_a_camera_without_news_is_blind(device: Device, clock: Clock) -> None:
     camera.close()
 
 
-def test_a_camera_that_does_not_open_is_named() -> None:
+def test_error_names_a_camera_that_does_not_open() -> None:
     device = Device(opens=False)
     with pytest.raises(CaptureError, match="Camera 3 cannot be opened"):
         Camera(5, 3, opener=lambda source: device)
     assert device.released
 
 
-def test_a_closed_camera_sees_nothing(device: Device) -> None:
+def test_closed_camera_raises(device: Device) -> None:
     camera = Camera(5, opener=lambda source: device)
     camera.close()
     with pytest.raises(CaptureError, match="closed"):

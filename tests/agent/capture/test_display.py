@@ -1,4 +1,4 @@
-"""The eye before a real X display; needs Xvfb, hence slow: `pytest -m slow`."""
+"""Screen capture of a real X display; needs Xvfb, hence slow: `pytest -m slow`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def expected(size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 @pytest.mark.parametrize("name", ["_NET_WM_NAME", "WM_NAME"])
-def test_a_framed_window_is_found_and_captured_exactly(name: str) -> None:
+def test_framed_window_is_captured_exactly(name: str) -> None:
     painted = Painted(name)
     source = Screen(12)
     assert source.area == Rectangle(40, 45, *SIZE)
@@ -89,7 +89,7 @@ def test_a_framed_window_is_found_and_captured_exactly(name: str) -> None:
     painted.close()
 
 
-def test_a_window_partly_off_the_screen_is_still_seen() -> None:
+def test_window_partly_off_the_screen_is_captured() -> None:
     painted = Painted()
     painted.move(-100, -40)
     source = Screen(8)
@@ -99,13 +99,13 @@ def test_a_window_partly_off_the_screen_is_still_seen() -> None:
     painted.close()
 
 
-def test_only_the_exact_title_counts() -> None:
+def test_window_is_found_by_its_exact_title_only() -> None:
     painted = Painted(title="VRChat - File Manager")
     assert find_window() is None
     painted.close()
 
 
-def test_a_window_that_closes_and_comes_back_is_seen_again(clock: Clock) -> None:
+def test_reopened_window_is_captured_again(clock: Clock) -> None:
     painted = Painted()
     source = Screen(12, clock=clock)
     painted.close()

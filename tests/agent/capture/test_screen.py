@@ -56,14 +56,14 @@ def desktop(monkeypatch: pytest.MonkeyPatch) -> Desktop:
     return desktop
 
 
-def test_the_centre_square_is_seen(desktop: Desktop) -> None:
+def test_screen_returns_the_centre_square(desktop: Desktop) -> None:
     desktop.pixels[10:70, 50:110] = (0, 0, 255, 0)  # Red, exactly the middle of the window.
     frame = Screen(12).read()
     assert frame.shape == (3, 12, 12)
     assert (frame == np.array([255, 0, 0], np.uint8)[:, None, None]).all()
 
 
-def test_a_moved_window_is_followed(desktop: Desktop) -> None:
+def test_screen_follows_a_moved_window(desktop: Desktop) -> None:
     source = Screen(6)
     assert source.read().max() == 0
     desktop.place = Rectangle(60, 30, 60, 60)
@@ -71,7 +71,7 @@ def test_a_moved_window_is_followed(desktop: Desktop) -> None:
     assert (source.read() == 99).all()
 
 
-def test_a_window_partly_off_the_screen_is_clamped(desktop: Desktop) -> None:
+def test_screen_clamps_a_window_partly_off_the_screen(desktop: Desktop) -> None:
     desktop.place = Rectangle(-40, 50, 120, 120)
     source = Screen(6)
     assert source.read().shape == (3, 6, 6)
@@ -79,13 +79,13 @@ def test_a_window_partly_off_the_screen_is_clamped(desktop: Desktop) -> None:
     assert source.captured == (80, 50)
 
 
-def test_a_window_off_the_screen_says_so(desktop: Desktop) -> None:
+def test_error_names_a_window_off_the_screen(desktop: Desktop) -> None:
     desktop.place = Rectangle(500, 0, 120, 60)
     with pytest.raises(CaptureError, match="move it back"):
         Screen(6)
 
 
-def test_a_vanished_window_is_looked_for_once_a_second(desktop: Desktop, clock: Clock) -> None:
+def test_vanished_window_is_searched_once_a_second(desktop: Desktop, clock: Clock) -> None:
     source = Screen(6, clock=clock)
     place, desktop.place = desktop.place, None
     with pytest.raises(CaptureError, match="gone"):
@@ -98,7 +98,7 @@ def test_a_vanished_window_is_looked_for_once_a_second(desktop: Desktop, clock: 
     assert desktop.attached == 2
 
 
-def test_a_failed_capture_is_a_senses_error_and_heals(desktop: Desktop, clock: Clock) -> None:
+def test_failed_capture_raises_capture_error_and_recovers(desktop: Desktop, clock: Clock) -> None:
     source = Screen(6, clock=clock)
     desktop.broken = True
     with pytest.raises(CaptureError, match="XProtoError"):
@@ -108,7 +108,7 @@ def test_a_failed_capture_is_a_senses_error_and_heals(desktop: Desktop, clock: C
     assert source.read().shape == (3, 6, 6)
 
 
-def test_a_closed_screen_sees_nothing(desktop: Desktop, clock: Clock) -> None:
+def test_closed_screen_raises(desktop: Desktop, clock: Clock) -> None:
     source = Screen(6, clock=clock)
     source.close()
     source.close()

@@ -32,9 +32,9 @@ class File:
         return self._next <= self._frames
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8]]:
-        picture = np.zeros((6, 8, 3), np.uint8)
-        picture[..., 2] = self._next - 1
-        return True, picture
+        image = np.zeros((6, 8, 3), np.uint8)
+        image[..., 2] = self._next - 1
+        return True, image
 
     def release(self) -> None:
         self._frames = 0
@@ -49,18 +49,18 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_it_plays_in_real_time_from_the_first_look_on(path: Path, clock: Clock) -> None:
+def test_video_plays_in_real_time_from_the_first_read(path: Path, clock: Clock) -> None:
     source = Video(4, path, clock=clock)
-    seen = []
+    frames = []
     for _ in range(4):
         frame = source.read()
         assert frame.shape == (3, 4, 4)
-        seen.append(int(frame[0, 0, 0]))
+        frames.append(int(frame[0, 0, 0]))
         clock.now += 0.25
-    assert seen == [0, 2, 5, 7]
+    assert frames == [0, 2, 5, 7]
 
 
-def test_it_starts_again_at_the_end(path: Path, clock: Clock) -> None:
+def test_video_loops(path: Path, clock: Clock) -> None:
     source = Video(4, path, clock=clock)
     source.read()
     clock.now += 1.05
@@ -69,7 +69,7 @@ def test_it_starts_again_at_the_end(path: Path, clock: Clock) -> None:
     assert source.read()[0].max() == 3
 
 
-def test_without_a_loop_it_is_over(path: Path, clock: Clock) -> None:
+def test_video_without_loop_ends(path: Path, clock: Clock) -> None:
     source = Video(4, path, loop=False, clock=clock)
     source.read()
     clock.now += 1.05
@@ -77,7 +77,7 @@ def test_without_a_loop_it_is_over(path: Path, clock: Clock) -> None:
         source.read()
 
 
-def test_a_closed_video_shows_nothing(path: Path, clock: Clock) -> None:
+def test_closed_video_raises(path: Path, clock: Clock) -> None:
     source = Video(4, path, clock=clock)
     source.read()
     source.close()
@@ -86,10 +86,10 @@ def test_a_closed_video_shows_nothing(path: Path, clock: Clock) -> None:
         source.read()
 
 
-def test_a_file_that_is_missing_or_no_video_is_named(path: Path) -> None:
+def test_error_names_a_missing_or_invalid_video(path: Path) -> None:
     with pytest.raises(CaptureError, match="There is no video"):
         Video(4, path.with_name("gone.avi"))
     text = path.with_name("notes.txt")
     text.write_text("no video")
-    with pytest.raises(CaptureError, match="no video that OpenCV can read"):
+    with pytest.raises(CaptureError, match="not a video that OpenCV can read"):
         Video(4, text)

@@ -8,13 +8,13 @@ from agent.capture.base import CaptureError
 from agent.capture.window import Rectangle, attach_window, find_window
 
 
-def test_a_rectangle_partly_off_the_screen_is_clamped() -> None:
+def test_rectangle_is_clamped() -> None:
     screen = Rectangle(0, 0, 1920, 1080)
     assert Rectangle(-100, 900, 640, 360).clamped(screen) == Rectangle(0, 900, 540, 180)
     assert Rectangle(2000, 10, 640, 360).clamped(screen).width == 0
 
 
-def test_a_second_screen_to_the_left_has_negative_coordinates() -> None:
+def test_screen_to_the_left_has_negative_coordinates() -> None:
     both = Rectangle(-1280, 0, 3200, 1080)
     assert Rectangle(-1000, 20, 640, 360).clamped(both) == Rectangle(-1000, 20, 640, 360)
 
@@ -26,7 +26,7 @@ def test_a_second_screen_to_the_left_has_negative_coordinates() -> None:
         (Rectangle(0, 0, 300, 501), Rectangle(0, 100, 300, 300)),
     ],
 )
-def test_the_centre_square(area: Rectangle, square: Rectangle) -> None:
+def test_centre_square(area: Rectangle, square: Rectangle) -> None:
     assert area.centre_square() == square
 
 
@@ -39,7 +39,7 @@ def test_the_centre_square(area: Rectangle, square: Rectangle) -> None:
         ({"DISPLAY": ":9"}, "cannot be opened"),
     ],
 )
-def test_no_display_says_what_to_do(
+def test_missing_display_error_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], advice: str
 ) -> None:
     from Xlib.error import DisplayConnectionError
@@ -57,7 +57,7 @@ def test_no_display_says_what_to_do(
     assert find_window() is None
 
 
-def test_another_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_an_unsupported_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(CaptureError, match="darwin"):
         attach_window()

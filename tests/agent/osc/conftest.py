@@ -15,7 +15,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 class Clock:
-    """Time that passes only when it is told to."""
+    """A clock that a test moves by hand."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -11,18 +11,18 @@ from agent.osc.action_filter import ActionFilter
 ALL = np.ones(5, np.int64)
 
 
-def test_by_default_an_action_is_what_the_table_says() -> None:
+def test_default_filter_sends_the_values_of_the_actions() -> None:
     assert ActionFilter().inputs(ALL, 0.0) == inputs(ALL)
 
 
-def test_masked_limbs_stay_at_rest() -> None:
-    wanted = ActionFilter(masked=("jump", "run")).inputs(ALL, 0.0)
+def test_disabled_actions_stay_neutral() -> None:
+    wanted = ActionFilter(disabled_actions=("jump", "run")).inputs(ALL, 0.0)
     assert (wanted["/input/Jump"], wanted["/input/Run"]) == (0, 0)
     assert type(wanted["/input/Jump"]) is int
     assert wanted["/input/Vertical"] == 1.0
 
 
-def test_the_speed_of_looking_keeps_its_direction() -> None:
+def test_turn_speed_keeps_the_direction() -> None:
     action_filter = ActionFilter(turn_speed=0.7)
     assert action_filter.inputs(np.array([0, 0, 1, 0, 0]), 0.0)["/input/LookHorizontal"] == 0.7
     assert action_filter.inputs(np.array([0, 0, 2, 0, 0]), 0.1)["/input/LookHorizontal"] == -0.7
@@ -38,7 +38,7 @@ def test_smoothed_axes_follow_with_the_time_constant_and_arrive() -> None:
     assert forward[-1] == 1.0
 
 
-def test_buttons_are_never_smoothed_and_a_rest_is_at_once() -> None:
+def test_buttons_are_not_smoothed_and_release_is_immediate() -> None:
     action_filter = ActionFilter(smoothing_s=1.0)
     assert action_filter.inputs(ALL, 0.1)["/input/Jump"] == 1
     for tick in range(100):
@@ -50,12 +50,12 @@ def test_buttons_are_never_smoothed_and_a_rest_is_at_once() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"masked": ("wings",)}, "'wings'.*jump"),
+        ({"disabled_actions": ("wings",)}, "'wings'.*jump"),
         ({"turn_speed": 0.5}, "above 0.5"),
         ({"turn_speed": 1.5}, "at most 1"),
         ({"smoothing_s": -1.0}, "negative"),
     ],
 )
-def test_wrong_settings_are_named(settings: dict[str, object], complaint: str) -> None:
+def test_error_names_a_wrong_setting(settings: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         ActionFilter(**settings)  # type: ignore[arg-type]

@@ -19,11 +19,11 @@ def build(address: str, value: object, kind: str) -> bytes:
     ("value", "kind"),
     [(0.5, "f"), (7, "i"), (True, "T"), (False, "F"), (2.25, "d"), (2**40, "h"), ("avtr_1", "s")],
 )
-def test_what_another_library_writes_is_read(value: object, kind: str) -> None:
+def test_messages_of_python_osc_are_parsed(value: object, kind: str) -> None:
     assert read_message(build("/avatar/x", value, kind)) == ("/avatar/x", value)
 
 
-def test_a_message_may_have_no_argument() -> None:
+def test_message_without_argument() -> None:
     assert read_message(OscMessageBuilder("/ping").build().dgram) == ("/ping", None)
 
 
@@ -40,13 +40,13 @@ def test_a_message_may_have_no_argument() -> None:
         b"/\xff\xfe\0,i\0\0\0\0\0\1",
     ],
 )
-def test_anything_else_is_refused(datagram: bytes) -> None:
+def test_other_datagrams_are_refused(datagram: bytes) -> None:
     with pytest.raises(NotOscError):
         read_message(datagram)
 
 
 @given(st.binary(max_size=64) | st.binary(max_size=40).map(lambda end: b"/avatar/x\0\0\0" + end))
-def test_no_bytes_do_harm(datagram: bytes) -> None:
+def test_any_bytes_parse_or_raise_not_osc_error(datagram: bytes) -> None:
     try:
         address, _ = read_message(datagram)
     except NotOscError:

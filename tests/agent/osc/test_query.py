@@ -87,27 +87,27 @@ def test_host_info_names_the_osc_port(advertiser: Advertiser) -> None:
     assert (info["OSC_IP"], info["OSC_PORT"]) == ("127.0.0.1", 12345)
 
 
-def test_an_avatar_node_asks_for_every_parameter(advertiser: Advertiser) -> None:
+def test_avatar_node_requests_every_parameter(advertiser: Advertiser) -> None:
     avatar = get(advertiser, "/")["CONTENTS"]["avatar"]
     assert set(avatar["CONTENTS"]["parameters"]["CONTENTS"]) == set(PARAMETERS)
     assert get(advertiser, "/avatar/change")["ACCESS"] == 2
 
 
-def test_an_unknown_path_is_not_found(advertiser: Advertiser) -> None:
+def test_unknown_path_is_not_found(advertiser: Advertiser) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404") as failure:
         get(advertiser, "/chatbox")
     failure.value.close()
 
 
-def test_a_client_that_announces_itself_is_found(advertiser: Advertiser) -> None:
+def test_announced_client_is_found(advertiser: Advertiser) -> None:
     assert find_vrchat() == Found("VRChat-Client-TEST", "127.0.0.1", 12345)
 
 
-def test_no_client_is_no_error() -> None:
+def test_no_client_returns_none() -> None:
     assert find_vrchat(timeout_s=0.0) is None
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
+def test_error_names_a_missing_server() -> None:
     with pytest.raises(OscQueryError, match="gives no HOST_INFO"):
         host_info("VRChat-Client-X", "127.0.0.1", 9)
 
@@ -119,7 +119,7 @@ def test_without_zeroconf_the_error_says_what_to_install(monkeypatch: pytest.Mon
             use()
 
 
-def test_a_network_without_mdns_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_a_network_without_mdns(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no multicast")
 

@@ -14,7 +14,7 @@ from agent.actions import ACTIONS, NEUTRAL
 from agent.osc.sender import OscSender, encode
 from tests.agent.osc.receiver import Receiver
 
-RESTS = 3 * len(ACTIONS)
+RELEASE_MESSAGES = 3 * len(ACTIONS)
 NOTHING = np.zeros(5, np.int64)
 FORWARD = np.array([1, 0, 0, 0, 0])
 JUMP = np.array([0, 0, 0, 1, 0])
@@ -32,27 +32,27 @@ def test_values_are_clamped(address: str, value: float, sent: float) -> None:
     assert OscMessage(encode(address, value)).params == [sent]
 
 
-def test_it_rests_when_made_acts_and_rests_when_closed(receiver: Receiver) -> None:
+def test_inputs_are_released_at_construction_and_close(receiver: Receiver) -> None:
     sender = OscSender(port=receiver.port)
-    assert receiver.read_many(RESTS) == list(NEUTRAL.items()) * 3
+    assert receiver.read_many(RELEASE_MESSAGES) == list(NEUTRAL.items()) * 3
     sender.act(FORWARD)
     assert receiver.read_many(5)[0] == ("/input/Vertical", 1.0)
     sender.close()
-    assert receiver.read_many(RESTS) == list(NEUTRAL.items()) * 3
+    assert receiver.read_many(RELEASE_MESSAGES) == list(NEUTRAL.items()) * 3
     sender.close()
     assert receiver.pending() == []
 
 
-def test_a_tap_is_released_by_itself(receiver: Receiver) -> None:
+def test_button_press_ends_by_itself(receiver: Receiver) -> None:
     sender = OscSender(port=receiver.port)
-    receiver.read_many(RESTS)
+    receiver.read_many(RELEASE_MESSAGES)
     sender.act(JUMP)
     jumps = [value for address, value in receiver.read_many(7) if address == "/input/Jump"]
     assert jumps == [0, 1, 0]
     sender.close()
 
 
-def test_after_a_rest_the_same_action_is_sent_again(receiver: Receiver) -> None:
+def test_same_action_is_sent_again_after_a_release(receiver: Receiver) -> None:
     sender = OscSender(port=receiver.port)
     sender.act(FORWARD)
     sender.release_inputs()
@@ -62,7 +62,7 @@ def test_after_a_rest_the_same_action_is_sent_again(receiver: Receiver) -> None:
     sender.close()
 
 
-def test_nobody_listening_is_counted_and_never_raised() -> None:
+def test_missing_listener_is_counted_and_never_raised() -> None:
     unused = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     unused.bind(("127.0.0.1", 0))
     port = unused.getsockname()[1]
@@ -74,7 +74,7 @@ def test_nobody_listening_is_counted_and_never_raised() -> None:
     assert sender.send_errors > 0
 
 
-def test_a_receiver_that_comes_back_misses_nothing() -> None:
+def test_returning_receiver_misses_nothing() -> None:
     first = Receiver()
     sender = OscSender(port=first.port)
     first.close()
@@ -83,36 +83,36 @@ def test_a_receiver_that_comes_back_misses_nothing() -> None:
     second.bind(("127.0.0.1", first.port))
     second.settimeout(10.0)
     sender.release_inputs()
-    heard = {OscMessage(second.recv(4096)).address for _ in range(RESTS)}
-    assert heard == set(NEUTRAL)
+    received = {OscMessage(second.recv(4096)).address for _ in range(RELEASE_MESSAGES)}
+    assert received == set(NEUTRAL)
     sender.close()
     second.close()
 
 
-def test_an_unknown_host_is_named() -> None:
+def test_error_names_an_unknown_host() -> None:
     with pytest.raises(OSError, match=r"OSC goes to no\.such\.host\.invalid:9000"):
         OscSender(host="no.such.host.invalid")
 
 
-def test_a_closed_actuator_refuses_to_act(receiver: Receiver) -> None:
+def test_closed_sender_refuses_to_act(receiver: Receiver) -> None:
     sender = OscSender(port=receiver.port)
     sender.close()
     with pytest.raises(RuntimeError, match="closed"):
         sender.act(NOTHING)
 
 
-@pytest.mark.parametrize("ending", ["raise SystemExit(0)", "raise RuntimeError('broken mind')"])
-def test_the_process_ends_and_the_avatar_rests(receiver: Receiver, ending: str) -> None:
+@pytest.mark.parametrize("ending", ["raise SystemExit(0)", "raise RuntimeError('broken actor')"])
+def test_inputs_are_released_when_the_process_ends(receiver: Receiver, ending: str) -> None:
     program = (
         "import numpy as np; from agent.osc.sender import OscSender\n"
         f"OscSender(port={receiver.port}).act(np.ones(5, np.int64))\n{ending}"
     )
     subprocess.run([sys.executable, "-c", program], check=False, stderr=subprocess.DEVNULL)
-    assert receiver.pending()[-RESTS:] == list(NEUTRAL.items()) * 3
+    assert receiver.pending()[-RELEASE_MESSAGES:] == list(NEUTRAL.items()) * 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_resting_in_a_signal_handler_does_not_block(receiver: Receiver) -> None:
+def test_release_in_a_signal_handler_does_not_block(receiver: Receiver) -> None:
     sender = OscSender(port=receiver.port)
 
     def handler(*_: object) -> None:
@@ -124,5 +124,5 @@ def test_resting_in_a_signal_handler_does_not_block(receiver: Receiver) -> None:
             os.kill(os.getpid(), signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert receiver.read_many(2 * RESTS)[-1] == ("/input/Run", 0)
+    assert receiver.read_many(2 * RELEASE_MESSAGES)[-1] == ("/input/Run", 0)
     sender.close()

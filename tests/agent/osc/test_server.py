@@ -46,7 +46,7 @@ def test_messages_arrive_in_order(receiver: OscReceiver, received: Received) -> 
     assert values == pytest.approx([number / 100 for number in range(100)])
 
 
-def test_bundles_are_unpacked_at_once_even_if_meant_for_later(
+def test_bundles_are_unpacked_at_once_whatever_their_time_tag(
     receiver: OscReceiver, received: Received
 ) -> None:
     bundle = OscBundleBuilder(2_000_000_000)
@@ -59,7 +59,7 @@ def test_bundles_are_unpacked_at_once_even_if_meant_for_later(
     assert [received.get(timeout=PATIENCE)[0] for _ in range(2)] == ["/input/Run", "/input/Jump"]
 
 
-def test_nonsense_is_counted_and_survived(receiver: OscReceiver, received: Received) -> None:
+def test_invalid_datagrams_are_counted(receiver: OscReceiver, received: Received) -> None:
     rng = random.Random(0)
     message = OscMessageBuilder("/input/Vertical")
     message.add_arg(1.0)
@@ -76,7 +76,7 @@ def test_nonsense_is_counted_and_survived(receiver: OscReceiver, received: Recei
     assert receiver.ignored >= len(nonsense) * 0.9
 
 
-def test_a_taken_port_is_named(receiver: OscReceiver) -> None:
+def test_error_names_a_taken_port(receiver: OscReceiver) -> None:
     with pytest.raises(PortTakenError, match=f"UDP port {receiver.port} is taken"):
         OscReceiver(receiver.port, lambda address, value: None)
 
@@ -102,7 +102,7 @@ def nasty(rng: random.Random) -> bytes:
 
 
 def storm(count: int) -> None:
-    """Send nonsense, some of it as large as UDP allows, and see that the receiver still hears."""
+    """Send invalid datagrams, some as large as UDP allows; the receiver still receives."""
     received: Received = queue.Queue()
     receiver = OscReceiver(0, lambda address, value: received.put((address, value)))
     rng = random.Random(0)
@@ -131,14 +131,14 @@ def silence() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("silence")
-def test_it_survives_a_storm_of_nonsense(caplog: pytest.LogCaptureFixture) -> None:
+def test_server_survives_a_storm_of_invalid_datagrams(caplog: pytest.LogCaptureFixture) -> None:
     storm(3000)
     assert not caplog.records
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("silence")
-def test_memory_stays_flat_in_a_storm_of_a_hundred_thousand() -> None:
+def test_memory_stays_flat_under_100_000_datagrams() -> None:
     psutil = pytest.importorskip("psutil")
     process = psutil.Process()
     storm(5000)

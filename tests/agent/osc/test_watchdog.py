@@ -13,21 +13,21 @@ from agent.osc import watchdog_process
 from agent.osc.watchdog import LIMIT_S, Watchdog
 from tests.agent.osc.receiver import Receiver
 
-REST = list(NEUTRAL.items())
+NEUTRALS = list(NEUTRAL.items())
 
 
 class ScriptedAgent:
     """Beats as a list of (seconds, beat) says, on a clock that moves only when it is waited for.
 
     Args:
-        beats: from when on which sign of life is to be seen.
+        beats: (time, heartbeat) pairs: from when on which heartbeat holds.
         end: when the process is gone.
     """
 
     def __init__(self, beats: list[tuple[float, float]], end: float) -> None:
         self.now = 100.0
         self.beats, self.end = beats, end
-        self.said_goodbye = False
+        self.closed = False
         self.releases = 0
 
     def clock(self) -> float:
@@ -40,7 +40,7 @@ class ScriptedAgent:
         self.now += seconds
         return self.now >= self.end
 
-    def wait_anyway(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.now += seconds
 
     def count_release(self) -> None:
@@ -52,7 +52,7 @@ class CountedInputs:
         self._agent = agent
         self.times: list[float] = []
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self.times.append(round(self._agent.now, 2))
 
 
@@ -62,42 +62,42 @@ def watch(agent: ScriptedAgent) -> list[float]:
     return inputs.times
 
 
-def test_a_hang_is_noticed_in_time_three_times_and_once_only() -> None:
+def test_hang_releases_inputs_in_time_with_three_messages_once() -> None:
     agent = ScriptedAgent([(100.0, 100.0)], end=110.0)
-    agent.said_goodbye = True
+    agent.closed = True
     times = watch(agent)
     assert times == pytest.approx([100.52, 100.57, 100.62], abs=0.021)
     assert agent.releases == 1
 
 
-def test_an_agent_that_beats_is_left_alone() -> None:
+def test_beating_agent_is_not_released() -> None:
     beats = [(100.0 + t / 10, 100.0 + t / 10) for t in range(100)]
     agent = ScriptedAgent(beats, end=109.9)
-    agent.said_goodbye = True
+    agent.closed = True
     assert watch(agent) == []
 
 
-def test_an_agent_at_rest_may_be_silent() -> None:
-    agent = ScriptedAgent([(100.0, 100.0), (100.2, watchdog_process.RESTING)], end=200.0)
-    agent.said_goodbye = True
+def test_released_agent_needs_no_heartbeat() -> None:
+    agent = ScriptedAgent([(100.0, 100.0), (100.2, watchdog_process.RELEASED)], end=200.0)
+    agent.closed = True
     assert watch(agent) == []
 
 
-def test_an_agent_that_moves_again_is_not_stopped_by_a_repetition() -> None:
+def test_recovered_agent_is_not_released_by_a_repetition() -> None:
     agent = ScriptedAgent([(100.0, 100.0), (100.55, 100.55)], end=100.9)
-    agent.said_goodbye = True
+    agent.closed = True
     assert len(watch(agent)) == 1
 
 
-def test_a_second_hang_is_noticed_too() -> None:
+def test_second_hang_releases_inputs_too() -> None:
     agent = ScriptedAgent([(100.0, 100.0), (102.0, 102.0)], end=105.0)
-    agent.said_goodbye = True
+    agent.closed = True
     assert len(watch(agent)) == 6
     assert agent.releases == 2
 
 
-def test_when_the_process_is_gone_it_lets_go_at_once() -> None:
-    agent = ScriptedAgent([(100.0, watchdog_process.RESTING)], end=100.3)
+def test_inputs_are_released_at_once_when_the_process_is_gone() -> None:
+    agent = ScriptedAgent([(100.0, watchdog_process.RELEASED)], end=100.3)
     assert watch(agent) == pytest.approx([100.3, 100.35, 100.4], abs=0.021)
 
 
@@ -108,12 +108,14 @@ def watchdog(receiver: Receiver) -> Iterator[Watchdog]:
     watchdog.close()
 
 
-def test_the_process_lets_go_when_the_beats_stop(watchdog: Watchdog, receiver: Receiver) -> None:
+def test_watchdog_process_releases_inputs_when_heartbeats_stop(
+    watchdog: Watchdog, receiver: Receiver
+) -> None:
     watchdog.beat()
-    assert receiver.read_many(3 * len(ACTIONS)) == REST * 3
+    assert receiver.read_many(3 * len(ACTIONS)) == NEUTRALS * 3
 
 
-def test_a_goodbye_ends_the_process_in_silence(watchdog: Watchdog, receiver: Receiver) -> None:
+def test_close_ends_the_process_without_a_release(watchdog: Watchdog, receiver: Receiver) -> None:
     watchdog.beat()
     watchdog.release_inputs()
     watchdog.close()
@@ -123,16 +125,16 @@ def test_a_goodbye_ends_the_process_in_silence(watchdog: Watchdog, receiver: Rec
     assert not watchdog._path.exists()
 
 
-def test_a_watchdog_that_died_is_replaced(watchdog: Watchdog, receiver: Receiver) -> None:
+def test_dead_watchdog_is_replaced(watchdog: Watchdog, receiver: Receiver) -> None:
     first = watchdog.pid
     watchdog._process.kill()
     watchdog._process.wait()
     watchdog.beat()
     assert watchdog.pid != first
-    assert receiver.read_many(3 * len(ACTIONS)) == REST * 3
+    assert receiver.read_many(3 * len(ACTIONS)) == NEUTRALS * 3
 
 
-def test_a_watchdog_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_a_watchdog_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog_process, "__file__", "/nowhere/missing.py")
     with pytest.raises(RuntimeError, match="did not start"):
         Watchdog(port=9)
@@ -153,7 +155,7 @@ signal.pause()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("ending", ["SIGKILL", "SIGTERM", "SIGHUP"])
-def test_whatever_ends_the_agent_the_avatar_rests(receiver: Receiver, ending: str) -> None:
+def test_inputs_are_released_however_the_agent_ends(receiver: Receiver, ending: str) -> None:
     program = PROGRAM.format(port=receiver.port)
     agent = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True
@@ -166,4 +168,4 @@ def test_whatever_ends_the_agent_the_avatar_rests(receiver: Receiver, ending: st
     os.killpg(agent.pid, getattr(signal, ending))
     agent.wait()
     agent.stdout.close()
-    assert receiver.read_many(3 * len(ACTIONS)) == REST * 3
+    assert receiver.read_many(3 * len(ACTIONS)) == NEUTRALS * 3

@@ -6,7 +6,7 @@ import sys
 from agent.osc import watchdog_process
 
 
-def test_the_body_does_without_heavy_libraries() -> None:
+def test_capture_and_osc_import_no_heavy_libraries() -> None:
     program = (
         "import sys, agent.check, agent.worlds.vrchat.settings\n"
         "print(sorted({'torch', 'cv2', 'zeroconf'} & set(sys.modules)))"
@@ -15,7 +15,7 @@ def test_the_body_does_without_heavy_libraries() -> None:
     assert found.stdout.strip() == b"[]"
 
 
-def test_the_watchdog_needs_nothing_but_the_standard_library() -> None:
+def test_watchdog_process_imports_the_standard_library_only() -> None:
     program = "import runpy, sys; runpy.run_path(sys.argv[1])"
     command = [sys.executable, "-I", "-S", "-c", program, str(watchdog_process.__file__)]
     subprocess.run(command, check=True)

@@ -17,21 +17,21 @@ from agent.worlds.vrchat.settings import (
 )
 from agent.worlds.vrchat.world import VRChat
 from tests.agent.osc.receiver import Receiver
-from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedEye
+from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedSource
 
 
 @pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch) -> ScriptedEye:
-    source = ScriptedEye()
+def source(monkeypatch: pytest.MonkeyPatch) -> ScriptedSource:
+    source = ScriptedSource()
     monkeypatch.setattr(vrchat_settings, "Screen", lambda size, title: source)
     return source
 
 
-def test_the_categories_are_the_limbs() -> None:
+def test_categories_are_the_action_axes() -> None:
     assert get_args(Category) == tuple(axis.name for axis in ACTIONS)
 
 
-def test_a_world_is_made_of_the_settings(source: ScriptedEye) -> None:
+def test_world_is_built_from_settings(source: ScriptedSource) -> None:
     receiver = Receiver()
     settings = VRChatSettings(listen="off", disabled_actions=["vertical"])
     world = enter_vrchat(settings, 8, 10.0, port=receiver.port)
@@ -44,29 +44,29 @@ def test_a_world_is_made_of_the_settings(source: ScriptedEye) -> None:
     receiver.close()
 
 
-def test_wrong_settings_are_named_before_anything_is_opened() -> None:
+def test_error_names_a_wrong_setting_before_anything_is_opened() -> None:
     with pytest.raises(ValueError, match="turn_speed"):
         enter_vrchat(VRChatSettings(turn_speed=0.2), 8, 10.0)
 
 
 @pytest.mark.parametrize("name", ["telescope", "camera", "video:", "camera:", "screen:1"])
-def test_an_unknown_eye_is_named(name: str) -> None:
+def test_error_names_an_unknown_frame_source(name: str) -> None:
     with pytest.raises(ValueError, match=f"capture={name}: must be screen"):
         open_capture(name, 8, "VRChat")
 
 
-def test_a_video_that_is_not_there_is_named() -> None:
+def test_error_names_a_missing_video() -> None:
     with pytest.raises(CaptureError, match=r"no video /nowhere\.avi|OpenCV"):
         open_capture("video:/nowhere.avi", 8, "VRChat")
 
 
-def test_what_cannot_be_entered_is_said_before_anything_is_started(
+def test_check_fails_before_anything_is_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def attach(title: str) -> ScriptedEye:
+    def attach(title: str) -> ScriptedSource:
         if title != "VRChat":
             raise CaptureError(f"no {title}")
-        return ScriptedEye()
+        return ScriptedSource()
 
     monkeypatch.setattr(vrchat_settings, "attach_window", attach)
     taken = bind_udp("127.0.0.1", 0)

@@ -19,8 +19,8 @@ FORWARD = np.array([1, 0, 0, 0, 0])
 STAND = np.zeros(5, np.int64)
 
 
-class ScriptedEye:
-    """Sees noise that is new at each look, or the same for ever, or nothing."""
+class ScriptedSource:
+    """Returns noise: new at each read, or frozen; or raises while closed."""
 
     captured = None
 
@@ -54,26 +54,26 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def source() -> ScriptedEye:
-    return ScriptedEye()
+def source() -> ScriptedSource:
+    return ScriptedSource()
 
 
 @pytest.fixture
-def world(receiver: Receiver, source: ScriptedEye, clock: Clock) -> Iterator[VRChat]:
+def world(receiver: Receiver, source: ScriptedSource, clock: Clock) -> Iterator[VRChat]:
     world = VRChat(8, port=receiver.port, source=source, listen=0, clock=clock)
     receiver.pending()
     yield world
     world.close()
 
 
-def live(world: VRChat, clock: Clock, ticks: int, action: NDArray[np.int64] = FORWARD) -> None:
+def run(world: VRChat, clock: Clock, ticks: int, action: NDArray[np.int64] = FORWARD) -> None:
     for _ in range(ticks):
         clock.now += 0.1
         world.observe()
         world.act(action)
 
 
-def test_it_is_a_world_that_sees_and_acts(world: VRChat, receiver: Receiver) -> None:
+def test_vrchat_observes_and_acts(world: VRChat, receiver: Receiver) -> None:
     scene: World = world
     frame, info = scene.observe()
     assert frame.shape == (3, 8, 8)
@@ -87,10 +87,10 @@ def test_it_is_a_world_that_sees_and_acts(world: VRChat, receiver: Receiver) -> 
     assert receiver.pending()[-1] == ("/input/Run", 0)
 
 
-def test_while_blind_nothing_is_pressed_and_sight_returns(
-    world: VRChat, receiver: Receiver, source: ScriptedEye, clock: Clock
+def test_no_input_is_held_without_valid_frames(
+    world: VRChat, receiver: Receiver, source: ScriptedSource, clock: Clock
 ) -> None:
-    live(world, clock, 3)
+    run(world, clock, 3)
     frame = world.observe()[0]
     receiver.pending()
     source.open = False
@@ -99,62 +99,62 @@ def test_while_blind_nothing_is_pressed_and_sight_returns(
     assert world.invalid_reason == "lost: the window is gone"
     world.act(FORWARD)
     assert ("/input/Vertical", 0.0) in receiver.pending()
-    live(world, clock, 30)
+    run(world, clock, 30)
     assert receiver.pending() == []
     source.open = True
-    live(world, clock, 1)
+    run(world, clock, 1)
     assert world.invalid_reason is None
     assert ("/input/Vertical", 1.0) in receiver.pending()
 
 
-def test_a_frozen_picture_rests_the_body_within_two_seconds(
-    world: VRChat, receiver: Receiver, source: ScriptedEye, clock: Clock
+def test_frozen_frame_releases_inputs_within_two_seconds(
+    world: VRChat, receiver: Receiver, source: ScriptedSource, clock: Clock
 ) -> None:
-    live(world, clock, 20)
+    run(world, clock, 20)
     source.frozen = True
-    live(world, clock, 20)
+    run(world, clock, 20)
     assert world.invalid_reason is not None
     assert world.invalid_reason.startswith("frozen")
     assert dict(receiver.pending())["/input/Vertical"] == 0.0
-    assert world.status()["blind_frozen"] > 0  # type: ignore[operator]
+    assert world.status()["invalid_frozen"] > 0  # type: ignore[operator]
 
 
-def test_a_body_told_to_stand_may_see_the_same_for_ever(
-    world: VRChat, source: ScriptedEye, clock: Clock
+def test_standing_avatar_may_keep_the_same_frame(
+    world: VRChat, source: ScriptedSource, clock: Clock
 ) -> None:
     source.frozen = True
     source.read()
     source.frame[0, 0, 0] = 255
     source.frame[0, 0, 1] = 0
-    live(world, clock, 100, STAND)
+    run(world, clock, 100, STAND)
     assert world.invalid_reason is None
 
 
-def test_a_frame_of_another_size_is_not_passed_on(world: VRChat, source: ScriptedEye) -> None:
+def test_frame_of_another_size_is_not_returned(world: VRChat, source: ScriptedSource) -> None:
     source.frozen, source.frame = True, np.zeros((3, 4, 4), np.uint8)
     assert world.observe()[0].shape == (3, 8, 8)
     assert world.invalid_reason is not None
     assert world.invalid_reason.startswith("size")
 
 
-def test_avatar_parameters_become_info_and_stuck_is_noticed(world: VRChat, clock: Clock) -> None:
+def test_avatar_parameters_become_info_and_stuck_is_reported(world: VRChat, clock: Clock) -> None:
     assert world._listener is not None
-    world._listener.take(build("/avatar/parameters/VelocityMagnitude", 0.0, "f"))
+    world._listener.receive(build("/avatar/parameters/VelocityMagnitude", 0.0, "f"))
     assert world.observe()[1][PARAMETERS.index("VelocityMagnitude")] == 0.0
-    live(world, clock, 60)
+    run(world, clock, 60)
     assert str(world.status()["motion"]).startswith("commanded but not moving")
     assert world.status()["stuck"] == 1
 
 
-def test_without_a_listener_there_is_no_info(receiver: Receiver, source: ScriptedEye) -> None:
+def test_no_listener_means_no_info(receiver: Receiver, source: ScriptedSource) -> None:
     world = VRChat(8, port=receiver.port, source=source, listen=None)
     assert world.info_names == ()
     assert world.observe()[1].shape == (0,)
     world.close()
 
 
-def test_a_taken_port_is_named_and_nothing_is_left_open(
-    receiver: Receiver, source: ScriptedEye
+def test_taken_port_is_named_and_nothing_stays_open(
+    receiver: Receiver, source: ScriptedSource
 ) -> None:
     taken = bind_udp("127.0.0.1", 0)
     with pytest.raises(PortTakenError, match="is taken by"):
@@ -164,8 +164,8 @@ def test_a_taken_port_is_named_and_nothing_is_left_open(
     assert receiver.pending() == []
 
 
-def test_the_watchdog_lets_go_of_a_world_that_stops_ticking(
-    receiver: Receiver, source: ScriptedEye
+def test_watchdog_releases_a_world_that_stops_ticking(
+    receiver: Receiver, source: ScriptedSource
 ) -> None:
     world = VRChat(8, port=receiver.port, source=source, listen=None)
     world.observe()
