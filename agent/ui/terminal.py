@@ -100,7 +100,9 @@ class StatusSource:
     def troubles(self) -> str:
         """Return what is wrong with the body now, in words; empty if nothing is."""
         told = self._body()
-        return "; ".join(f"{key}: {told[key]}" for key in ("blind", "motion") if told.get(key))
+        return "; ".join(
+            f"{key}: {told[key]}" for key in ("invalid_reason", "motion") if told.get(key)
+        )
 
     @property
     def alive_s(self) -> float:

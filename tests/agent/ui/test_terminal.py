@@ -31,7 +31,7 @@ def source(tmp_path: Path) -> StatusSource:
         loop.end(k * 0.1, k * 0.1 + 0.004, k * 0.1 + 0.008)
         loop.reward.add(2.0)
     loop.reward.end_rollout()
-    roles, body = ("encoder", "decoder"), {"blind": "dark", "stuck": 2}
+    roles, body = ("encoder", "decoder"), {"invalid_reason": "dark", "stuck": 2}
     return StatusSource(
         loop, board, roles, lambda: {"encoder": 4}, lambda: 3, Pauses(), lambda: body
     )
@@ -65,7 +65,7 @@ def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
     console.print(block(source, "q stops"))
     for text in (console.export_text(), plain_line(source)):
         assert "0:00:09" in text and "missed 0" in text
-        assert "blind: dark" in text
+        assert "invalid_reason: dark" in text
         assert "encoder" in text and "24" in text and "0.125" in text
 
 
