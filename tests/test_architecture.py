@@ -23,18 +23,19 @@ FLOORS = {
         ("learners", "curiosity"),
         ("recording", "exchange"),
         ("nets", "step"),
-        ("utils",),
+        ("utils", "run_files"),
     ),
     "agent": (
         ("run", "ctl", "check"),
         ("lifecycle",),
         ("ui",),
-        ("worlds.factory", "worlds.__main__", "run_dir", "run_lock", "api_file"),
+        ("worlds.factory", "worlds.__main__"),
         ("loop", "actor"),
         ("hot_swap", "settings"),
         ("worlds",),
         ("osc", "capture"),
-        ("lifecycle.signals", "clock", "pause", "metrics", "actions", "errors"),
+        ("lifecycle.signals", "run_dir", "clock", "pause", "metrics", "actions"),
+        ("errors",),
     ),
 }
 """Rooms from top to bottom; the longest name that fits a module is its room."""
