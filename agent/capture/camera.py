@@ -26,7 +26,8 @@ class Camera:
 
     Args:
         size: pixels a side of the frames.
-        source: number of the camera (0 is the first), or a device path or URL OpenCV can open.
+        source: number of the camera (0 is the first; as text, too), or a device path or URL that
+            OpenCV can open.
         clock: monotonic seconds.
         opener: opens the source; OpenCV's VideoCapture if left out.
 
@@ -47,7 +48,7 @@ class Camera:
         opener: Callable[[int | str], Any] | None = None,
     ) -> None:
         self._size = size
-        self._source = source
+        self._source = source = int(source) if str(source).isdigit() else source
         self._clock = clock
         self._camera = (opener or import_opencv().VideoCapture)(source)
         if not self._camera.isOpened():

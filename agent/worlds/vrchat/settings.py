@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from agent.capture.base import FrameSource
-from agent.capture.screen import Screen
 from agent.capture.window import attach_window
 from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import LISTEN_HOST
 from agent.osc.ports import bind_udp
 from agent.worlds.vrchat.world import COUNTDOWN_S, VRChat
 
-CAPTURE_MISTAKE = "capture={}: must be screen, camera:NUMBER or video:FILE"
+SOURCES = {
+    "screen": "agent.capture.screen.Screen",
+    "camera": "agent.capture.camera.Camera",
+    "video": "agent.capture.video.Video",
+}
+CAPTURE_MISTAKE = (
+    "capture={}: must be screen, camera:NUMBER, video:FILE, or CLASS_PATH:TARGET of your own"
+)
 Category = Literal["vertical", "horizontal", "look", "jump", "run"]
 
 
@@ -25,7 +32,8 @@ class VRChatSettings:
     Args:
         title: exact title of VRChat's window.
         capture: the frame source: screen; camera:NUMBER, such as OBS's virtual camera; or
-            video:FILE, a recording (camera and video need the extra `camera`).
+            video:FILE, a recording (camera and video need the extra `camera`); or
+            CLASS_PATH:TARGET, a frame source of your own, built with (size, TARGET).
         listen: UDP port of the avatar parameters; oscquery lets VRChat find a free one (extra
             `oscquery`); off.
         disabled_actions: action categories that are never used.
@@ -62,25 +70,32 @@ def enter_vrchat(
     return VRChat(size, host, port, settings.title, source, listen, action_filter, rate_hz)
 
 
-def open_capture(source: str, size: int, title: str) -> FrameSource:
+def open_capture(capture: str, size: int, title: str) -> FrameSource:
     """Open the frame source that the settings name.
 
     Raises:
         ValueError: no such frame source.
         CaptureError: it delivers no frame.
     """
-    kind, _, target = source.partition(":")
-    if source == "screen":
-        return Screen(size, title)
-    if kind == "camera" and target:
-        from agent.capture.camera import Camera
+    source, target = find_capture(capture)
+    return source(size, title if capture == "screen" else target)
 
-        return Camera(size, int(target) if target.isdigit() else target)
-    if kind == "video" and target:
-        from agent.capture.video import Video
 
-        return Video(size, target)
-    raise ValueError(CAPTURE_MISTAKE.format(source))
+def find_capture(capture: str) -> tuple[Callable[[int, str], FrameSource], str]:
+    """Return the class of the frame source and what stands after the colon.
+
+    Raises:
+        ValueError: no such frame source.
+    """
+    kind, _, target = capture.partition(":")
+    known = capture == "screen" or (kind in ("camera", "video") and target)
+    if not known and "." not in kind:
+        raise ValueError(CAPTURE_MISTAKE.format(capture))
+    module, _, name = (SOURCES[kind] if known else kind).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name), target
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"capture={capture}: there is no such frame source ({error})") from error
 
 
 def check_vrchat(settings: VRChatSettings) -> None:
@@ -92,8 +107,7 @@ def check_vrchat(settings: VRChatSettings) -> None:
         OSError: another program holds the port to listen on.
     """
     ActionFilter(settings.disabled_actions, settings.turn_speed, settings.smoothing_s)
-    if settings.capture != "screen" and not re.fullmatch("(camera|video):.+", settings.capture):
-        raise ValueError(CAPTURE_MISTAKE.format(settings.capture))
+    find_capture(settings.capture)
     if isinstance(settings.listen, int):
         bind_udp(LISTEN_HOST, settings.listen).close()
     if settings.capture == "screen":

@@ -23,7 +23,7 @@ from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedSource
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> ScriptedSource:
     source = ScriptedSource()
-    monkeypatch.setattr(vrchat_settings, "Screen", lambda size, title: source)
+    monkeypatch.setattr("agent.capture.screen.Screen", lambda size, title: source)
     return source
 
 
@@ -53,6 +53,12 @@ def test_error_names_a_wrong_setting_before_anything_is_opened() -> None:
 def test_error_names_an_unknown_frame_source(name: str) -> None:
     with pytest.raises(ValueError, match=f"capture={name}: must be screen"):
         open_capture(name, 8, "VRChat")
+
+
+@pytest.mark.parametrize("name", ["agent.nowhere.Source:1", "agent.capture.screen.Nothing"])
+def test_error_names_a_class_path_without_a_frame_source(name: str) -> None:
+    with pytest.raises(ValueError, match=f"capture={name}: there is no such frame source"):
+        check_vrchat(VRChatSettings(listen="off", capture=name))
 
 
 def test_error_names_a_missing_video() -> None:
