@@ -1,4 +1,4 @@
-"""The agent's muscles: which action category drives which VRChat input, in one table.
+"""The action space: which action category drives which VRChat input, in one table.
 
 One sign convention everywhere: Vertical + is forward, Horizontal + is right, LookHorizontal + turns
 right (VRChat's own, https://docs.vrchat.com/docs/osc-as-input-controller).
@@ -34,14 +34,14 @@ ACTIONS = (
 CHOICES = tuple(len(axis.values) for axis in ACTIONS)
 """How many choices each category has: the MultiDiscrete action space."""
 NEUTRAL: dict[str, float | int] = {axis.address: axis.values[0] for axis in ACTIONS}
-"""The inputs of a body at rest."""
+"""Every input released."""
 
 
 def inputs(action: NDArray[np.int64]) -> dict[str, float | int]:
     """Translate an action (A,) into OSC addresses and values.
 
     Raises:
-        ValueError: a category or choice that no limb has.
+        ValueError: a category or choice that does not exist.
     """
     if len(action) != len(ACTIONS):
         raise ValueError(f"an action has {len(ACTIONS)} categories, got {len(action)}")

@@ -1,7 +1,7 @@
-"""The agent's mind: encodes what it sees, acts, rewards itself for surprise, predicts.
+"""The actor: encodes the frame, acts, computes the intrinsic reward, predicts the next latent.
 
-Within a tick, `act` is all that the world waits for; `reflect` and `poll_weights` come after the
-action is on its way.
+Within a tick the world waits for `act` alone; `finish_step` and `poll_weights` run after the action
+was sent.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from pamiq_lightning.nets.vit import LatentEncoder
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 
 WARM_UP_TICKS = 3
-"""As many until no call is slow: what is compiled for a card is first run, then recorded."""
+"""After as many no call is slow: compiled CUDA code is first run, then recorded."""
 
 
 @dataclass
 class ActingModules:
-    """The three modules that act."""
+    """The three modules that act, each with its weights in two copies."""
 
     encoder: DoubleBufferedModule[LatentEncoder]
     dynamics: DoubleBufferedModule[ForwardDynamics]
@@ -50,11 +50,14 @@ class ActingModules:
 
 @dataclass
 class PendingPrediction:
-    """What was known when the last tick ended.
+    """What the last tick predicted of this one.
 
     Attributes:
-        prediction: of all imaginations in flight, the one that saw the latent first.
-        states: of the dynamics after it, of each imagination.
+        latent: (1, P, D) of the last frame.
+        action: (1, A), the last action.
+        info: ground truth of the last tick, by name.
+        prediction: of all imaginations in flight (I, ...), the one begun last tick first.
+        states: (I, depth, dim) of the dynamics after it.
     """
 
     latent: Tensor
@@ -65,16 +68,16 @@ class PendingPrediction:
 
 
 class Actor:
-    """Holds the recurrent state.
+    """Acts with the three modules, and holds the recurrent state between ticks.
 
     Args:
-        modules: what acts.
-        curiosity: the reward.
-        shape: sizes of a row; the last of its `info` are the rewards beside.
+        modules: the acting modules.
+        curiosity: the intrinsic reward.
+        shape: sizes of a step; the last of its `info` are the logged rewards.
         random_policy: choose every action uniformly instead of by the policy.
-        seed: seed of the actions drawn.
+        seed: of the actions sampled.
         device: where the modules are.
-        beside: rewards that are only written down.
+        logged_rewards: rewards that are logged and not learned from.
     """
 
     def __init__(
@@ -98,100 +101,34 @@ class Actor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the moment: the next row is a first one."""
+        """Forget state and prediction: the next step is a first one."""
         self._state = self._blank_state
-        self._expected: PendingPrediction | None = None
-
-    def warm_up(self, frame: NDArray[np.uint8]) -> None:
-        """Make the first, slow calls before the clock starts: of both copies of every module.
-
-        Args:
-            frame: (3, H, W), any.
-        """
-        random = self._generator.get_state()
-        remembered = [copy.deepcopy(reward.state()) for reward in self._rewards]
-        for _ in range(2):
-            # As many as it takes until all imaginations are in flight, and one more.
-            for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
-                self.act(frame)
-                self.finish_step(np.zeros(len(self._info_keys), np.float32), sees=True)
-            for module in self.modules:
-                module.exchange()
-        self._generator.set_state(random)
-        for reward, state in zip(self._rewards, remembered, strict=True):
-            reward.load_state(state)
-        self.reset()
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all that the next tick depends on but the weights, on the CPU."""
-        told = {"chance": self._generator.get_state(), "state": self._state.cpu()}
-        remembered = [reward.state() for reward in self._rewards]
-        if any(remembered):
-            whole = value_bytes({"rewards": remembered})
-            told["rewards"] = torch.frombuffer(bytearray(whole), dtype=torch.uint8)
-        if (known := self._expected) is not None:
-            told |= {"latent": known.latent.cpu(), "last_action": known.action.cpu()}
-            told |= {"states": known.states.cpu()}
-            info = [known.info[name] for name in self._info_keys]
-            told["truth"] = torch.tensor(info, dtype=torch.float64)
-            for name, tensor in known.prediction._asdict().items():
-                if tensor is not None:
-                    told[f"expected_{name}"] = tensor.cpu()
-        return told
-
-    def restore(self, told: Mapping[str, Tensor], same_agent_state: bool) -> None:
-        """Go on from what `state` returned.
-
-        Args:
-            told: it.
-            same_agent_state: the next frame follows at once on the last; else it resets.
-        """
-        self._generator.set_state(told["chance"])
-        remembered: list[Mapping[str, Any]] = [{} for _ in self._rewards]
-        if "rewards" in told:
-            content = io.BytesIO(told["rewards"].numpy().tobytes())
-            remembered = torch.load(content, weights_only=True)["rewards"]
-        for reward, state in zip(self._rewards, remembered, strict=True):
-            reward.load_state(state)
-        self.reset()
-        if not same_agent_state:
-            return
-        self._state = told["state"].to(self.device)
-        if "latent" in told:
-            here = {name: tensor.to(self.device) for name, tensor in told.items()}
-            expected = {name: here.get(f"expected_{name}") for name in Prediction._fields}
-            self._expected = PendingPrediction(
-                here["latent"],
-                told["last_action"],
-                dict(zip(self._info_keys, told["truth"].tolist(), strict=True)),
-                Prediction(**expected),  # type: ignore[arg-type]
-                here["states"],
-            )
+        self._pending: PendingPrediction | None = None
 
     @torch.inference_mode()
     def act(self, frame: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Encode a frame (3, H, W) and choose an action (A,)."""
+        """Encode a frame (3, H, W) and sample an action (A,)."""
         self._frame = torch.from_numpy(frame)[None].to(self.device)
         self._latent = self.modules.encoder.active(self._frame)
-        judged = self.modules.policy.active(self._latent, self._state)
-        logits = torch.zeros_like(judged.logits) if self._random_policy else judged.logits
+        output = self.modules.policy.active(self._latent, self._state)
+        logits = torch.zeros_like(output.logits) if self._random_policy else output.logits
         actions = ActionDistribution(logits.cpu(), self._choices)
         self._action = actions.sample(self._generator)
         self._log_prob = float(actions.log_prob(self._action))
-        self._value = float(judged.value)
-        chosen: NDArray[np.int64] = self._action[0].numpy()
-        return chosen
+        self._value = float(output.value)
+        action: NDArray[np.int64] = self._action[0].numpy()
+        return action
 
     @torch.inference_mode()
-    def finish_step(self, info: NDArray[np.float32], sees: bool) -> Mapping[str, ArrayLike]:
-        """Reward the transition that ended with this frame, predict the next; return their row.
+    def finish_step(self, info: NDArray[np.float32], valid: bool) -> Mapping[str, ArrayLike]:
+        """Reward the transition into this frame, predict the next latent; return the step's row.
 
         Args:
-            truth: the world's ground truth (K,), which goes into the row and to controls.
-            sees: whether this frame is of the world; what is shown to the blind is no experience,
-                from which a reward could learn or remember something.
+            info: the world's ground truth (K,), which goes into the row and to oracle rewards.
+            valid: whether the frame shows the world; no reward is computed from one that does not,
+                so that none learns from it.
         """
-        reward, *logged_rewards = self._reward() if sees else self._no_reward()
+        reward, *logged_rewards = self._compute_rewards() if valid else self._no_rewards()
         row = {
             "frame": self._frame[0].cpu().numpy(),
             "latent": self._latent[0].cpu().numpy(),
@@ -200,11 +137,11 @@ class Actor:
             "log_prob": self._log_prob,
             "value": self._value,
             "reward": reward,
-            "is_first": self._expected is None,
+            "is_first": self._pending is None,
             "versions": self.modules.versions(),
             "info": np.concatenate([info, np.array(logged_rewards, np.float32)]),
         }
-        latents, states = self._in_flight()
+        latents, states = self._imaginations()
         for module in self.modules:
             module.release_previous()
         action = self._action.to(self.device)
@@ -212,57 +149,53 @@ class Actor:
             latents, action.expand(len(latents), -1), states
         )
         self._state = states[:1]
-        info_keys = dict(zip(self._info_keys, info.tolist(), strict=True))
-        self._expected = PendingPrediction(
-            self._latent, self._action, info_keys, prediction, states
-        )
+        by_name = dict(zip(self._info_keys, info.tolist(), strict=True))
+        self._pending = PendingPrediction(self._latent, self._action, by_name, prediction, states)
         return row
 
-    def _in_flight(self) -> tuple[Tensor, Tensor]:
-        """Return latents and states of all imaginations: the newest is of what is really seen.
+    def _imaginations(self) -> tuple[Tensor, Tensor]:
+        """Return latents and states of all imaginations in flight.
 
-        The others take for seen what they expected. Those begun with other eyes are given up: what
-        they expect is not in terms of these.
+        The first is of the observed latent; the others take their own prediction for it. A new
+        encoder ends those that began with the one before: its latents mean something else.
         """
-        expected = self._expected
-        if self._horizon == 1 or expected is None or self.modules.encoder.just_swapped:
+        pending = self._pending
+        if self._horizon == 1 or pending is None or self.modules.encoder.just_swapped:
             return self._latent, self._state
-        kept = self._horizon - 1
+        older = self._horizon - 1
         return (
-            torch.cat([self._latent, expected.prediction.mean[:kept]]),
-            torch.cat([self._state, expected.states[:kept]]),
+            torch.cat([self._latent, pending.prediction.mean[:older]]),
+            torch.cat([self._state, pending.states[:older]]),
         )
 
-    def _no_reward(self) -> list[float]:
-        return [0.0, *(math.nan for _ in self._rewards[1:])]
-
-    def _reward(self) -> list[float]:
-        """Return the reward of the transition into this frame and those beside.
-
-        Of a first frame the one is 0 and the others are unknown.
-        """
-        if self._expected is None:
-            return self._no_reward()
+    def _compute_rewards(self) -> list[float]:
+        """Return the reward of the transition into this frame, and the logged rewards."""
+        if self._pending is None:
+            return self._no_rewards()
         latent, encoder = self._latent, self.modules.encoder
         if encoder.just_swapped:
-            # Seen with the eyes that made the prediction, so that a swap is no surprise.
+            # Encoded as the prediction was, so that a swap adds no error.
             latent = encoder.standby(self._frame)
         novelty = self.modules.dynamics.active.novelty
         inputs = RewardInputs(
             latent[0],
-            self._expected.latent[0],
-            self._expected.prediction,
-            self._expected.action[0],
-            self._expected.info,
+            self._pending.latent[0],
+            self._pending.prediction,
+            self._pending.action[0],
+            self._pending.info,
             None if novelty is None else novelty(latent)[0],
         )
         return [reward.reward(inputs) for reward in self._rewards]
 
+    def _no_rewards(self) -> list[float]:
+        """Return 0 as the reward, and NaN for those that are logged."""
+        return [0.0, *(math.nan for _ in self._rewards[1:])]
+
     def poll_weights(self, max_bytes: int | None) -> bool:
-        """Use the slack: copy newer weights, and exchange what is complete for the next tick.
+        """Copy newer weights in the slack, and swap in those that are complete.
 
         Args:
-            max_bytes: how much to copy now at most, of all modules; None for all at once.
+            max_bytes: how much to copy now at most, of all modules; None for everything at once.
 
         Returns:
             Whether there is more to copy.
@@ -274,3 +207,72 @@ class Actor:
                 max_bytes -= module.copy_chunk(max_bytes)
                 module.swap()
         return any(module.copying for module in self.modules)
+
+    def warm_up(self, frame: NDArray[np.uint8]) -> None:
+        """Make the first, slow calls of both copies of every module before the clock starts.
+
+        Args:
+            frame: (3, H, W), any.
+        """
+        rng = self._generator.get_state()
+        reward_states = [copy.deepcopy(reward.state()) for reward in self._rewards]
+        for _ in range(2):
+            # Until all imaginations are in flight, and once more.
+            for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
+                self.act(frame)
+                self.finish_step(np.zeros(len(self._info_keys), np.float32), valid=True)
+            for module in self.modules:
+                module.exchange()
+        self._generator.set_state(rng)
+        for reward, state in zip(self._rewards, reward_states, strict=True):
+            reward.load_state(state)
+        self.reset()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that the next tick depends on but the weights, on the CPU."""
+        tensors = {"rng": self._generator.get_state(), "state": self._state.cpu()}
+        reward_states = [reward.state() for reward in self._rewards]
+        if any(reward_states):
+            content = value_bytes({"rewards": reward_states})
+            tensors["rewards"] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        if (pending := self._pending) is not None:
+            info = [pending.info[name] for name in self._info_keys]
+            tensors |= {
+                "last_latent": pending.latent.cpu(),
+                "last_action": pending.action.cpu(),
+                "last_info": torch.tensor(info, dtype=torch.float64),
+                "states": pending.states.cpu(),
+            }
+            for name, tensor in pending.prediction._asdict().items():
+                if tensor is not None:
+                    tensors[f"predicted_{name}"] = tensor.cpu()
+        return tensors
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], same_tick: bool) -> None:
+        """Continue from a `state_dict`.
+
+        Args:
+            tensors: the state.
+            same_tick: the next frame follows at once on the last; else the actor resets.
+        """
+        self._generator.set_state(tensors["rng"])
+        reward_states: list[Mapping[str, Any]] = [{} for _ in self._rewards]
+        if "rewards" in tensors:
+            content = io.BytesIO(tensors["rewards"].numpy().tobytes())
+            reward_states = torch.load(content, weights_only=True)["rewards"]
+        for reward, state in zip(self._rewards, reward_states, strict=True):
+            reward.load_state(state)
+        self.reset()
+        if not same_tick:
+            return
+        self._state = tensors["state"].to(self.device)
+        if "last_latent" in tensors:
+            here = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+            predicted = {name: here.get(f"predicted_{name}") for name in Prediction._fields}
+            self._pending = PendingPrediction(
+                here["last_latent"],
+                tensors["last_action"],
+                dict(zip(self._info_keys, tensors["last_info"].tolist(), strict=True)),
+                Prediction(**predicted),  # type: ignore[arg-type]
+                here["states"],
+            )

@@ -1,4 +1,4 @@
-"""What paces the loop: the wall's clock, or lockstep, behind one interface (tests add a third)."""
+"""What paces the loop: the real clock or lockstep, behind one interface."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 LONGEST_SLEEP_S = 0.02
-"""A stop that is asked for is seen after this long at most."""
+"""A requested stop is noticed after this long at most."""
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -26,24 +26,24 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class RealClock:
-    """The monotonic clock; setting the wall's clock or its zone does not touch it.
+    """The monotonic clock; changes of the wall clock or its time zone do not affect it.
 
-    It goes on while the machine is suspended, so that a suspend is seen as a gap; Linux's usual
-    monotonic clock stands still meanwhile.
+    It advances while the machine is suspended, so that a suspend shows as a gap; Linux's usual
+    monotonic clock does not.
 
     Attributes:
-        scale: seconds of the agent's life to a second on the wall.
+        scale: seconds of this clock per second on the wall.
     """
 
     scale: float = 1.0
 
     def now(self) -> float:
-        """Return monotonic seconds of the agent's life."""
+        """Return scaled monotonic seconds."""
         now = time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
         return now * self.scale
 
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
-        """Sleep in short pieces, so that a signal is acted upon at once."""
+        """Sleep in short pieces, so that a signal takes effect at once."""
         while (left := (deadline - self.now()) / self.scale) > 0 and not stopped():
             time.sleep(min(left, LONGEST_SLEEP_S))
 
@@ -60,10 +60,10 @@ class LockstepClock:
         return self.ticks * self.period
 
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
-        """Go on at once; the time is now the deadline's."""
+        """Set the time to the deadline and return at once."""
         self.ticks = round(deadline / self.period)
 
 
 def make_clock(kind: Literal["real", "lockstep"], rate: float, scale: float) -> Clock:
-    """Return the clock of a life of `rate` ticks a second."""
+    """Return the clock of a run with `rate` ticks per second."""
     return RealClock(scale) if kind == "real" else LockstepClock(1 / rate)

@@ -1,4 +1,4 @@
-"""The two ways a run can fail to begin or to go on, told in one line each."""
+"""The ways a run ends early, each printed as one line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ class UsageError(Exception):
 
 
 class RunFailure(Exception):  # noqa: N818
-    """The run cannot begin or go on, for a reason that is not a typing error; exit code 1."""
+    """The run cannot start or continue, and the usage is right; exit code 1."""
 
 
 class StoppedEarly(Exception):  # noqa: N818
-    """Somebody asked to stop before the first tick; exit code 0."""
+    """A stop was requested before the first tick; exit code 0."""

@@ -1,4 +1,4 @@
-"""What the agent measures of itself, in constant memory, and the honest summary at the end."""
+"""The loop's metrics, in constant memory: timing histograms, missed ticks, mean reward."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 _PER_DECADE = 200
 _LOWEST_MS, _DECADES = 1e-3, 8
-_HISTOGRAMS = ("tick_ms", "lateness_ms", "latency_ms")
+_HISTOGRAM_NAMES = ("tick_ms", "lateness_ms", "latency_ms")
 
 
 class Histogram:
-    """Durations in logarithmic bins of about 1.2 %, so that a life of days fits in a few kB."""
+    """Durations in logarithmic bins of about 1.2 %, so that a run of days fits in a few kB."""
 
     def __init__(self) -> None:
         self._bins = [0] * (_PER_DECADE * _DECADES + 1)
@@ -24,31 +24,31 @@ class Histogram:
     def add(self, milliseconds: float) -> None:
         """Count one duration."""
         scaled = max(milliseconds, _LOWEST_MS) / _LOWEST_MS
-        place = min(int(math.log10(scaled) * _PER_DECADE), len(self._bins) - 1)
-        self._bins[place] += 1
+        bin_index = min(int(math.log10(scaled) * _PER_DECADE), len(self._bins) - 1)
+        self._bins[bin_index] += 1
         self.count += 1
         self.largest = max(self.largest, milliseconds)
 
-    def state(self) -> dict[str, Any]:
-        """Return plain values to be restored from; empty bins are left out."""
-        bins = {str(place): count for place, count in enumerate(self._bins) if count}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts as plain values, without empty bins."""
+        bins = {str(index): count for index, count in enumerate(self._bins) if count}
         return {"bins": bins, "largest": self.largest}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Count on from `state`."""
-        for place, count in state["bins"].items():
-            self._bins[int(place)] = count
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue to count from a `state_dict`."""
+        for index, count in state["bins"].items():
+            self._bins[int(index)] = count
         self.count, self.largest = sum(self._bins), state["largest"]
 
     def percentile(self, share: float) -> float:
         """Return the duration in ms that `share` (0 to 1) of all do not exceed; NaN if none."""
-        wanted, seen = share * self.count, 0
+        wanted, counted = share * self.count, 0
         if not self.count:
             return math.nan
-        for place, count in enumerate(self._bins):
-            seen += count
-            if seen >= wanted and seen:
-                upper: float = _LOWEST_MS * 10 ** ((place + 1) / _PER_DECADE)
+        for index, count in enumerate(self._bins):
+            counted += count
+            if counted >= wanted and counted:
+                upper: float = _LOWEST_MS * 10 ** ((index + 1) / _PER_DECADE)
                 return min(upper, self.largest)
         return self.largest
 
@@ -66,7 +66,7 @@ class Histogram:
 
 @dataclass
 class RewardRecord:
-    """The mean reward: of all time, of the first window, of the newest."""
+    """The mean reward: of the whole run, of its first rollout, of its last."""
 
     total: float = 0.0
     count: int = 0
@@ -81,7 +81,7 @@ class RewardRecord:
         self._rollout.append(reward)
 
     def end_rollout(self) -> None:
-        """Close the window."""
+        """Take the mean of the rollout that ends."""
         mean = sum(self._rollout) / max(len(self._rollout), 1)
         self.first_rollout = mean if self.first_rollout is None else self.first_rollout
         self.last_rollout = mean
@@ -103,10 +103,10 @@ class RewardRecord:
 
 @dataclass
 class LoopMetrics:
-    """How well the loop keeps time.
+    """How well the loop keeps its rate.
 
     Lateness is a tick's start minus its deadline; a tick is missed when its lateness is above 10 %
-    of the period, or its slot was skipped. Pauses are no part of any figure but `paused_s`.
+    of the period, or its slot was skipped. Pauses count in `paused_s` alone.
     """
 
     period: float
@@ -135,13 +135,13 @@ class LoopMetrics:
         self.tick_ms.add((now - started) * 1e3)
         self.latency_ms.add((acted - started) * 1e3)
 
-    def state(self, started: float, acted: float, now: float) -> dict[str, Any]:
-        """Return plain values to be restored from, within a tick that has begun and not ended.
+    def state_dict(self, started: float, acted: float, now: float) -> dict[str, Any]:
+        """Return the metrics as plain values, within a tick that has begun and not ended.
 
         Args:
-            started: when it began.
+            started: when the tick began.
             acted: when its action was sent.
-            now: this moment.
+            now: the present time.
         """
         return {
             "ticks": self.ticks,
@@ -149,26 +149,26 @@ class LoopMetrics:
             "first_deadline": self.first_deadline,
             "last_end": self.last_end,
             "paused_s": self.paused_s,
-            **{name: getattr(self, name).state() for name in _HISTOGRAMS},
+            **{name: getattr(self, name).state_dict() for name in _HISTOGRAM_NAMES},
             "reward": dataclasses.asdict(self.reward),
             "open_tick": [started, acted],
             "now": now,
         }
 
-    def restore(self, state: Mapping[str, Any], now: float) -> None:
-        """Count on from `state`, the tick that had begun included, as if no time had passed."""
+    def load_state_dict(self, state: Mapping[str, Any], now: float) -> None:
+        """Continue from a `state_dict`, its open tick included, as if no time had passed."""
         shift = now - state["now"]
         self.ticks, self.missed, self.paused_s = state["ticks"], state["missed"], state["paused_s"]
         self.first_deadline = state["first_deadline"] + shift
         self.last_end = state["last_end"] + shift
-        for name in _HISTOGRAMS:
-            getattr(self, name).restore(state[name])
+        for name in _HISTOGRAM_NAMES:
+            getattr(self, name).load_state_dict(state[name])
         self.reward = RewardRecord(**state["reward"])
         started, acted = state["open_tick"]
         self.end(started + shift, acted + shift, now)
 
-    def stand_still(self, seconds: float) -> None:
-        """Leave a pause out of the time lived."""
+    def exclude_pause(self, seconds: float) -> None:
+        """Leave a pause out of all times but `paused_s`."""
         self.paused_s += seconds
         if self.first_deadline is not None:
             self.first_deadline += seconds
@@ -181,7 +181,7 @@ class LoopMetrics:
         return self.ticks / (now - self.first_deadline)
 
     def rollout_metrics(self, now: float) -> dict[str, float]:
-        """Return what goes into a window's header."""
+        """Return what goes into a rollout's header."""
         return {
             "ticks": self.ticks,
             "rate_hz": self.rate_hz(now),

@@ -1,4 +1,4 @@
-"""Why the agent stands still: reasons that are counted apart, so that none ends another's pause."""
+"""Why the agent is paused: separate reasons, so that none ends another's pause."""
 
 from __future__ import annotations
 
@@ -7,54 +7,55 @@ import time
 from collections.abc import Callable
 
 PERSON = "person"
-"""The reason that stands for whoever pressed pause, in whatever way."""
-LOOK_S = 0.02
+"""The reason of whoever pressed pause, in any way."""
+POLL_S = 0.02
 """Longest wait until the end of a pause, or a stop, is noticed."""
 
 
 class Pauses:
-    """Reasons to stand still, and whether the loop does.
+    """The reasons to pause, and whether the loop is paused.
 
-    Any thread may add or remove a reason; the loop alone confirms, between two ticks and after all
-    inputs went to neutral.
+    Any thread may add or remove a reason. The loop alone confirms, between two ticks and after it
+    set all inputs to neutral.
 
     Args:
         sleep: waits for so many seconds.
 
     Attributes:
-        reasons: those that stand, in order of arrival. Never changed in place: any thread may look.
-        standing: whether the loop stands still, its inputs neutral.
-        count: how often it has stood still.
+        reasons: the present ones, in order of arrival. Replaced, never changed in place: any thread
+            may read it.
+        paused: whether the loop is paused, its inputs neutral.
+        count: number of pauses so far.
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self.reasons: tuple[str, ...] = ()
-        self.standing = False
+        self.paused = False
         self.count = 0
         self._sleep = sleep
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
-    def wanted(self) -> bool:
-        """Whether any reason stands."""
+    def requested(self) -> bool:
+        """Whether there is any reason."""
         return bool(self.reasons)
 
     def add(self, reason: str) -> None:
-        """Let a reason stand; one that stands already is still one."""
-        with self._changing:
+        """Add a reason, once."""
+        with self._lock:
             if reason not in self.reasons:
                 self.reasons = (*self.reasons, reason)
 
     def remove(self, reason: str) -> None:
-        """Take a reason away, if it stands; the others go on standing."""
-        with self._changing:
+        """Remove a reason, if it is there; the others stay."""
+        with self._lock:
             self.reasons = tuple(r for r in self.reasons if r != reason)
 
-    def confirm(self, standing: bool) -> None:
-        """Loop: say whether it stands still."""
-        self.count += standing and not self.standing
-        self.standing = standing
+    def confirm(self, paused: bool) -> None:
+        """Loop: set whether it is paused."""
+        self.count += paused and not self.paused
+        self.paused = paused
 
     def wait(self) -> None:
-        """Loop: let a short while pass."""
-        self._sleep(LOOK_S)
+        """Loop: wait a little."""
+        self._sleep(POLL_S)

@@ -1,6 +1,6 @@
-"""The agent's own state, which travels with every window so that a life can go on from it.
+"""The agent state: what a run needs beside the weights to continue.
 
-The trainer stores it in checkpoints without looking into it.
+It travels with every rollout. The trainer stores it in checkpoints and does not read it.
 """
 
 from __future__ import annotations
@@ -24,55 +24,48 @@ from pamiq_lightning.exchange.weights import tensors_of
 from pamiq_lightning.step import ACTING_ROLES
 from pamiq_lightning.trainer.checkpointer import Checkpoint
 
-_CHANCE = "of_process_"
+_RNG = "process_rng_"
 
 
 def agent_state_bytes(loop: Mapping[str, Any], actor: Actor, world: LockstepWorld | None) -> bytes:
     """Return all that the next tick depends on but the weights.
 
     Args:
-        loop: the loop's own part.
-        mind: who lives.
-        world: under lockstep, where; then the process's random generators are kept as well.
+        loop: `state_dict` of the loop.
+        actor: the actor.
+        world: under lockstep; then the states of the process's random generators are in it too.
     """
-    tensors = actor.state()
-    told: dict[str, Any] = {"loop": dict(loop), "versions": actor.modules.versions()}
+    tensors = actor.state_dict()
+    values: dict[str, Any] = {"loop": dict(loop), "versions": actor.modules.versions()}
     if world is not None:
         rng = rng_state()
-        tensors |= {_CHANCE + "torch": rng.pop("torch")}
-        tensors |= {_CHANCE + "numpy": rng["numpy"].pop("keys")}
-        # A card draws nothing within a tick.
+        tensors |= {_RNG + "torch": rng.pop("torch")}
+        tensors |= {_RNG + "numpy": rng["numpy"].pop("keys")}
+        # Nothing is sampled on a CUDA device within a tick.
         rng.pop("cuda", None)
-        told |= {"world": world.state_dict(), "chance": rng}
+        values |= {"world": world.state_dict(), "rng": rng}
     else:
-        told["time"] = time.time()
-    return tensor_bytes(tensors, {"agent_state": json.dumps(told)})
+        values["time"] = time.time()
+    return tensor_bytes(tensors, {"agent_state": json.dumps(values)})
 
 
 def is_exact(checkpoint: Checkpoint, lockstep: bool) -> bool:
-    """Tell whether a life under lockstep can go on as if nothing had been."""
-    return lockstep and checkpoint.agent is not None and "world" in _told(checkpoint)
+    """Return whether a run under lockstep can continue as if it had never stopped."""
+    return lockstep and checkpoint.agent is not None and "world" in _values(checkpoint)
 
 
 def first_rollout(checkpoint: Checkpoint, exact: bool, rate: float, rows: int) -> int:
-    """Return the number of the first window to come.
+    """Return the number of the first rollout of the resumed run.
 
-    In real time numbers go on as if ticks had, so that none that was lived after the checkpoint was
-    written is ever given twice.
+    In real time numbers advance as if ticks had gone on, so that no number is used twice: the run
+    went on after the checkpoint was written.
     """
     if exact or checkpoint.agent is None:
         return int(checkpoint.trainer["cursor"])
     return -(-_next_index(checkpoint, rate) // rows)
 
 
-def _next_index(checkpoint: Checkpoint, rate: float) -> int:
-    told = _told(checkpoint)
-    # Of the moment, not of the save, which may come windows later.
-    passed: float = max(0.0, time.time() - told.get("time", checkpoint.manifest["time"]))
-    return int(told["loop"]["index"]) + math.ceil(passed * rate) + 1
-
-
-def restore(
+def load_agent_state(
     checkpoint: Checkpoint,
     loop: Loop,
     actor: Actor,
@@ -80,58 +73,65 @@ def restore(
     rate: float,
     saved: Mapping[str, nn.Module],
 ) -> None:
-    """Let the agent go on from a checkpoint: at the same moment under lockstep, else anew.
+    """Continue from a checkpoint: at the same tick under lockstep, else after a reset.
 
     Args:
-        checkpoint: one that the trainer has gone on from already, and under lockstep has finished
-            the round that it was written in.
+        checkpoint: one that the trainer has resumed from already. Under lockstep the trainer has
+            also finished the round in which it was written.
         loop: before its first tick.
-        mind: warmed up, with the newest weights.
+        actor: warmed up, with the newest weights.
         world: under lockstep, if the checkpoint `is_exact`.
-        rate: ticks a second on the wall.
-        saved: what acts, by role, with the checkpoint's weights.
+        rate: ticks per second on the wall.
+        saved: the acting modules by role, with the checkpoint's weights.
 
     Raises:
-        RunFailure: it is the checkpoint of another agent or place.
+        RunFailure: the checkpoint is of another agent or scene.
     """
     if checkpoint.agent is None:
         return
-    tensors, told = checkpoint.agent[0], _told(checkpoint)
+    tensors, values = checkpoint.agent[0], _values(checkpoint)
     try:
-        actor.restore(tensors, same_agent_state=world is not None)
+        actor.load_state_dict(tensors, same_tick=world is not None)
         if world is None:
-            loop.restore(told["loop"], _next_index(checkpoint, rate))
+            loop.load_state_dict(values["loop"], _next_index(checkpoint, rate))
             return
-        world.load_state_dict(told["world"])
-        _set_clock(loop.clock, told["loop"]["metrics"]["now"])
-        loop.restore(told["loop"])
-        versions = dict(zip(ACTING_ROLES, told["versions"], strict=True))
-        _act_as_before(checkpoint, actor, versions, saved)
-        _restore_rng(told["chance"], tensors)
+        world.load_state_dict(values["world"])
+        _set_clock(loop.clock, values["loop"]["metrics"]["now"])
+        loop.load_state_dict(values["loop"])
+        versions = dict(zip(ACTING_ROLES, values["versions"], strict=True))
+        _load_versions(checkpoint, actor, versions, saved)
+        _load_rng(values["rng"], tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         raise RunFailure(
-            f"{checkpoint.folder} is not of this agent in this place: {error}"
+            f"{checkpoint.folder} is not of this agent in this scene: {error}"
         ) from error
 
 
-def _told(checkpoint: Checkpoint) -> dict[str, Any]:
+def _values(checkpoint: Checkpoint) -> dict[str, Any]:
     assert checkpoint.agent is not None
-    told: dict[str, Any] = json.loads(checkpoint.agent[1]["agent_state"])
-    return told
+    values: dict[str, Any] = json.loads(checkpoint.agent[1]["agent_state"])
+    return values
+
+
+def _next_index(checkpoint: Checkpoint, rate: float) -> int:
+    values = _values(checkpoint)
+    # Since the agent state was taken, not since the save, which may come rollouts later.
+    passed: float = max(0.0, time.time() - values.get("time", checkpoint.manifest["time"]))
+    return int(values["loop"]["index"]) + math.ceil(passed * rate) + 1
 
 
 def _set_clock(clock: Clock, now: float) -> None:
-    """Under lockstep a clock can be set: it is at whatever time somebody waits for."""
+    """Under lockstep a wait sets the clock to its deadline."""
     clock.sleep_until(now, lambda: False)
 
 
-def _act_as_before(
+def _load_versions(
     checkpoint: Checkpoint,
     actor: Actor,
     versions: Mapping[str, int],
     saved: Mapping[str, nn.Module],
 ) -> None:
-    """Take the weights that acted then, and after them the newest, as the agent did."""
+    """Act with the versions that acted then, and take the newest after them, as the agent did."""
     for role, version in versions.items():
         module = getattr(actor.modules, role)
         if module.version == version:
@@ -145,6 +145,6 @@ def _act_as_before(
     actor.poll_weights(None)
 
 
-def _restore_rng(rng: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    numpy = {**rng["numpy"], "keys": tensors[_CHANCE + "numpy"]}
-    restore_rng_state({**rng, "torch": tensors[_CHANCE + "torch"], "numpy": numpy})
+def _load_rng(rng: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    numpy = {**rng["numpy"], "keys": tensors[_RNG + "numpy"]}
+    restore_rng_state({**rng, "torch": tensors[_RNG + "torch"], "numpy": numpy})

@@ -21,11 +21,11 @@ from agent.actor import Actor
 from agent.clock import make_clock
 from agent.errors import RunFailure, StoppedEarly
 from agent.lifecycle import build
-from agent.lifecycle.actor_state import agent_state_bytes, first_rollout, is_exact, restore
+from agent.lifecycle.actor_state import agent_state_bytes, first_rollout, is_exact, load_agent_state
 from agent.lifecycle.recorder import Recorder
 from agent.lifecycle.resume import print_config_diff
 from agent.lifecycle.signals import ForceQuit, StopRequest
-from agent.loop import WEIGHT_PIECE_BYTES, Loop
+from agent.loop import WEIGHT_CHUNK_BYTES, Loop
 from agent.pause import Pauses
 from agent.settings.schema import Settings, plain_settings
 from agent.ui.commands import Controls
@@ -166,7 +166,7 @@ class Runner:
             clock,
             settings.rate,
             self._on_rollout,
-            None if self._lockstep else WEIGHT_PIECE_BYTES,
+            None if self._lockstep else WEIGHT_CHUNK_BYTES,
             self.pauses,
             lambda state: agent_state_bytes(state, actor, self._own_world(world)),
         )
@@ -203,7 +203,7 @@ class Runner:
         # Under lockstep, whoever had not trained on the last window yet does now.
         self._wait_for_round()
         world = self._own_world(loop.world) if self._exact else None
-        restore(checkpoint, loop, actor, world, self._wall_rate, saved)
+        load_agent_state(checkpoint, loop, actor, world, self._wall_rate, saved)
         if self._lockstep:
             actor.poll_weights(None)
 

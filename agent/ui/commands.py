@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.lifecycle.signals import StopRequest
-from agent.pause import LOOK_S, PERSON, Pauses
+from agent.pause import PERSON, POLL_S, Pauses
 from agent.run_dir import CHECKPOINTS, TRAINER_LOG
 from agent.ui.terminal import StatusSource
 from pamiq_lightning.exchange.status_board import StatusBoard
@@ -103,7 +103,7 @@ class Controls:
         with self._pausing:
             self.pauses.add(PERSON)
             self._wait(
-                lambda: self.pauses.standing,
+                lambda: self.pauses.paused,
                 PAUSE_LIMIT_S,
                 "the agent does not stand still yet; it will before its next tick",
             )
@@ -134,7 +134,7 @@ class Controls:
             self._trainer.wake()
             self.pauses.remove(PERSON)
             self._wait(
-                lambda: self.pauses.wanted or not self.pauses.standing,
+                lambda: self.pauses.requested or not self.pauses.paused,
                 PAUSE_LIMIT_S,
                 "the agent has not gone on yet",
             )
@@ -175,7 +175,7 @@ class Controls:
             return "stopping"
         if self.source is None:
             return "starting"
-        return "paused" if self.pauses.standing else "running"
+        return "paused" if self.pauses.paused else "running"
 
     def summary(self, ended: str | None = None, exit_code: int | None = None) -> dict[str, Any]:
         """Return summary.json: all figures, and how the run ended, if it has."""
@@ -217,4 +217,4 @@ class Controls:
                 raise CommandFailed("the run is ending")
             if self._now() > limit:
                 raise NotDoneInTimeError(f"{otherwise} (waited {limit_s:.0f} s)")
-            self._sleep(LOOK_S)
+            self._sleep(POLL_S)

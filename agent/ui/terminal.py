@@ -193,7 +193,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 def _headline(source: StatusSource) -> str:
     f = source.metrics
     last, mean = f.reward.last_rollout, f.reward.mean
-    state = f"PAUSED ({', '.join(source.pauses.reasons)})   " if source.pauses.standing else ""
+    state = f"PAUSED ({', '.join(source.pauses.reasons)})   " if source.pauses.paused else ""
     return (
         f"{state}alive {_clock_time(source.alive_s)}   {f.ticks} ticks at "
         f"{f.rate_hz(f.last_end):.2f} Hz   missed {f.missed}   "
@@ -234,7 +234,7 @@ def block(source: StatusSource, hint: str) -> Group:
         f" ms   windows {summary['rollouts_filled']} filled, {summary['rollouts_dropped']} dropped"
     )
     lines: list[RenderableType] = [
-        Text(_headline(source), style="bold yellow" if source.pauses.standing else "bold"),
+        Text(_headline(source), style="bold yellow" if source.pauses.paused else "bold"),
         table,
         Text(foot, style="dim"),
         Text(hint, style="dim"),

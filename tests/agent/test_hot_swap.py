@@ -68,7 +68,7 @@ def test_what_acts_never_changes_but_by_a_whole_swap(pair: Pair) -> None:
     assert content(pair.hot.active) == {2.0}
 
 
-def test_for_one_tick_the_standby_is_the_one_that_acted_before(pair: Pair) -> None:
+def test_standby_holds_the_previous_weights_for_one_tick(pair: Pair) -> None:
     pair.publish(1.0)
     pair.hot.load_latest()
     pair.hot.release_previous()
@@ -86,7 +86,7 @@ def test_for_one_tick_the_standby_is_the_one_that_acted_before(pair: Pair) -> No
     assert content(pair.hot.standby) == {3.0}
 
 
-def test_nothing_new_is_nothing_to_do(pair: Pair) -> None:
+def test_no_swap_without_newer_weights(pair: Pair) -> None:
     pair.publish(1.0)
     pair.hot.load_latest()
     acting = pair.hot.active
@@ -95,51 +95,51 @@ def test_nothing_new_is_nothing_to_do(pair: Pair) -> None:
     assert pair.hot.active is acting
 
 
-def test_copies_act_they_do_not_learn_or_drop_out(pair: Pair) -> None:
+def test_copies_are_frozen_and_in_eval_mode(pair: Pair) -> None:
     for module in (pair.hot.active, pair.hot.standby):
         assert not module.training
         assert not any(p.requires_grad for p in module.parameters())
     assert pair.source.training
 
 
-class FakeLift:
-    """A card's copy that takes until it is told to be over."""
+class FakePinnedCopy:
+    """A CUDA copy that ends when the test sets `over`."""
 
     def __init__(self, tensors: list[torch.Tensor]) -> None:
         self.host = [torch.empty_like(tensor) for tensor in tensors]
-        self.begun = self.over = False
+        self.started = self.over = False
 
     @torch.no_grad()
     def start(self, targets: list[torch.Tensor]) -> None:
-        self.begun, self._targets = True, targets
+        self.started, self._targets = True, targets
 
     @torch.no_grad()
     def arrived(self) -> bool:
-        if self.begun and self.over:
+        if self.started and self.over:
             for target, source in zip(self._targets, self.host, strict=True):
                 target.copy_(source)
-            self.begun = False
-        return not self.begun
+            self.started = False
+        return not self.started
 
     def wait(self) -> None:
         self.over = True
 
 
-def test_on_a_card_the_swap_waits_for_the_copy_and_nothing_else_does(pair: Pair) -> None:
-    lift = FakeLift(tensors_of(pair.source))
-    pair.hot._lift = lift  # type: ignore[assignment]
+def test_cuda_swap_waits_for_the_copy_and_nothing_else_does(pair: Pair) -> None:
+    copy = FakePinnedCopy(tensors_of(pair.source))
+    pair.hot._pinned = copy  # type: ignore[assignment]
     pair.publish(1.0)
-    while not lift.begun:
+    while not copy.started:
         assert pair.hot.copy_chunk(max_bytes=16) <= 16
     for _ in range(3):
         assert pair.hot.copy_chunk(max_bytes=16) == 0
         assert not pair.hot.swap()
     assert not pair.hot.copying
-    lift.over = True
+    copy.over = True
     pair.hot.copy_chunk(max_bytes=16)
     assert pair.hot.swap()
     assert content(pair.hot.active) == {1.0}
-    lift.over = False
+    copy.over = False
     pair.hot.release_previous()
     pair.publish(2.0)
     pair.hot.load_latest()

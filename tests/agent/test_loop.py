@@ -15,67 +15,67 @@ from tests.synthetic import SHAPE, arrays
 
 
 class FakeWorld:
-    """Takes `costs[tick]` seconds to look at, and can go blind."""
+    """Takes `costs[tick]` seconds to observe, and can give invalid frames."""
 
     info_names = ("x",)
 
     def __init__(self, clock: VirtualClock) -> None:
-        self.clock, self.costs, self.blind_at = clock, {}, set[int]()
-        self.looks, self.actions, self.invalid_reason = 0, [], None
-        self.deeds: list[tuple[str, float]] = []
+        self.clock, self.costs, self.invalid_at = clock, {}, set[int]()
+        self.observed, self.actions, self.invalid_reason = 0, [], None
+        self.events: list[tuple[str, float]] = []
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
-        self.clock.advance(self.costs.get(self.looks, 0.0))
-        self.invalid_reason = "dark" if self.looks in self.blind_at else None
-        self.looks += 1
-        return np.zeros((3, 24, 24), np.uint8), np.float32([self.looks])
+        self.clock.advance(self.costs.get(self.observed, 0.0))
+        self.invalid_reason = "dark" if self.observed in self.invalid_at else None
+        self.observed += 1
+        return np.zeros((3, 24, 24), np.uint8), np.float32([self.observed])
 
     def act(self, action: np.ndarray) -> None:
         self.actions.append(action)
-        self.deeds.append(("act", self.clock.now()))
+        self.events.append(("act", self.clock.now()))
 
     def release_inputs(self) -> None:
-        self.deeds.append(("rest", self.clock.now()))
+        self.events.append(("release", self.clock.now()))
 
     def close(self) -> None: ...
 
 
-class FakeMind:
-    """Returns sound rows; the first after a reset is_first."""
+class FakeActor:
+    """Returns valid rows; the first after a reset is_first."""
 
     def __init__(self) -> None:
         self.fresh, self.taken = True, []
-        self.pieces, self.on_piece = 0, lambda: None
+        self.chunks, self.on_chunk = 0, lambda: None
 
     def act(self, frame: np.ndarray) -> np.ndarray:
         return np.zeros(5, np.int64)
 
-    def finish_step(self, truth: np.ndarray, sees: bool) -> dict[str, np.ndarray]:
+    def finish_step(self, info: np.ndarray, valid: bool) -> dict[str, np.ndarray]:
         row = {key: values[0] for key, values in arrays(1).items()}
         row["is_first"], self.fresh = np.bool_(self.fresh), False
-        row["info"] = truth
+        row["info"] = info
         return row
 
     def poll_weights(self, max_bytes: int | None) -> bool:
         self.taken.append(max_bytes)
-        self.on_piece()
-        self.pieces -= 1
-        return self.pieces > 0
+        self.on_chunk()
+        self.chunks -= 1
+        return self.chunks > 0
 
     def reset(self) -> None:
         self.fresh = True
 
 
-class Runner:
-    """A loop with all around it made up."""
+class LoopFixture:
+    """A loop with a fake world and a fake actor."""
 
     def __init__(
         self, folder: Path, clock: VirtualClock, rows: int = 8, pauses: Pauses | None = None
     ) -> None:
-        self.clock, self.world, self.actor = clock, FakeWorld(clock), FakeMind()
-        if isinstance(pauses, Watched):
+        self.clock, self.world, self.actor = clock, FakeWorld(clock), FakeActor()
+        if isinstance(pauses, RecordedPauses):
             # One list, so that it shows what came before what.
-            pauses.deeds = self.world.deeds
+            pauses.events = self.world.events
         spec = RolloutsSpec(folder / "rollouts", SHAPE, rows)
         writer = RolloutWriter(spec)
         self.reader, self.rollouts = RolloutReader(spec), 0
@@ -94,106 +94,108 @@ class Runner:
 
 
 @pytest.fixture
-def life(tmp_path: Path, clock: VirtualClock) -> Runner:
-    return Runner(tmp_path, clock)
+def fixture(tmp_path: Path, clock: VirtualClock) -> LoopFixture:
+    return LoopFixture(tmp_path, clock)
 
 
 def never() -> bool:
     return False
 
 
-def test_deadlines_do_not_drift(life: Runner) -> None:
-    start = life.clock.now()
-    life.world.costs = dict.fromkeys(range(100), 0.037)
-    life.loop.run(never, max_ticks=100)
-    metrics = life.loop.metrics
+def test_deadlines_do_not_drift(fixture: LoopFixture) -> None:
+    start = fixture.clock.now()
+    fixture.world.costs = dict.fromkeys(range(100), 0.037)
+    fixture.loop.run(never, max_ticks=100)
+    metrics = fixture.loop.metrics
     assert (metrics.ticks, metrics.missed) == (100, 0)
     # The 100th tick is due at 100 periods; what ticks cost does not add up.
-    assert life.clock.now() == pytest.approx(start + 10.0 + 0.037)
+    assert fixture.clock.now() == pytest.approx(start + 10.0 + 0.037)
 
 
-def test_an_overrun_is_followed_by_one_tick_at_once_and_its_slots_are_missed(life: Runner) -> None:
-    life.world.costs = {3: 0.55}
-    life.loop.run(never, max_ticks=10)
-    steps = life.steps()
+def test_overrun_is_followed_by_one_tick_at_once_and_its_slots_are_missed(
+    fixture: LoopFixture,
+) -> None:
+    fixture.world.costs = {3: 0.55}
+    fixture.loop.run(never, max_ticks=10)
+    steps = fixture.steps()
     gaps = np.diff(steps["time"]).round(3)
     # Tick 3 begins in slot 4 and ends half-way through slot 9, which is entered at once.
     assert gaps.tolist()[:5] == [0.1, 0.1, 0.1, 0.55, 0.05]
     # Slots 5 to 8 were skipped, the one at 9 was half a period late.
-    assert life.loop.metrics.missed == 5
+    assert fixture.loop.metrics.missed == 5
 
 
-def test_a_long_stall_is_a_gap(life: Runner) -> None:
-    life.world.costs = {3: 5.0}
-    life.loop.run(never, max_ticks=8)
-    steps = life.steps()
+def test_long_stall_is_a_gap(fixture: LoopFixture) -> None:
+    fixture.world.costs = {3: 5.0}
+    fixture.loop.run(never, max_ticks=8)
+    steps = fixture.steps()
     # Tick 3 ended 5 s later, as its 50th slot after it began: 49 slots were skipped.
     assert steps["index"].tolist() == [0, 1, 2, 3, 53, 54, 55, 56]
     assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
 
 
-def test_rollouts_are_handed_over_and_indices_never_reused(life: Runner) -> None:
-    life.loop.run(never, max_ticks=20)
-    assert life.rollouts == 2
-    steps = life.steps()
+def test_full_rollouts_are_committed_and_indices_never_reused(fixture: LoopFixture) -> None:
+    fixture.loop.run(never, max_ticks=20)
+    assert fixture.rollouts == 2
+    steps = fixture.steps()
     assert steps["index"].tolist() == list(range(16))
     assert steps["is_first"].tolist() == [True] + 15 * [False]
     assert steps["valid"].all()
     assert steps["info"][:, 0].tolist() == list(range(1, 17))
 
 
-def test_blind_steps_are_marked_and_sight_begins_anew(life: Runner) -> None:
-    life.world.blind_at = {4, 5}
-    life.loop.run(never, max_ticks=8)
-    steps = life.steps()
+def test_invalid_steps_are_marked_and_the_next_valid_one_is_a_first(fixture: LoopFixture) -> None:
+    fixture.world.invalid_at = {4, 5}
+    fixture.loop.run(never, max_ticks=8)
+    steps = fixture.steps()
     assert steps["valid"].tolist() == [True] * 4 + [False] * 2 + [True] * 2
     assert steps["is_first"].tolist() == [True, *[False] * 5, True, False]
 
 
 @pytest.mark.parametrize("seconds, ticks", [(0.95, 10), (2.0, 20)])
-def test_lives_for_so_many_seconds(life: Runner, seconds: float, ticks: int) -> None:
-    life.loop.run(never, max_seconds=seconds)
-    assert life.loop.metrics.ticks == ticks
+def test_run_ends_after_max_seconds(fixture: LoopFixture, seconds: float, ticks: int) -> None:
+    fixture.loop.run(never, max_seconds=seconds)
+    assert fixture.loop.metrics.ticks == ticks
 
 
-def test_stops_before_the_next_tick(life: Runner) -> None:
+def test_run_stops_before_the_next_tick(fixture: LoopFixture) -> None:
     def stopped() -> bool:
-        return life.loop.metrics.ticks == 7
+        return fixture.loop.metrics.ticks == 7
 
-    life.loop.run(stopped)
-    assert life.loop.metrics.ticks == 7
-
-
-def test_new_weights_are_copied_in_the_slack_and_lengthen_no_tick(life: Runner) -> None:
-    life.actor.pieces = 100
-    life.actor.on_piece = lambda: life.clock.advance(0.004)
-    life.loop.run(lambda: False, max_ticks=20)
-    # From the tick's end to half a period before the next: 13 pieces of 4 ms, then the next tick.
-    assert life.loop.metrics.missed == 0
-    assert life.loop.metrics.tick_ms.largest == 0
-    assert life.actor.pieces <= 0
-    assert len(life.actor.taken) == 100 + 20 - -(-100 // 13)
+    fixture.loop.run(stopped)
+    assert fixture.loop.metrics.ticks == 7
 
 
-def test_one_piece_is_copied_even_where_there_is_no_slack(life: Runner) -> None:
-    life.actor.pieces = 100
-    life.world.costs = dict.fromkeys(range(20), 0.09)
-    life.loop.run(lambda: False, max_ticks=20)
-    assert len(life.actor.taken) == 20
+def test_new_weights_are_copied_in_the_slack_and_lengthen_no_tick(fixture: LoopFixture) -> None:
+    fixture.actor.chunks = 100
+    fixture.actor.on_chunk = lambda: fixture.clock.advance(0.004)
+    fixture.loop.run(lambda: False, max_ticks=20)
+    # From the tick's end to half a period before the next: 13 chunks of 4 ms, then the next tick.
+    assert fixture.loop.metrics.missed == 0
+    assert fixture.loop.metrics.tick_ms.largest == 0
+    assert fixture.actor.chunks <= 0
+    assert len(fixture.actor.taken) == 100 + 20 - -(-100 // 13)
 
 
-def test_weights_are_taken_after_every_tick(life: Runner) -> None:
-    life.loop.run(never, max_ticks=3)
-    assert len(life.actor.taken) == 3
-    assert all(budget is not None for budget in life.actor.taken)
+def test_one_chunk_is_copied_even_without_slack(fixture: LoopFixture) -> None:
+    fixture.actor.chunks = 100
+    fixture.world.costs = dict.fromkeys(range(20), 0.09)
+    fixture.loop.run(lambda: False, max_ticks=20)
+    assert len(fixture.actor.taken) == 20
+
+
+def test_weights_are_polled_after_every_tick(fixture: LoopFixture) -> None:
+    fixture.loop.run(never, max_ticks=3)
+    assert len(fixture.actor.taken) == 3
+    assert all(budget is not None for budget in fixture.actor.taken)
 
 
 def test_lockstep_never_waits_and_never_misses(tmp_path: Path, clock: VirtualClock) -> None:
     spec = RolloutsSpec(tmp_path / "rollouts", SHAPE, 8)
-    lockstep, actor = LockstepClock(0.1), FakeMind()
+    lockstep, actor = LockstepClock(0.1), FakeActor()
     on_rollout: Callable[[], None] = lambda: None  # noqa: E731
     world = FakeWorld(clock)
-    loop = Loop(world, actor, RolloutWriter(spec), lockstep, 10.0, on_rollout, weight_bytes=None)
+    loop = Loop(world, actor, RolloutWriter(spec), lockstep, 10.0, on_rollout, chunk_bytes=None)
     loop.run(never, max_ticks=50)
     assert (loop.metrics.ticks, loop.metrics.missed) == (50, 0)
     assert lockstep.now() == pytest.approx(5.0)
@@ -201,14 +203,14 @@ def test_lockstep_never_waits_and_never_misses(tmp_path: Path, clock: VirtualClo
 
 
 class Script(VirtualClock):
-    """A clock on which things happen: each at its time, while the loop waits or computes."""
+    """A clock with a script: each event comes at its time, while the loop waits or computes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.plan: list[tuple[float, Callable[[], None]]] = []
 
-    def at(self, time: float, deed: Callable[[], None]) -> None:
-        self.plan = sorted([*self.plan, (time, deed)], key=lambda entry: entry[0])
+    def at(self, time: float, event: Callable[[], None]) -> None:
+        self.plan = sorted([*self.plan, (time, event)], key=lambda entry: entry[0])
 
     def advance(self, seconds: float) -> None:
         self._go_to(self.time + seconds)
@@ -221,24 +223,24 @@ class Script(VirtualClock):
 
     def _go_to(self, time: float) -> None:
         while self.plan and self.plan[0][0] <= time:
-            agent_state, deed = self.plan.pop(0)
-            self.time = max(self.time, agent_state)
-            deed()
+            due, event = self.plan.pop(0)
+            self.time = max(self.time, due)
+            event()
         self.time = max(self.time, time)
 
 
-class Watched(Pauses):
-    """Notes when the loop said that it stands still, and when that it goes on."""
+class RecordedPauses(Pauses):
+    """Records when the loop pauses and when it resumes."""
 
     def __init__(self, script: Script) -> None:
         super().__init__(script.advance)
         self.script, self.spans = script, []
-        self.deeds: list[tuple[str, float]] = []
+        self.events: list[tuple[str, float]] = []
 
-    def confirm(self, standing: bool) -> None:
-        super().confirm(standing)
-        self.deeds.append(("paused" if standing else "resumed", self.script.now()))
-        if standing:
+    def confirm(self, paused: bool) -> None:
+        super().confirm(paused)
+        self.events.append(("paused" if paused else "resumed", self.script.now()))
+        if paused:
             self.spans.append([self.script.now(), float("inf")])
         else:
             self.spans[-1][1] = self.script.now()
@@ -250,12 +252,12 @@ def script() -> Script:
 
 
 @pytest.fixture
-def paused(tmp_path: Path, script: Script) -> Runner:
-    return Runner(tmp_path, script, pauses=Watched(script))
+def paused(tmp_path: Path, script: Script) -> LoopFixture:
+    return LoopFixture(tmp_path, script, pauses=RecordedPauses(script))
 
 
-def test_a_pause_is_neutral_first_and_the_next_row_begins_anew(
-    paused: Runner, script: Script
+def test_pause_releases_inputs_first_and_the_next_row_is_a_first(
+    paused: LoopFixture, script: Script
 ) -> None:
     pauses, start = paused.loop.pauses, script.now()
     script.at(start + 0.45, lambda: pauses.add(PERSON))
@@ -263,10 +265,10 @@ def test_a_pause_is_neutral_first_and_the_next_row_begins_anew(
     paused.loop.run(never, max_ticks=8)
     ((began, ended),) = pauses.spans
     assert (began, ended) == (pytest.approx(start + 0.45), pytest.approx(start + 3.2, abs=0.03))
-    # Neutral at once, and again and again while it lasts: the net may have lost it.
-    rests = [time for deed, time in paused.world.deeds if deed == "rest"]
-    assert rests[0] == began and len(rests) == 6
-    assert max(np.diff(rests)) < 0.53
+    # Neutral at once, and repeatedly while it lasts: the network may have lost it.
+    releases = [time for event, time in paused.world.events if event == "release"]
+    assert releases[0] == began and len(releases) == 6
+    assert max(np.diff(releases)) < 0.53
     steps = paused.steps()
     assert steps["is_first"].tolist() == [True, *3 * [False], True, *3 * [False]]
     assert steps["index"].tolist() == list(range(8))
@@ -277,7 +279,9 @@ def test_a_pause_is_neutral_first_and_the_next_row_begins_anew(
     assert metrics.rate_hz(metrics.last_end) == pytest.approx(8 / 0.7)
 
 
-def test_a_reason_ends_no_pause_but_its_own(paused: Runner, script: Script) -> None:
+def test_removing_one_reason_does_not_end_the_pause_of_another(
+    paused: LoopFixture, script: Script
+) -> None:
     pauses, start = paused.loop.pauses, script.now()
     for time, change in (
         (0.35, lambda: pauses.add(PERSON)),
@@ -291,10 +295,10 @@ def test_a_reason_ends_no_pause_but_its_own(paused: Runner, script: Script) -> N
     paused.loop.run(never, max_ticks=8)
     ((began, ended),) = pauses.spans
     assert (began, ended) == (pytest.approx(start + 0.35), pytest.approx(start + 5.0, abs=0.03))
-    assert pauses.count == 1 and not pauses.standing
+    assert pauses.count == 1 and not pauses.paused
 
 
-def test_a_stop_ends_a_pause(paused: Runner, script: Script) -> None:
+def test_stop_ends_a_pause(paused: LoopFixture, script: Script) -> None:
     stop: list[bool] = []
     script.at(script.now() + 0.35, lambda: paused.loop.pauses.add(PERSON))
     script.at(script.now() + 9.0, lambda: stop.append(True))
@@ -303,39 +307,39 @@ def test_a_stop_ends_a_pause(paused: Runner, script: Script) -> None:
     assert script.now() == pytest.approx(109.0, abs=0.03)
 
 
-def test_seconds_to_live_exclude_pauses(paused: Runner, script: Script) -> None:
+def test_max_seconds_excludes_pauses(paused: LoopFixture, script: Script) -> None:
     script.at(script.now() + 0.55, lambda: paused.loop.pauses.add(PERSON))
     script.at(script.now() + 60.0, lambda: paused.loop.pauses.remove(PERSON))
     paused.loop.run(never, max_seconds=2.0)
     assert paused.loop.metrics.ticks == 20
 
 
-def test_a_hundred_pauses_at_random_agent_states(tmp_path: Path, script: Script) -> None:
+def test_hundred_pauses_at_random_times_lose_no_step(tmp_path: Path, script: Script) -> None:
     """Never a missed neutral, never a lost step, no gap without is_first."""
     random = np.random.default_rng(0)
-    pauses = Watched(script)
-    life = Runner(tmp_path, script, rows=1, pauses=pauses)
+    pauses = RecordedPauses(script)
+    fixture = LoopFixture(tmp_path, script, rows=1, pauses=pauses)
     written: list[dict[str, np.ndarray]] = []
-    life.loop._on_rollout = lambda: written.append(life.steps())
+    fixture.loop.on_rollout = lambda: written.append(fixture.steps())
     # Ticks of 0 to 190 ms of a period of 100, so that requests come within them, too.
-    life.world.costs = {k: float(random.uniform(0, 0.19)) for k in range(0, 5000, 3)}
-    agent_state = script.now()
+    fixture.world.costs = {k: float(random.uniform(0, 0.19)) for k in range(0, 5000, 3)}
+    time = script.now()
     for _ in range(100):
-        agent_state += float(random.exponential(0.4))
-        script.at(agent_state, lambda: pauses.add(PERSON))
-        agent_state += float(random.exponential(1.0)) + 0.2
-        script.at(agent_state, lambda: pauses.remove(PERSON))
-    life.loop.run(lambda: script.now() > agent_state + 1.0)
+        time += float(random.exponential(0.4))
+        script.at(time, lambda: pauses.add(PERSON))
+        time += float(random.exponential(1.0)) + 0.2
+        script.at(time, lambda: pauses.remove(PERSON))
+    fixture.loop.run(lambda: script.now() > time + 1.0)
     assert pauses.count == len(pauses.spans) > 90
-    deeds = [deed for deed, _ in life.world.deeds]
-    for place, deed in enumerate(deeds):
-        if deed == "paused":
-            # Neutral before it is told, and nothing else until the end.
-            assert deeds[place - 1] == "rest"
-            assert set(deeds[place + 1 : deeds.index("resumed", place)]) <= {"rest"}
-    assert deeds.count("paused") == pauses.count
+    events = [event for event, _ in fixture.world.events]
+    for index, event in enumerate(events):
+        if event == "paused":
+            # Neutral comes first, and nothing else until the end.
+            assert events[index - 1] == "release"
+            assert set(events[index + 1 : events.index("resumed", index)]) <= {"release"}
+    assert events.count("paused") == pauses.count
     rows = {key: np.concatenate([row[key] for row in written]) for key in written[0]}
-    assert len(rows["index"]) == len(life.world.actions) == life.loop.metrics.ticks
+    assert len(rows["index"]) == len(fixture.world.actions) == fixture.loop.metrics.ticks
     assert rows["index"].tolist() == list(range(len(rows["index"])))
     firsts = rows["time"][rows["is_first"]]
     # One at the start, and one as the first row after each pause: nowhere else.
@@ -345,15 +349,15 @@ def test_a_hundred_pauses_at_random_agent_states(tmp_path: Path, script: Script)
     assert gaps.sum() > 50 and rows["is_first"][1:][gaps].all()
 
 
-def test_pausing_works_under_lockstep(tmp_path: Path, clock: VirtualClock) -> None:
-    looks: list[float] = []
+def test_pause_works_under_lockstep(tmp_path: Path, clock: VirtualClock) -> None:
+    waits: list[float] = []
 
     def pass_time(seconds: float) -> None:
-        looks.append(seconds)
-        if len(looks) == 5:
+        waits.append(seconds)
+        if len(waits) == 5:
             pauses.remove(PERSON)
 
-    pauses, actor = Pauses(pass_time), FakeMind()
+    pauses, actor = Pauses(pass_time), FakeActor()
     spec = RolloutsSpec(tmp_path / "rollouts", SHAPE, 4)
     world, reader = FakeWorld(clock), None
     writer = RolloutWriter(spec)
@@ -361,14 +365,14 @@ def test_pausing_works_under_lockstep(tmp_path: Path, clock: VirtualClock) -> No
     on_rollout = lambda: pauses.add(PERSON) if writer.filled == 1 else None  # noqa: E731
     loop = Loop(world, actor, writer, LockstepClock(0.1), 10.0, on_rollout, None, pauses)
     loop.run(never, max_ticks=8)
-    assert len(looks) == 5 and pauses.count == 1
+    assert len(waits) == 5 and pauses.count == 1
     first, second = reader.read(), reader.read()
     assert first is not None and second is not None
     assert second.steps["is_first"].tolist() == [True, False, False, False]
     assert loop.metrics.missed == 0
 
 
-def test_a_suspend_costs_one_tick_and_is_a_gap(paused: Runner, script: Script) -> None:
+def test_suspend_costs_one_tick_and_is_a_gap(paused: LoopFixture, script: Script) -> None:
     paused.world.costs = {3: 60.0}
     paused.loop.run(never, max_ticks=8)
     steps = paused.steps()
@@ -379,11 +383,11 @@ def test_a_suspend_costs_one_tick_and_is_a_gap(paused: Runner, script: Script) -
     assert after[0] == pytest.approx(60.0) and after[1:] == pytest.approx(0.1)
 
 
-def test_the_clock_on_the_wall_does_not_matter(
-    paused: Runner, script: Script, monkeypatch: pytest.MonkeyPatch
+def test_loop_never_reads_the_wall_clock(
+    paused: LoopFixture, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wall() -> float:
-        raise AssertionError("the wall's clock was read")
+        raise AssertionError("the wall clock was read")
 
     monkeypatch.setattr("time.time", wall)
     script.at(script.now() + 0.35, lambda: paused.loop.pauses.add(PERSON))

@@ -9,7 +9,7 @@ import pytest
 from agent.metrics import Histogram, LoopMetrics, RewardRecord
 
 
-def test_percentiles_are_right_to_about_one_percent() -> None:
+def test_percentiles_are_within_two_percent() -> None:
     values = np.random.default_rng(0).lognormal(1.0, 1.0, 20_000)
     histogram = Histogram()
     for value in values:
@@ -19,12 +19,12 @@ def test_percentiles_are_right_to_about_one_percent() -> None:
     assert histogram.summary()["max"] == pytest.approx(values.max(), abs=1e-3)
 
 
-def test_an_empty_histogram_says_nothing() -> None:
+def test_empty_histogram_has_no_percentiles() -> None:
     assert math.isnan(Histogram().percentile(0.5))
     assert Histogram().summary() == {"p50": None, "p95": None, "p99": None, "max": None}
 
 
-def test_extreme_durations_are_counted() -> None:
+def test_histogram_counts_extreme_durations() -> None:
     histogram = Histogram()
     for value in (0.0, 1e-9, 1e9):
         histogram.add(value)
@@ -32,7 +32,7 @@ def test_extreme_durations_are_counted() -> None:
     assert histogram.percentile(1.0) == pytest.approx(1e5, rel=0.02) or histogram.largest == 1e9
 
 
-def test_lateness_above_a_tenth_of_the_period_is_a_miss() -> None:
+def test_lateness_above_a_tenth_of_the_period_counts_as_missed() -> None:
     metrics = LoopMetrics(period=0.1)
     metrics.begin(deadline=1.0, now=1.009, skipped=0)
     assert metrics.missed == 0
@@ -42,7 +42,7 @@ def test_lateness_above_a_tenth_of_the_period_is_a_miss() -> None:
     assert metrics.missed == 4
 
 
-def test_the_rate_counts_from_the_first_deadline() -> None:
+def test_rate_counts_from_the_first_deadline() -> None:
     metrics = LoopMetrics(period=0.1)
     for k in range(20):
         metrics.begin(k * 0.1, k * 0.1, 0)
@@ -50,7 +50,7 @@ def test_the_rate_counts_from_the_first_deadline() -> None:
     assert metrics.rate_hz(2.0) == pytest.approx(10.0)
 
 
-def test_rewards_of_first_and_last_rollout() -> None:
+def test_reward_record_has_the_means_of_first_and_last_rollout() -> None:
     record = RewardRecord()
     for rollout in ([1.0, 3.0], [5.0], [10.0, 20.0]):
         for reward in rollout:
@@ -59,7 +59,7 @@ def test_rewards_of_first_and_last_rollout() -> None:
     assert record.summary() == {"mean": 39 / 5, "first_rollout": 2.0, "last_rollout": 15.0}
 
 
-def test_figures_count_on_as_if_no_time_had_passed() -> None:
+def test_loaded_metrics_continue_as_if_no_time_had_passed() -> None:
     whole, half = LoopMetrics(period=0.1), LoopMetrics(period=0.1)
 
     def tick(metrics: LoopMetrics, number: int, shift: float) -> None:
@@ -72,10 +72,10 @@ def test_figures_count_on_as_if_no_time_had_passed() -> None:
         tick(whole, number, 0.0)
     whole.reward.end_rollout()
     whole.begin(2.0, 2.0, 0)
-    state = json.loads(json.dumps(whole.state(2.0, 2.01, 2.02)))
+    state = json.loads(json.dumps(whole.state_dict(2.0, 2.01, 2.02)))
     whole.end(2.0, 2.01, 2.02)
     # Another boot, where the clock began elsewhere.
-    half.restore(state, 500.02)
+    half.load_state_dict(state, 500.02)
     assert half.ticks == 21
     for number in range(21, 30):
         tick(whole, number, 0.0)

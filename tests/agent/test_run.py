@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from agent.osc.ports import bind_tcp
+from agent.run_dir import CHECKPOINTS, ERROR_LOG, METRICS, PID_FILE, SUMMARY, TRAINER_LOG
+from pamiq_lightning.checkpoint.store import trainer_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,13 +40,13 @@ def run_folder(runs: Path) -> Path:
 
 
 def summary(runs: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run_folder(runs) / "summary.json").read_text())
+    found: dict[str, Any] = json.loads((run_folder(runs) / SUMMARY).read_text())
     return found
 
 
 def timeless(runs: Path) -> list[dict[str, Any]]:
     """Return all metrics but those that measure time."""
-    lines = (run_folder(runs) / "metrics.jsonl").read_text().splitlines()
+    lines = (run_folder(runs) / METRICS).read_text().splitlines()
     timed = ("time", "rate_hz", "tick_ms", "latency_ms", "missed")
     return [
         {key: value for key, value in json.loads(line).items() if not key.startswith(timed)}
@@ -52,20 +54,20 @@ def timeless(runs: Path) -> list[dict[str, Any]]:
     ]
 
 
-def test_lockstep_with_one_seed_gives_one_run(tmp_path: Path) -> None:
+def test_lockstep_runs_of_one_seed_log_the_same_metrics(tmp_path: Path) -> None:
     for name in ("a", "b"):
         result = run(tmp_path / name, "clock=lockstep", "seed=1", "steps=160", "device=cpu")
         assert result.returncode == 0, result.stderr
     first, second = timeless(tmp_path / "a"), timeless(tmp_path / "b")
     assert first == second
-    told = summary(tmp_path / "a")
-    assert told["rollouts_filled"] == 5 and told["rollouts_dropped"] == 0
+    found = summary(tmp_path / "a")
+    assert found["rollouts_filled"] == 5 and found["rollouts_dropped"] == 0
     for role in ("encoder", "dynamics", "policy"):
-        assert told["learners"][role]["rollouts"] == 5
-        assert told["learners"][role]["version_in_use"] == 6
+        assert found["learners"][role]["rollouts"] == 5
+        assert found["learners"][role]["version_in_use"] == 6
 
 
-def test_a_failure_of_the_world_is_told_and_summed_up(tmp_path: Path) -> None:
+def test_world_failure_is_reported_and_a_summary_written(tmp_path: Path) -> None:
     process = start(tmp_path, stderr=subprocess.PIPE)
     (world,) = [
         child
@@ -77,13 +79,13 @@ def test_a_failure_of_the_world_is_told_and_summed_up(tmp_path: Path) -> None:
     assert process.returncode == 1
     (line,) = [text for text in error.splitlines() if text.startswith("error:")]
     assert "Traceback" not in error
-    told = summary(tmp_path)
-    assert told["exit_code"] == 1 and told["ended"] in line
-    assert "Traceback" in (run_folder(tmp_path) / "error.log").read_text()
-    assert (run_folder(tmp_path) / "checkpoints" / "policy.ckpt").is_file()
+    found = summary(tmp_path)
+    assert found["exit_code"] == 1 and found["ended"] in line
+    assert "Traceback" in (run_folder(tmp_path) / ERROR_LOG).read_text()
+    assert (run_folder(tmp_path) / CHECKPOINTS / "policy.ckpt").is_file()
 
 
-def test_a_summary_that_the_disk_refuses_is_printed_all_the_same(tmp_path: Path) -> None:
+def test_summary_is_printed_where_it_cannot_be_written(tmp_path: Path) -> None:
     process = start(tmp_path, stderr=subprocess.PIPE)
     # A folder in its way refuses a file as a full disk does.
     (run_folder(tmp_path) / "summary.part").mkdir()
@@ -92,14 +94,14 @@ def test_a_summary_that_the_disk_refuses_is_printed_all_the_same(tmp_path: Path)
     assert process.returncode == 1
     (line,) = [text for text in error.splitlines() if text.startswith("error:")]
     assert "summary.json cannot be written" in line and "Traceback" not in error
-    told = json.loads(output[output.index("{\n") :])
-    assert told["ended"] == "SIGINT" and told["exit_code"] == 0
-    assert not (run_folder(tmp_path) / "agent.pid").exists()
+    printed = json.loads(output[output.index("{\n") :])
+    assert printed["ended"] == "SIGINT" and printed["exit_code"] == 0
+    assert not (run_folder(tmp_path) / PID_FILE).exists()
 
 
-def test_an_interrupt_before_the_first_tick_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupt_before_the_first_tick_leaves_no_run_folder(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        # Told before torch is loaded.
+        # Printed before torch is loaded.
         command(f"runs={tmp_path}", "world=auto"),
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -117,7 +119,7 @@ def test_an_interrupt_before_the_first_tick_leaves_nothing(tmp_path: Path) -> No
 
 
 def start(runs: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-    """Start a life and return when it acts."""
+    """Start a run and return when it acts."""
     process = subprocess.Popen(
         command(f"runs={runs}", "steps=100000"),
         cwd=ROOT,
@@ -132,11 +134,11 @@ def start(runs: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]
     return process
 
 
-def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
+def test_second_interrupt_ends_the_run_at_once(tmp_path: Path) -> None:
     process = start(tmp_path)
     others = psutil.Process(process.pid).children(recursive=True)
     # Stopped, the trainer cannot end by itself, so the first Ctrl-C would wait for it.
-    trainer_of(process).suspend()
+    trainer_of(tmp_path).suspend()
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
@@ -148,7 +150,7 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     assert not left
 
 
-def test_it_can_be_stopped_from_another_terminal(tmp_path: Path) -> None:
+def test_ctl_stops_a_run(tmp_path: Path) -> None:
     def ctl() -> subprocess.CompletedProcess[str]:
         stop = [sys.executable, "-m", "agent.ctl", "stop", "--run", str(tmp_path)]
         return subprocess.run(stop, cwd=ROOT, capture_output=True, text=True, timeout=90)
@@ -163,30 +165,30 @@ def test_it_can_be_stopped_from_another_terminal(tmp_path: Path) -> None:
     assert again.returncode == 1 and "no agent runs" in again.stderr
 
 
-def trainer_of(process: subprocess.Popen[str]) -> psutil.Process:
-    (trainer,) = [p for p in psutil.Process(process.pid).children(recursive=True) if p.nice() == 19]
-    return trainer
+def trainer_of(runs: Path) -> psutil.Process:
+    """Return the process that holds the lock of the run's trainer."""
+    return psutil.Process(int(trainer_lock(run_folder(runs)).read_text()))
 
 
-def test_a_killed_trainer_is_replaced_while_the_agent_acts_on(tmp_path: Path) -> None:
+def test_killed_trainer_is_replaced_while_the_agent_acts(tmp_path: Path) -> None:
     process = start(tmp_path)
     assert process.stdout is not None
-    trainer_of(process).kill()
+    trainer_of(tmp_path).kill()
     lines = iter(process.stdout.readline, "")
     assert any("a new one starts in 0.25 s" in line for line in lines)
-    # The learners train again: in some later line they have more windows than none.
-    assert any("alive" in line and "encoder: 0 windows" not in line for line in lines)
+    # The learners train again: in some later line they have trained on a rollout.
+    assert any("alive" in line and "encoder: 0 rollouts" not in line for line in lines)
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 0
-    told = summary(tmp_path)
-    assert told["trainer_restarts"] == 1
-    assert told["learners"]["policy"]["version_in_use"] > 1
-    assert "the trainer" not in (run_folder(tmp_path) / "trainer.log").read_text()
+    found = summary(tmp_path)
+    assert found["trainer_restarts"] == 1
+    assert found["learners"]["policy"]["version_in_use"] > 1
+    assert "the trainer" not in (run_folder(tmp_path) / TRAINER_LOG).read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def test_stop_signal_ends_every_process(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     others = psutil.Process(process.pid).children(recursive=True)
     # Trainer, recorder, world.
@@ -208,7 +210,7 @@ def test_a_signal_ends_everything_cleanly(tmp_path: Path, number: signal.Signals
         (["runs=/proc/nowhere"], 1, ["runs=/proc/nowhere", "cannot be written"]),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(
+def test_invalid_input_prints_one_line_and_makes_no_folder(
     tmp_path: Path, arguments: list[str], code: int, words: list[str]
 ) -> None:
     result = run(tmp_path, *arguments)
@@ -219,7 +221,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_taken_port_is_told_at_once_with_its_holder(tmp_path: Path) -> None:
+def test_taken_port_is_reported_with_its_holder(tmp_path: Path) -> None:
     with bind_tcp("127.0.0.1", 0) as held:
         port = held.getsockname()[1]
         result = run(tmp_path, f"api_port={port}")

@@ -17,7 +17,7 @@ from torch import nn
 from agent.clock import RealClock
 from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle import build
-from agent.loop import WEIGHT_PIECE_BYTES, Loop
+from agent.loop import WEIGHT_CHUNK_BYTES, Loop
 from agent.settings.compose import CommandLine, compose
 from agent.settings.schema import parse
 from pamiq_lightning.exchange.rollouts import AGENT_METRICS, RolloutReader
@@ -83,7 +83,9 @@ def own_work() -> Iterator[Measurement]:
 
 def commit(exchange: build.Exchange, actor: Any) -> Iterator[Measurement]:
     """Writing one row, handing a window over, and reading it at the other end."""
-    row = dict(actor.finish_step(np.zeros(1, np.float32), sees=True), index=0, valid=True, time=0.0)
+    row = dict(
+        actor.finish_step(np.zeros(1, np.float32), valid=True), index=0, valid=True, time=0.0
+    )
     writer, reader = exchange.writer, RolloutReader(exchange.rollouts)
     while not writer.full:
         writer.write(row)
@@ -129,7 +131,7 @@ def _swap(folder: Path, millions: int) -> Iterator[Measurement]:
         writer.publish()
         hot.release_previous()
         while hot.version != writer.version:
-            pieces.append(took(lambda: hot.copy_chunk(WEIGHT_PIECE_BYTES)))
+            pieces.append(took(lambda: hot.copy_chunk(WEIGHT_CHUNK_BYTES)))
             exchanges.append(took(hot.swap))
     name = f"{millions} M parameters"
     yield at_most(f"swap seen by the tick, {name}", max(exchanges), "ms", 0.2)

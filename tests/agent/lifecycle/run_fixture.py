@@ -71,7 +71,7 @@ class FakeRun:
     def wait(self, seconds: float) -> None:
         self.clock.advance(STEP_S)
         if self.loops:
-            self.pauses.confirm(self.pauses.wanted)
+            self.pauses.confirm(self.pauses.requested)
         self.trainer.attend()
         for happening in self.waits:
             happening()

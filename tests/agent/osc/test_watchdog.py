@@ -144,6 +144,8 @@ PROGRAM = """
 import numpy as np, signal
 from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
+# nohup lets every child ignore it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 watchdog = Watchdog(port={port})
 actuator = OscSender(port={port})
 watchdog.beat()

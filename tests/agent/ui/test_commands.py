@@ -27,13 +27,13 @@ def whole(tmp_path: Path, clock: VirtualClock) -> FakeRun:
 
 def test_pause_is_answered_when_the_loop_stands_still(run: FakeRun) -> None:
     standing: list[bool] = []
-    run.waits.append(lambda: standing.append(run.pauses.standing))
+    run.waits.append(lambda: standing.append(run.pauses.paused))
     assert run.controls.do("pause", "a test") == "Paused: every input is neutral."
     assert standing[-1] and run.controls.state == "paused"
     # The trainer learns on.
     assert not run.board.pause
     assert run.controls.do("resume", "a test") == "Goes on."
-    assert not run.pauses.standing and run.controls.state == "running"
+    assert not run.pauses.paused and run.controls.state == "running"
     assert [text for _, text in run.controls.told] == [
         "Paused: every input is neutral.",
         "Goes on.",
@@ -54,16 +54,16 @@ def test_resume_ends_no_other_reason(run: FakeRun) -> None:
     run.controls.do("pause", "a test")
     told = run.controls.do("resume", "a test")
     assert told == "Still paused, for another reason: body lost."
-    assert run.pauses.standing
+    assert run.pauses.paused
     run.controls.do("pause", "a test")
     run.pauses.remove("body lost")
     run.wait(0.0)
-    assert run.pauses.standing and run.pauses.reasons == (PERSON,)
+    assert run.pauses.paused and run.pauses.reasons == (PERSON,)
 
 
 def test_where_all_pause_the_trainer_stands_still_after_the_agent(whole: FakeRun) -> None:
     order: list[tuple[bool, bool]] = []
-    whole.waits.append(lambda: order.append((whole.pauses.standing, whole.board.pause)))
+    whole.waits.append(lambda: order.append((whole.pauses.paused, whole.board.pause)))
     told = whole.controls.do("pause", "a test")
     assert told == "Paused: every input is neutral, the trainer stands still."
     # Under lockstep a loop that waits for a round needs the trainer until it stands.
@@ -78,7 +78,7 @@ def test_a_trainer_that_computes_on_is_told(whole: FakeRun) -> None:
     whole.trainer.obeys = False
     with pytest.raises(NotDoneInTimeError, match="agent is paused, but the trainer"):
         whole.controls.do("pause", "a test")
-    assert whole.pauses.standing and whole.board.pause
+    assert whole.pauses.paused and whole.board.pause
 
 
 @pytest.mark.parametrize("ready, lives", [(True, False), (False, True)])
@@ -102,7 +102,7 @@ def test_save_is_answered_when_it_is_on_disk(run: FakeRun, tmp_path: Path) -> No
 def test_a_save_can_be_made_in_a_pause(whole: FakeRun) -> None:
     whole.controls.do("pause", "a test")
     assert "Saved" in whole.controls.do("save", "a test")
-    assert whole.pauses.standing and whole.board.paused
+    assert whole.pauses.paused and whole.board.paused
 
 
 def test_a_save_that_fails_is_an_error(run: FakeRun) -> None:

@@ -46,9 +46,9 @@ def press_and_wait(key: str, run: FakeRun) -> None:
 
 def test_each_key_does_what_it_says(run: FakeRun) -> None:
     press_and_wait("p", run)
-    assert run.pauses.standing
+    assert run.pauses.paused
     press_and_wait("R", run)
-    assert not run.pauses.standing
+    assert not run.pauses.paused
     press_and_wait("s", run)
     assert run.board.saved(1)
     press_and_wait("q", run)

@@ -75,7 +75,7 @@ def test_every_verb_is_answered_with_what_came_of_it(client: Client, run: FakeRu
     code, told = client.post("/pause")
     assert code == 200 and told["done"] == "Paused: every input is neutral."
     assert (told["state"], told["pause_reasons"]) == ("paused", ["person"])
-    assert run.pauses.standing
+    assert run.pauses.paused
     assert client.get("/status")["state"] == "paused"
     assert client.post("/resume") == (
         200,
@@ -138,7 +138,7 @@ def test_without_the_token_nothing_is_told_or_done(
         response, body = client.ask(method, path, Authorization=token)
         assert response.status == 401
         assert set(json.loads(body)) == {"error"}
-    assert not run.pauses.wanted and not run.stop() and run.board.save_requested == 0
+    assert not run.pauses.requested and not run.stop() and run.board.save_requested == 0
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1", "127.0.0.1:1", "localhost.:80", ""])

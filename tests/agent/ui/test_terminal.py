@@ -120,7 +120,7 @@ def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(
     assert "PAUSED" not in plain_line(source)
     source.pauses.confirm(True)
     assert plain_line(source).startswith("PAUSED (person)")
-    source.metrics.stand_still(100.0)
+    source.metrics.exclude_pause(100.0)
     source.pauses.confirm(False)
     told = source.summary()
     assert (told["pauses"], told["paused_s"]) == (1, 100.0)
