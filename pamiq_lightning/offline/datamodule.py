@@ -17,7 +17,9 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.dataset import HEAVY, RecordingDataset
 from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
 from pamiq_lightning.recording.schema import find_recording
-from pamiq_lightning.replay.sampling import make_replay, trace_ids, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.factory import make_replay
+from pamiq_lightning.replay.sequence import trajectory_ids
 
 
 class RecordingDataModule(L.LightningDataModule):
@@ -176,7 +178,7 @@ class HeldOut(IterableDataset[TensorDict]):
 
 def unbroken(steps: TensorDict) -> Iterator[TensorDict]:
     """Yield the unbroken traces of steps [N], info left out, which no learner may read."""
-    traces = trace_ids(steps)
+    traces = trajectory_ids(steps)
     for trace in traces.unique():
         rows = steps[(traces == trace) & steps["valid"]]
         if len(rows):

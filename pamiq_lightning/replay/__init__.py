@@ -1,1 +1,1 @@
-"""Replay buffers on TorchRL."""
+"""Replay buffers: what each learner remembers of its experience, on TorchRL's buffers."""

@@ -36,7 +36,7 @@ from pamiq_lightning.checkpoint.store import (
 )
 from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.on_policy import check_memory
+from pamiq_lightning.replay.base import check_same_spec
 from pamiq_lightning.trainer.settings import TrainerSettings
 from pamiq_lightning.trainer.update import configure
 from pamiq_lightning.trainer.worker import LearnerWorker, as_tensors
@@ -128,7 +128,7 @@ def check_fit(checkpoint: Checkpoint, learners: Mapping[str, Learner]) -> None:
         try:
             optimizer, _ = configure(learner)
             optimizer.load_state_dict(state["updater"]["optimizer"])
-            check_memory(state["replay"], learner.replay)
+            check_same_spec(state["replay"], learner.replay)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise _unfit(checkpoint, role, error) from error
 

@@ -19,7 +19,7 @@ from pamiq_lightning.exchange.rollouts import RolloutReader
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.sampling import make_replay
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.run_files import AIM_RUN
 from pamiq_lightning.trainer.checkpointer import Checkpoint, Checkpointer, read_checkpoint
 from pamiq_lightning.trainer.config import TrainerConfig

@@ -11,7 +11,8 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.sampling import make_replay, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.update import Updater
 

@@ -13,7 +13,8 @@ from tensordict import TensorDict
 from pamiq_lightning.exchange.rollouts import SLOTS, Rollout
 from pamiq_lightning.exchange.weights import WeightsWriter
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.sampling import Replay, make_replay, training_round
+from pamiq_lightning.replay.base import ReplayBuffer, training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.update import Updater
@@ -46,7 +47,7 @@ class LearnerWorker:
         updater: Updater,
         writer: WeightsWriter | None,
         settings: LearnerSettings,
-        replay: Replay | None = None,
+        replay: ReplayBuffer | None = None,
     ) -> None:
         self.role, self.learner, self.updater, self.writer = role, learner, updater, writer
         self.settings = settings
@@ -161,7 +162,7 @@ class LearnerWorker:
             "updater": self.updater.state(),
             "learner": learner,
             "version": self.learner.latest_version,
-            "replay": self.replay.state(),
+            "replay": self.replay.state_dict(),
             "rehearsals_left": self._rehearsals_left,
             "dropped": self.dropped,
             "idle_seconds": self.idle_seconds,
@@ -180,7 +181,7 @@ class LearnerWorker:
         self.updater.restore(state["updater"])
         self.learner.on_load_checkpoint(state["learner"])
         self.learner.latest_version = state["version"]
-        lost = self.replay.restore(state["replay"])
+        lost = self.replay.load_state_dict(state["replay"])
         self.restore_counters(state["metrics"])
         self.dropped, self.idle_seconds = state["dropped"], state["idle_seconds"]
         left = self._rehearsals_left = state["rehearsals_left"]

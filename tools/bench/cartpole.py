@@ -23,7 +23,8 @@ from tensordict import TensorDict
 
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.dynamics import SioConvDynamics
-from pamiq_lightning.replay.sampling import Replay, make_replay, training_round
+from pamiq_lightning.replay.base import ReplayBuffer, training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.trainer.update import Updater
 from tools.bench.cartpole_streams import (
     CHOICES,
@@ -72,7 +73,7 @@ MEMORY = Way(
 class LearnerWorker:
     """A learner, what drives it, and what it remembers."""
 
-    def __init__(self, learner: Learner, replay: Replay) -> None:
+    def __init__(self, learner: Learner, replay: ReplayBuffer) -> None:
         self.learner, self.replay = learner, replay
         self.updater = Updater(learner, "cpu", "32-true")
 

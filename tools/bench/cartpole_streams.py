@@ -60,17 +60,17 @@ class StreamsReplay(OnPolicyReplay):
         super().__init__(memory)
         self._lasts: dict[int, TensorDict] = {}
 
-    def add(self, steps: TensorDict) -> None:
+    def extend(self, steps: TensorDict) -> None:
         """Remember a window [N] of one stream."""
         stream = int(steps["index"][0]) // STREAM
         self._last = self._lasts.get(stream)
-        super().add(steps)
+        super().extend(steps)
         self._lasts[stream] = steps[-1:]
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
         """Yield minibatches of the new windows of all streams."""
-        if self._new:
-            self._new = [torch.cat(self._new)]
+        if self._rollouts:
+            self._rollouts = [torch.cat(self._rollouts)]
         yield from super().batches(learner)
 
 

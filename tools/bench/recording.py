@@ -41,7 +41,8 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter, size_of
-from pamiq_lightning.replay.sampling import make_replay, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.instantiate import build

@@ -15,7 +15,8 @@ from agent.settings.compose import CommandLine, compose
 from agent.settings.schema import Settings, parse
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.replay.sampling import make_replay, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import noise

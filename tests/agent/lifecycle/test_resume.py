@@ -178,8 +178,8 @@ def test_at_size_tiny_too(tmp_path: Path, conf: str) -> None:
 
 
 def steps_seen(folder: Path) -> dict[str, np.ndarray]:
-    """Return frame, latent and number of what reached the trainer, trained on or not yet."""
-    shapes = {"number": (np.int64,), "frame": (np.uint8, 3, 48, 48), "latent": (np.float32, 16, 16)}
+    """Return frame, latent and tick of what reached the trainer, trained on or not yet."""
+    shapes = {"tick": (np.int64,), "frame": (np.uint8, 3, 48, 48), "latent": (np.float32, 16, 16)}
     newest = read_checkpoint(find_checkpoints(folder)[0])
     length = newest.learners["decoder"]["replay"]["length"]
     rows = {
@@ -190,7 +190,7 @@ def steps_seen(folder: Path) -> dict[str, np.ndarray]:
     }
     for number in newest.trainer["pending"]["decoder"]:
         steps = newest.trainer["rollouts"][number]["steps"]
-        waiting = {**steps, "number": steps["index"]}
+        waiting = {**steps, "tick": steps["index"]}
         rows = {key: np.concatenate([rows[key], waiting[key].numpy()]) for key in rows}
     return rows
 
@@ -222,10 +222,10 @@ def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_p
     assert told["ticks"] == lived + 40
 
     seen = steps_seen(folder)
-    assert len(seen["number"]) == lived + 32
-    (gap,) = np.flatnonzero(np.diff(seen["number"]) != 1) + 1
+    assert len(seen["tick"]) == lived + 32
+    (gap,) = np.flatnonzero(np.diff(seen["tick"]) != 1) + 1
     assert gap == lived
-    assert seen["number"][gap] > 100, "a number was given twice"
+    assert seen["tick"][gap] > 100, "a tick number was used twice"
     # Another rate would leave the rest of the life unrecorded.
     result = run(*common, "resume=auto", "steps=40", "rate=20")
     assert result.returncode == 2

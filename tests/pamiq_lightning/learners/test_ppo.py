@@ -8,7 +8,8 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.ppo import PPO
-from pamiq_lightning.replay.sampling import OnPolicyReplay, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.on_policy import OnPolicyReplay
 from pamiq_lightning.trainer.update import Updater
 from tests.synthetic import rollout
 

@@ -12,27 +12,33 @@ from tensordict import TensorDict
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec
 from pamiq_lightning.replay import memmap
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.replay.memmap import MemmapRows
-from pamiq_lightning.replay.sampling import SequenceReplay, UniformReplay, make_replay
+from pamiq_lightning.replay.sequence import SequenceReplay
+from pamiq_lightning.replay.uniform import UniformReplay
 from pamiq_lightning.utils.instantiate import build
 from tests.synthetic import PPO, SHAPE, rollout
 
-FIELDS = {key: (field.shape, field.dtype) for key, field in SHAPE.fields().items()}
-ANY = build(Learner, PPO)
-ROWS = ReplaySpec("uniform", capacity=40, batch_size=8, updates=5, turnover=1.0)
-SLICES = ReplaySpec("sequence", capacity=40, batch_size=4, updates=5, length=6)
+LEARNER = build(Learner, PPO)
+UNIFORM = ReplaySpec("uniform", capacity=40, batch_size=8, updates=5, turnover=1.0)
+SEQUENCE = ReplaySpec("sequence", capacity=40, batch_size=4, updates=5, length=6)
 KEYS = ("index", "frame", "time", "reward", "is_first", "versions", "valid")
+FIELDS = {key: (SHAPE.fields()[key].shape, SHAPE.fields()[key].dtype) for key in KEYS}
 
 
-def remembered(memory: ReplaySpec, folder: Path) -> UniformReplay | SequenceReplay:
-    fields = {key: FIELDS[key] for key in KEYS}
-    replay = make_replay(memory, folder, fields)
+def with_files(spec: ReplaySpec, folder: Path) -> UniformReplay | SequenceReplay:
+    replay = make_replay(spec, folder, FIELDS)
     assert isinstance(replay, UniformReplay | SequenceReplay)
     return replay
 
 
+def files(replay: UniformReplay | SequenceReplay) -> MemmapRows:
+    assert replay.rows is not None
+    return replay.rows
+
+
 def steps(rows: int, start: int) -> TensorDict:
-    """Return rows each of which can be told to be whole: its frame is made of its number."""
+    """Return rows whose frames repeat their numbers, so that a torn row shows."""
     made = rollout(rows, start).select(*KEYS)
     made["frame"][:] = (made["index"] % 251).to(torch.uint8)[:, None, None, None]
     return made
@@ -43,130 +49,127 @@ def assert_whole(batch: TensorDict) -> None:
     assert (batch["frame"].flatten(batch.ndim) == number[..., None]).all()
 
 
-@pytest.mark.parametrize("memory", [ROWS, SLICES])
-def test_a_memory_goes_on_where_it_stood(tmp_path: Path, memory: ReplaySpec) -> None:
-    lasting, plain = remembered(memory, tmp_path), make_replay(memory)
-    for replay in (lasting, plain):
+@pytest.mark.parametrize("spec", [UNIFORM, SEQUENCE])
+def test_replay_with_files_resumes_where_it_was_saved(tmp_path: Path, spec: ReplaySpec) -> None:
+    saved, in_memory = with_files(spec, tmp_path), make_replay(spec)
+    for replay in (saved, in_memory):
         torch.manual_seed(1)
         for start in range(0, 96, 16):
-            replay.add(steps(16, start))
-    lasting.flush()
-    state, rng = lasting.state(), torch.get_rng_state()
-    again = remembered(memory, tmp_path)
-    assert again.restore(state) is None
-    for replay in (again, plain):
+            replay.extend(steps(16, start))
+    saved.flush()
+    state, rng = saved.state_dict(), torch.get_rng_state()
+    resumed = with_files(spec, tmp_path)
+    assert resumed.load_state_dict(state) is None
+    for replay in (resumed, in_memory):
         torch.set_rng_state(rng)
-        replay.add(steps(16, 96))
-    for one, other in zip(again.batches(ANY), plain.batches(ANY), strict=True):
-        torch.set_rng_state(torch.get_rng_state())
+        replay.extend(steps(16, 96))
+    for one, other in zip(resumed.batches(LEARNER), in_memory.batches(LEARNER), strict=True):
         assert_whole(one)
         assert_whole(other)
     rng = torch.get_rng_state()
-    first = list(again.batches(ANY))
+    first = list(resumed.batches(LEARNER))
     torch.set_rng_state(rng)
-    for one, other in zip(first, plain.batches(ANY), strict=True):
+    for one, other in zip(first, in_memory.batches(LEARNER), strict=True):
         assert torch.equal(one["time"], other["time"])
 
 
-@pytest.mark.parametrize("memory", [ROWS, SLICES])
-def test_rows_written_after_the_save_are_whole_or_not_used(
-    tmp_path: Path, memory: ReplaySpec
+@pytest.mark.parametrize("spec", [UNIFORM, SEQUENCE])
+def test_rows_written_after_the_save_are_whole_or_not_sampled(
+    tmp_path: Path, spec: ReplaySpec
 ) -> None:
-    replay = remembered(memory, tmp_path)
+    replay = with_files(spec, tmp_path)
     for start in range(0, 64, 16):
-        replay.add(steps(16, start))
-    state = replay.state()
-    replay.add(steps(16, 64))
-    # Killed in the middle of writing a row: its content is new, its seal is not.
-    rows = replay._store.rows
-    assert rows is not None
-    rows.tensors["frame"][7] = 3
-    again = remembered(memory, tmp_path)
-    again.restore(state)
+        replay.extend(steps(16, start))
+    state = replay.state_dict()
+    replay.extend(steps(16, 64))
+    # A kill in the middle of a row: its content is new, its checksum is not.
+    files(replay).tensors["frame"][7] = 3
+    resumed = with_files(spec, tmp_path)
+    resumed.load_state_dict(state)
     for _ in range(20):
-        for batch in again.batches(ANY):
+        for batch in resumed.batches(LEARNER):
             assert_whole(batch)
-            if memory is SLICES:
+            if spec is SEQUENCE:
                 assert (batch["time"].diff(dim=1) == 1).all()
                 assert batch["time"].max() < 64
-    assert len(list(again.batches(ANY))) == memory.updates
+    assert len(list(resumed.batches(LEARNER))) == spec.updates
 
 
-def test_a_row_without_its_checksum_is_left_out_and_counted(tmp_path: Path) -> None:
-    replay = remembered(ROWS, tmp_path)
-    replay.add(steps(30, 0))
+def test_uniform_leaves_out_and_counts_a_row_with_a_wrong_checksum(tmp_path: Path) -> None:
+    replay = with_files(UNIFORM, tmp_path)
+    replay.extend(steps(30, 0))
     replay.flush()
     with (tmp_path / "frame.rows").open("r+b") as file:
         file.seek(5 * 24 * 24 * 3 + 17)
         file.write(b"\xff")
-    again = remembered(ROWS, tmp_path)
-    assert again.restore(replay.state()) is None
+    resumed = with_files(UNIFORM, tmp_path)
+    assert isinstance(resumed, UniformReplay)
+    assert resumed.load_state_dict(replay.state_dict()) is None
     for _ in range(10):
-        for batch in again.batches(ANY):
+        for batch in resumed.batches(LEARNER):
             assert_whole(batch)
-    assert again.damaged == 1 and len(again) == 29
-    again.add(steps(5, 100))
-    assert len(again) == 34
+    assert resumed.damaged == 1 and len(resumed) == 29
+    resumed.extend(steps(5, 100))
+    assert len(resumed) == 34
 
 
-@pytest.mark.parametrize("memory", [ROWS, SLICES])
-@pytest.mark.parametrize("name", ["frame.rows", "number.rows", "checksum.rows"])
+@pytest.mark.parametrize("spec", [UNIFORM, SEQUENCE])
+@pytest.mark.parametrize("name", ["frame.rows", "tick.rows", "checksum.rows"])
 @pytest.mark.parametrize("size", [None, 0, 40])
-def test_files_that_are_cut_or_gone_are_named(
-    tmp_path: Path, memory: ReplaySpec, name: str, size: int | None
+def test_files_that_are_cut_or_missing_are_named(
+    tmp_path: Path, spec: ReplaySpec, name: str, size: int | None
 ) -> None:
-    replay = remembered(memory, tmp_path)
-    replay.add(steps(30, 0))
+    replay = with_files(spec, tmp_path)
+    replay.extend(steps(30, 0))
     path = tmp_path / name
     if size is None:
         path.unlink()
     else:
         with path.open("r+b") as file:
             file.truncate(size)
-    again = remembered(memory, tmp_path)
-    told = again.restore(replay.state())
-    assert told is not None and str(path) in told and "of 30 rows are lost" in told
-    for batch in again.batches(ANY):
+    resumed = with_files(spec, tmp_path)
+    lost = resumed.load_state_dict(replay.state_dict())
+    assert lost is not None and str(path) in lost and "of 30 rows are lost" in lost
+    for batch in resumed.batches(LEARNER):
         assert_whole(batch)
     # It fills again.
-    again.add(steps(30, 30))
-    assert len(list(again.batches(ANY))) == memory.updates
+    resumed.extend(steps(30, 30))
+    assert len(list(resumed.batches(LEARNER))) == spec.updates
 
 
-def test_the_state_of_another_memory_is_refused(tmp_path: Path) -> None:
-    state = remembered(ROWS, tmp_path).state()
+def test_load_state_dict_refuses_the_state_of_another_buffer(tmp_path: Path) -> None:
+    state = with_files(UNIFORM, tmp_path).state_dict()
     other = ReplaySpec("uniform", capacity=50, batch_size=8, updates=5)
     with pytest.raises(ValueError, match=r"has 40 rows .*, the settings say 50 rows"):
-        remembered(other, tmp_path / "b").restore(state)
+        with_files(other, tmp_path / "b").load_state_dict(state)
 
 
-def test_a_full_disk_costs_growth_and_not_the_process(
+def test_a_full_disk_stops_growth_but_not_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replay = remembered(ROWS, tmp_path)
-    replay.add(steps(10, 0))
-    rows = replay._store.rows
-    assert rows is not None
-    rows.claimed = 12
+    replay = with_files(UNIFORM, tmp_path)
+    assert isinstance(replay, UniformReplay)
+    replay.extend(steps(10, 0))
+    files(replay).allocated = 12
 
     def full(path: Path, offset: int, length: int) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(memmap, "_allocate", full)
-        replay.add(steps(16, 10))
+        patch.setattr(memmap, "allocate_blocks", full)
+        replay.extend(steps(16, 10))
         assert len(replay) == 12
-        # New rows take the places of old ones meanwhile.
-        replay.add(steps(16, 26))
+        # New rows replace old ones meanwhile.
+        replay.extend(steps(16, 26))
         assert len(replay) == 12
-        assert max(batch["time"].max() for batch in replay.batches(ANY)) >= 26
+        assert max(batch["time"].max() for batch in replay.batches(LEARNER)) >= 26
         with pytest.raises(OSError, match="no room"):
-            remembered(SLICES, tmp_path / "b")
-    replay.add(steps(16, 42))
+            with_files(SEQUENCE, tmp_path / "b")
+    replay.extend(steps(16, 42))
     assert len(replay) == 28
 
 
-def test_only_what_is_claimed_takes_room(tmp_path: Path) -> None:
+def test_only_allocated_rows_take_disk_space(tmp_path: Path) -> None:
     rows = MemmapRows(tmp_path, 100_000, {"frame": ((3, 48, 48), np.uint8)})
     assert rows.allocate(10) < 100_000
     used = sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir())
@@ -174,43 +177,43 @@ def test_only_what_is_claimed_takes_room(tmp_path: Path) -> None:
     assert (tmp_path / "frame.rows").stat().st_size == 100_000 * 3 * 48 * 48
 
 
-@pytest.mark.parametrize("memory", [ROWS, SLICES])
-def test_f15_what_is_copied_while_it_is_written_is_whole_or_not_used(
-    tmp_path: Path, memory: ReplaySpec
+@pytest.mark.parametrize("spec", [UNIFORM, SEQUENCE])
+def test_rows_copied_while_they_are_written_are_whole_or_not_sampled(
+    tmp_path: Path, spec: ReplaySpec
 ) -> None:
-    """Extend, sample and save at once, and let another take up copies made in the middle of it."""
-    live = tmp_path / "live"
-    replay = remembered(memory, live)
-    replay.add(steps(40, 0))
-    states, copied, ended = [replay.state()], list[int](), threading.Event()
+    """Extend, sample and save at once, and load copies made in the middle of it."""
+    original = tmp_path / "original"
+    replay = with_files(spec, original)
+    replay.extend(steps(40, 0))
+    states, copied, ended = [replay.state_dict()], list[int](), threading.Event()
     failures: list[BaseException] = []
 
-    def take_up_copies() -> None:
+    def load_copies() -> None:
         try:
             for number in range(15):
                 copy = tmp_path / str(number)
-                shutil.copytree(live, copy)
-                again = remembered(memory, copy)
-                again.restore(states[-1])
-                for batch in again.batches(ANY):
+                shutil.copytree(original, copy)
+                resumed = with_files(spec, copy)
+                resumed.load_state_dict(states[-1])
+                for batch in resumed.batches(LEARNER):
                     assert_whole(batch)
                     copied.append(len(batch))
-        # Told to the test, which fails of it.
+        # The main thread fails with it.
         except BaseException as error:
             failures.append(error)
         finally:
             ended.set()
 
-    other = threading.Thread(target=take_up_copies)
+    other = threading.Thread(target=load_copies)
     other.start()
     start = 40
     while not ended.is_set():
-        replay.add(steps(7, start))
+        replay.extend(steps(7, start))
         start += 7
-        for batch in replay.batches(ANY):
+        for batch in replay.batches(LEARNER):
             assert_whole(batch)
         replay.flush()
-        states.append(replay.state())
+        states.append(replay.state_dict())
     other.join()
     assert not failures, failures[0]
     assert len(states) > 5 and copied

@@ -17,7 +17,8 @@ from pamiq_lightning.exchange.weights import (
     tensors_of,
 )
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.sampling import make_replay, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.worker import LearnerWorker

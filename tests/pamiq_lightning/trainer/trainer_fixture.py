@@ -20,7 +20,7 @@ from pamiq_lightning.exchange.rollouts import (
 )
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.sampling import make_replay
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.trainer.checkpointer import Checkpointer
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings

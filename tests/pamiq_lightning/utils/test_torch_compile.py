@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.nets.sioconv import SioConvStack
-from pamiq_lightning.replay.sampling import make_replay, training_round
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.instantiate import build

@@ -54,7 +54,7 @@ def test_streams_are_joined_without_a_transition_from_one_to_another() -> None:
         prepared: list[TensorDict] = []
         learner.prepare = lambda w, p=prepared: p.append(EpisodicPPO.prepare(learner, w)) or p[0]  # type: ignore[method-assign, misc]
         for steps in rollouts:
-            replay.add(steps)
+            replay.extend(steps)
         assert len(list(replay.batches(learner)))
         assert len(prepared) == 1
         rows += len(prepared[0])

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.uniform import UniformReplay
+from pamiq_lightning.utils.instantiate import build
+from tests.synthetic import IJEPA, rollout
+
+
+def test_training_round_names_a_missing_key() -> None:
+    encoder = build(Learner, IJEPA)
+    replay = UniformReplay(encoder.replay)
+    with pytest.raises(KeyError, match="frame"):
+        list(training_round(encoder, replay, [rollout(4).exclude("frame")]))
