@@ -215,7 +215,7 @@ class Actor:
             frame: (3, H, W), any.
         """
         rng = self._generator.get_state()
-        reward_states = [copy.deepcopy(reward.state()) for reward in self._rewards]
+        reward_states = [copy.deepcopy(reward.state_dict()) for reward in self._rewards]
         for _ in range(2):
             # Until all imaginations are in flight, and once more.
             for _ in range(max(WARM_UP_TICKS, self._horizon + 2)):
@@ -225,13 +225,13 @@ class Actor:
                 module.exchange()
         self._generator.set_state(rng)
         for reward, state in zip(self._rewards, reward_states, strict=True):
-            reward.load_state(state)
+            reward.load_state_dict(state)
         self.reset()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that the next tick depends on but the weights, on the CPU."""
         tensors = {"rng": self._generator.get_state(), "state": self._state.cpu()}
-        reward_states = [reward.state() for reward in self._rewards]
+        reward_states = [reward.state_dict() for reward in self._rewards]
         if any(reward_states):
             content = value_bytes({"rewards": reward_states})
             tensors["rewards"] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
@@ -261,7 +261,7 @@ class Actor:
             content = io.BytesIO(tensors["rewards"].numpy().tobytes())
             reward_states = torch.load(content, weights_only=True)["rewards"]
         for reward, state in zip(self._rewards, reward_states, strict=True):
-            reward.load_state(state)
+            reward.load_state_dict(state)
         self.reset()
         if not same_tick:
             return

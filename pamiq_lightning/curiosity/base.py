@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pamiq_lightning.nets.curiosity_parts import Extra
+from pamiq_lightning.nets.aux_heads import AuxHead
 from pamiq_lightning.nets.forward_dynamics import Prediction
 
 
@@ -48,7 +48,7 @@ class Curiosity(ABC):
     """
 
     horizon: int = 1
-    aux_heads: tuple[Extra, ...] = ()
+    aux_heads: tuple[AuxHead, ...] = ()
     info_keys: tuple[str, ...] = ()
     state_bytes: int = 0
 
@@ -56,11 +56,11 @@ class Curiosity(ABC):
     def reward(self, inputs: RewardInputs) -> float:
         """Return the raw reward of one transition; called once for each, in their order."""
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what it remembers, as tensors and plain values that JSON knows."""
         return {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned.
 
         Raises:

@@ -52,12 +52,12 @@ class CountOracle(Curiosity):
         self.counts[made] += 1
         return 1 / math.sqrt(self.counts[made])
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the transitions made, each with its count."""
         rows = [[*made, count] for made, count in self.counts.items()]
         return {"counts": torch.tensor(rows, dtype=torch.int32).reshape(-1, 5)}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on counting."""
         self.counts = Counter(
             {(cell, heading, v, look): n for cell, heading, v, look, n in state["counts"].tolist()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
-from pamiq_lightning.nets.curiosity_parts import Extra
+from pamiq_lightning.nets.aux_heads import AuxHead
 
 
 class Disagreement(Curiosity):
@@ -13,7 +13,7 @@ class Disagreement(Curiosity):
     2019 (arXiv:1906.04161).
     """
 
-    aux_heads: tuple[Extra, ...] = ("ensemble",)
+    aux_heads: tuple[AuxHead, ...] = ("ensemble",)
 
     def reward(self, inputs: RewardInputs) -> float:
         """Return the variance."""

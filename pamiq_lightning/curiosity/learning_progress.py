@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs, squared_error
-from pamiq_lightning.nets.curiosity_parts import Extra
+from pamiq_lightning.nets.aux_heads import AuxHead
 
 
 class LearningProgress(Curiosity):
@@ -15,7 +15,7 @@ class LearningProgress(Curiosity):
     monitoring, Hou, An, Du 2025 (arXiv:2509.25438).
     """
 
-    aux_heads: tuple[Extra, ...] = ("progress",)
+    aux_heads: tuple[AuxHead, ...] = ("progress",)
 
     def reward(self, inputs: RewardInputs) -> float:
         """Return the progress; it is negative where the present version is worse than expected."""

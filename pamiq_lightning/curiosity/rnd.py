@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
-from pamiq_lightning.nets.curiosity_parts import Extra
+from pamiq_lightning.nets.aux_heads import AuxHead
 
 
 class RND(Curiosity):
@@ -13,7 +13,7 @@ class RND(Curiosity):
     et al. 2018 (arXiv:1810.12894). Both networks are the dynamics' and saved with them.
     """
 
-    aux_heads: tuple[Extra, ...] = ("novelty",)
+    aux_heads: tuple[AuxHead, ...] = ("novelty",)
 
     def reward(self, inputs: RewardInputs) -> float:
         """Return the error."""

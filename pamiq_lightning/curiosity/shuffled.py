@@ -52,16 +52,16 @@ class Shuffled(Curiosity):
     def _draw(self) -> int:
         return int(torch.randint(len(self._waiting), (), generator=self._generator))
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the values that wait, the generator's state and the inner reward's."""
         return {
             "waiting": self._waiting.clone(),
             "generator": self._generator.get_state(),
-            "inner": self.inner.state(),
+            "inner": self.inner.state_dict(),
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on permuting."""
         self._waiting = state["waiting"].clone()
         self._generator.set_state(state["generator"])
-        self.inner.load_state(state["inner"])
+        self.inner.load_state_dict(state["inner"])

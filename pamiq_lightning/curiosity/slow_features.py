@@ -61,7 +61,7 @@ class SlowFeatures:
         found: Tensor = (white @ slowest[:, change <= fastest][:, :count]).float()
         return found
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the statistics."""
         return {
             "seen": self.seen,
@@ -72,7 +72,7 @@ class SlowFeatures:
             "change": self._change.clone(),
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self.seen, self._most = state["seen"], state["most"]
         self._mean, self._last = state["mean"].clone(), state["last"].clone()
@@ -109,12 +109,12 @@ class Reservoir:
         self._rows[place] = row
         return place
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the memory."""
         rows = self.rows.clone()
         return {"rows": rows, "seen": self._seen, "generator": self._generator.get_state()}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self._seen = state["seen"]
         self._rows[: len(state["rows"])] = state["rows"]

@@ -125,19 +125,19 @@ class SlowNovelty(Curiosity):
         square = (self._known[:count, :features] - row @ self._view).square().sum(dim=1)
         return float(square.topk(self._neighbours, largest=False).values.mean())
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the statistics, the memory and the present view of it."""
         return {
             "made_with": dict(self._made_with),
             "ema": self._ema.clone(),
             "newest": self._newest.clone(),
             "view": self._view.clone(),
-            "analysis": self._analysis.state(),
-            "reservoir": self._reservoir.state(),
+            "analysis": self._analysis.state_dict(),
+            "reservoir": self._reservoir.state_dict(),
             "known": self._known.clone(),
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned.
 
         Raises:
@@ -151,5 +151,5 @@ class SlowNovelty(Curiosity):
             )
         self._ema, self._newest = state["ema"].clone(), state["newest"].clone()
         self._view, self._known = state["view"].clone(), state["known"].clone()
-        self._analysis.load_state(state["analysis"])
-        self._reservoir.load_state(state["reservoir"])
+        self._analysis.load_state_dict(state["analysis"])
+        self._reservoir.load_state_dict(state["reservoir"])

@@ -16,7 +16,7 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
-from pamiq_lightning.nets.curiosity_parts import Extra
+from pamiq_lightning.nets.aux_heads import AuxHead
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction, normal_nll
 from pamiq_lightning.step import is_transition
 
@@ -126,7 +126,7 @@ class SioConvDynamics(Learner):
         updates: int = 64,
         max_version_lag: int = 16,
         gradient_clip: float = 1.0,
-        aux_heads: tuple[Extra, ...] = (),
+        aux_heads: tuple[AuxHead, ...] = (),
         progress_rounds: int = 4,
     ) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pamiq_lightning.nets.curiosity_parts import Ensemble, ErrorModel, Extra, Novelty
+from pamiq_lightning.nets.aux_heads import AuxHead, Ensemble, ErrorModel, Novelty
 from pamiq_lightning.nets.latent_mix import LatentMix
 from pamiq_lightning.nets.sioconv import SioConvStack
 
@@ -82,7 +82,7 @@ class ForwardDynamics(nn.Module):
         action_features: int = 8,
         dropout: float = 0.1,
         core: str = "sioconv",
-        aux_heads: Collection[Extra] = (),
+        aux_heads: Collection[AuxHead] = (),
     ) -> None:
         super().__init__()
         self.latent, self.state_shape = latent, (depth, dim)

@@ -248,9 +248,9 @@ def test_warm_up_leaves_the_rewards_unchanged(tmp_path: Path) -> None:
     shuffled = Shuffled({"class_path": path}, span=3)
     fixture = ActorFixture(tmp_path, logged_rewards=[shuffled])
     run_ticks(fixture, 3)
-    before = shuffled.state()
+    before = shuffled.state_dict()
     fixture.actor.warm_up(frame(9))
-    after = shuffled.state()
+    after = shuffled.state_dict()
     assert after["waiting"].tolist() == before["waiting"].tolist()
     assert (after["generator"] == before["generator"]).all()
 

@@ -35,7 +35,7 @@ from pamiq_lightning.curiosity.count_oracle import heading_bin
 from pamiq_lightning.curiosity.slow_features import Reservoir
 from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.nets.curiosity_parts import Novelty
+from pamiq_lightning.nets.aux_heads import Novelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.nets.vit import LatentEncoder
 from pamiq_lightning.offline.frozen import from_checkpoint

@@ -32,10 +32,10 @@ class Clock(Curiosity):
         self.count += 1
         return float(self.count)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         return {"count": self.count}
 
-    def load_state(self, state: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         self.count = state["count"]
 
 
@@ -84,9 +84,9 @@ def test_visits_go_on_where_they_were_saved() -> None:
     count, restored = CountOracle(), CountOracle()
     for cell in (1, 1, 2):
         count.reward(step(cell=cell))
-    content = value_bytes(count.state())
+    content = value_bytes(count.state_dict())
     assert len(content) < CountOracle.state_bytes
-    restored.load_state(torch.load(io.BytesIO(content), weights_only=True))
+    restored.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
     for cell in (1, 2, 3):
         assert restored.reward(step(cell=cell)) == count.reward(step(cell=cell))
 
@@ -111,7 +111,7 @@ def test_shuffled_goes_on_where_it_was_saved() -> None:
     one, other = Shuffled(CLOCK, span=5, seed=1), Shuffled(CLOCK, span=5, seed=2)
     for _ in range(8):
         one.reward(step())
-    other.load_state(one.state())
+    other.load_state_dict(one.state_dict())
     assert [one.reward(step()) for _ in range(20)] == [other.reward(step()) for _ in range(20)]
 
 
@@ -131,7 +131,7 @@ def test_shuffled_asks_for_what_its_reward_needs() -> None:
 
 
 def test_what_remembers_nothing_refuses_the_state_of_others() -> None:
-    assert PredictionError().state() == {}
-    PredictionError().load_state({})
+    assert PredictionError().state_dict() == {}
+    PredictionError().load_state_dict({})
     with pytest.raises(KeyError, match="counts"):
-        PredictionError().load_state(CountOracle().state())
+        PredictionError().load_state_dict(CountOracle().state_dict())

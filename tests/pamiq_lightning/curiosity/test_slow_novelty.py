@@ -81,15 +81,15 @@ def test_it_goes_on_where_it_was_saved(at: int) -> None:
     latents = life("ABCAB")
     one, other = made(), made()
     rewards(one, latents[:at])
-    state = one.state()
+    state = one.state_dict()
     content = value_bytes(state)
     went_on = rewards(one, latents[at:])
     # What was returned is of then, and loading it shares nothing.
     assert value_bytes(state) == content
-    other.load_state(torch.load(io.BytesIO(content), weights_only=True))
+    other.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
     assert rewards(other, latents[at:]) == went_on
     third = made()
-    third.load_state(state)
+    third.load_state_dict(state)
     rewards(third, latents[at:])
     assert value_bytes(state) == content
 
@@ -99,16 +99,16 @@ def test_what_it_remembers_fits_where_it_says() -> None:
     rng = torch.Generator().manual_seed(0)
     walk = torch.randn(1200, P, D, generator=rng).cumsum(0)
     assert max(rewards(novelty, list(walk))) > 0
-    size = len(value_bytes(novelty.state()))
+    size = len(value_bytes(novelty.state_dict()))
     assert 0.8 * novelty.state_bytes < size < novelty.state_bytes
 
 
 def test_the_memory_of_other_settings_is_refused() -> None:
-    state = made().state()
+    state = made().state_dict()
     with pytest.raises(ValueError, match="'memory': 512"):
-        made(memory=256).load_state(state)
+        made(memory=256).load_state_dict(state)
     with pytest.raises(ValueError, match="'seed': 0"):
-        made(seed=1).load_state(state)
+        made(seed=1).load_state_dict(state)
 
 
 @pytest.mark.parametrize(

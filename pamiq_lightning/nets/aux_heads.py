@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Extra = Literal["ensemble", "progress", "novelty"]
+AuxHead = Literal["ensemble", "progress", "novelty"]
 """What can be trained beside the dynamics: see `Ensemble`, `ErrorModel`, `Novelty`."""
 
 
