@@ -1,18 +1,16 @@
-"""Learning curves of the policy's learner alone, on gymnasium's CartPole-v1.
+"""Learning curves of PPO alone, on gymnasium's CartPole-v1.
 
-    python -m tools.bench.cartpole --seeds 5          four numbers seen, no memory
-    python -m tools.bench.cartpole --seeds 5 --memory position and angle only: the policy also sees
-                                                    the state of dynamics trained beside it
-    python -m tools.bench.cartpole --json  one line a figure: name, value, unit, limit, ok
+    python -m tools.bench.cartpole --seeds 5            all four numbers observed
+    python -m tools.bench.cartpole --seeds 5 --memory   position and angle only: the policy also
+                                                        takes the state of dynamics trained with it
+    python -m tools.bench.cartpole --json
 
 A seed ends when the mean of its last 100 episodes reaches 475, or after 500,000 steps.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,33 +33,33 @@ from tools.bench.cartpole_streams import (
     EpisodicPPO,
     StreamsReplay,
 )
-from tools.bench.limits import Measurement, at_least, measured, print_measurements
+from tools.bench.limits import Measurement, at_least, bench_parser, measured, print_measurements
 
 SOLVED, GOOD = 475.0, 450.0
 
 
 @dataclass(frozen=True)
-class Way:
-    """How one of the two tasks is learned.
+class Task:
+    """One of the two tasks, and how it is learned.
 
     Attributes:
-        seen: which numbers of an observation are seen.
+        observed: indices of the observed numbers.
         state: (depth, dim) of the dynamics' state.
         streams: CartPoles at once.
-        rows: steps of a window of each.
+        rows: steps in a rollout of each.
         policy: arguments of the policy's learner.
     """
 
-    seen: tuple[int, ...]
+    observed: tuple[int, ...]
     state: tuple[int, int]
     streams: int
     rows: int
     policy: dict[str, float]
 
 
-PLAIN = Way(EVERYTHING, (1, 1), 8, 128, {"lr": 1e-3, "batch_size": 128, "epochs": 8})
-# The state means something else while the dynamics learn, so smaller steps, of more experience.
-MEMORY = Way(
+PLAIN = Task(EVERYTHING, (1, 1), 8, 128, {"lr": 1e-3, "batch_size": 128, "epochs": 8})
+# The state changes its meaning while the dynamics learn: smaller steps, from more experience.
+MEMORY = Task(
     NO_VELOCITIES,
     (2, 64),
     32,
@@ -71,37 +69,38 @@ MEMORY = Way(
 
 
 class LearnerWorker:
-    """A learner, what drives it, and what it remembers."""
+    """A learner, its updater and its replay buffer."""
 
     def __init__(self, learner: Learner, replay: ReplayBuffer) -> None:
         self.learner, self.replay = learner, replay
         self.updater = Updater(learner, "cpu", "32-true")
 
     def train(self, rollouts: list[TensorDict]) -> None:
-        """Make one round; from then on the weights count as a version newer."""
+        """Make one round, after which the weights have a new version."""
         for batch in training_round(self.learner, self.replay, rollouts):
             self.updater.update(batch)
         self.updater.snapshot()
         self.learner.latest_version += 1
 
 
-def make_policy(way: Way) -> EpisodicPPO:
+def make_policy(task: Task) -> EpisodicPPO:
     """Return the policy to be trained."""
-    latent = (1, len(way.seen))
-    return EpisodicPPO(latent, way.state, CHOICES, dim=64, depth=2, **way.policy)  # type: ignore[arg-type]
+    latent = (1, len(task.observed))
+    return EpisodicPPO(latent, task.state, CHOICES, dim=64, depth=2, **task.policy)  # type: ignore[arg-type]
 
 
-def make_dynamics(way: Way) -> SioConvDynamics:
-    """Return the dynamics to be trained; their slices are short, for so are the first episodes."""
+def make_dynamics(task: Task) -> SioConvDynamics:
+    """Return the dynamics to be trained; their sequences are short, as the first episodes are."""
     return SioConvDynamics(
-        (1, len(way.seen)), way.state, CHOICES, heads=8, mix_features=32, dropout=0.0, lr=5e-4,
-        burn_in=4, slice_length=16, capacity=8 * way.streams * way.rows, batch_size=64, updates=12,
+        (1, len(task.observed)), task.state, CHOICES, heads=8, mix_features=32, dropout=0.0,
+        lr=5e-4, burn_in=4, slice_length=16, capacity=8 * task.streams * task.rows, batch_size=64,
+        updates=12,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one seed."""
+    """The result of one seed."""
 
     steps: int
     mean: float
@@ -109,20 +108,20 @@ class Outcome:
 
 
 def learn(seed: int, memory: bool, limit: int) -> Outcome:
-    """Let one seed live and learn."""
+    """Train one seed."""
     began = time.perf_counter()
     torch.manual_seed(seed)
-    way = MEMORY if memory else PLAIN
-    policy = make_policy(way)
-    dynamics = make_dynamics(way) if memory else None
+    task = MEMORY if memory else PLAIN
+    policy = make_policy(task)
+    dynamics = make_dynamics(task) if memory else None
     workers = [LearnerWorker(policy, StreamsReplay(policy.replay))]
     if dynamics is not None:
         workers.insert(0, LearnerWorker(dynamics, make_replay(dynamics.replay)))
-    poles = CartPoles(way.streams, way.seen, way.state, seed)
+    poles = CartPoles(task.streams, task.observed, task.state, seed)
     mean = 0.0
-    while poles.steps + way.streams * way.rows <= limit and mean < SOLVED:
+    while poles.steps + task.streams * task.rows <= limit and mean < SOLVED:
         acting = dynamics.acting_module if dynamics is not None else None
-        rollouts = poles.live(way.rows, policy.acting_module, acting, policy.latest_version)
+        rollouts = poles.rollout(task.rows, policy.acting_module, acting, policy.latest_version)
         for worker in workers:
             worker.train(rollouts)
         mean = fmean(poles.returns) if len(poles.returns) == EPISODES else 0.0
@@ -130,7 +129,7 @@ def learn(seed: int, memory: bool, limit: int) -> Outcome:
 
 
 def measurements(seeds: int, memory: bool, limit: int) -> Iterator[Measurement]:
-    """Yield each seed's figures, then what all must keep."""
+    """Yield each seed's measurements, then the limits over all."""
     means = []
     for seed in range(seeds):
         outcome = learn(seed, memory, limit)
@@ -139,23 +138,22 @@ def measurements(seeds: int, memory: bool, limit: int) -> Iterator[Measurement]:
         yield measured(f"seed {seed}: mean of last {EPISODES}", outcome.mean, "")
         yield measured(f"seed {seed}: time", outcome.seconds, "s")
     goal = GOOD if memory else SOLVED
-    wanted = math.ceil(0.8 * seeds)
-    yield at_least(f"seeds with a mean of {goal:.0f}", sum(m >= goal for m in means), "", wanted)
+    required = math.ceil(0.8 * seeds)
+    yield at_least(f"seeds with a mean of {goal:.0f}", sum(m >= goal for m in means), "", required)
     if not memory:
         yield at_least("lowest mean", min(means), "", GOOD)
 
 
 def main() -> None:
-    """Print every figure; exit with 1 if a limit is missed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Print all measurements."""
+    parser = bench_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="without the velocities")
     parser.add_argument("--steps", type=int, default=500_000, help="at most, in all streams")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    lines = measurements(options.seeds, options.memory, options.steps)
-    sys.exit(not print_measurements(lines, options.json))
+    found = measurements(options.seeds, options.memory, options.steps)
+    print_measurements(found, options.json)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Several CartPoles at once as streams of experience, and what the policy's learner needs for them.
+"""Several CartPoles at once as streams of experience, and a PPO for episodes that end.
 
-Each CartPole is a life of its own. Its rows follow the schema of `pamiq_lightning.step`; the index
-of stream k begins at k * STREAM, so that between two streams there is always a gap. The observation
-in which an episode ends is a row of its own: it carries the last reward, its action is not carried
-out, and the row behind it is the `is_first` of the next episode.
+Its rows follow the schema of `pamiq_lightning.step`; the index of stream k begins at k * STREAM, so
+that between two streams there is always a gap. The observation in which an episode ends is a row of
+its own: it carries the last reward, its action is not carried out, and the next row is the
+`is_first` of the next episode.
 
-Letters: E streams, N rows of a window.
+Letters: E streams, N rows of a rollout.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EPISODES = 100
 
 
 class EpisodicPPO(PPO):
-    """PPO for rows that say which of them end an episode, as no row of a life does."""
+    """PPO for rows that say which of them end an episode."""
 
     required_keys = (*PPO.required_keys, "terminal")
 
@@ -46,40 +46,40 @@ class EpisodicPPO(PPO):
         self, rollout: TensorDict, value: Float[Tensor, " M"]
     ) -> Float[Tensor, " M"]:
         """Return 0 where the pole has fallen; where only time ran out, the value."""
-        promised: Tensor = value * ~rollout["terminal"]
-        return promised
+        bootstrap: Tensor = value * ~rollout["terminal"]
+        return bootstrap
 
 
 class StreamsReplay(OnPolicyReplay):
-    """Puts each window behind the last row of its own stream; all new ones are trained on at once.
+    """Appends each rollout to the last row of its own stream; trains on all new ones at once.
 
-    The learner prepares them as one window with gaps, which end its traces.
+    The learner prepares them as one rollout with gaps, which end its traces.
     """
 
-    def __init__(self, memory: ReplaySpec) -> None:
-        super().__init__(memory)
+    def __init__(self, spec: ReplaySpec) -> None:
+        super().__init__(spec)
         self._lasts: dict[int, TensorDict] = {}
 
     def extend(self, steps: TensorDict) -> None:
-        """Remember a window [N] of one stream."""
+        """Add a rollout [N] of one stream."""
         stream = int(steps["index"][0]) // STREAM
         self._last = self._lasts.get(stream)
         super().extend(steps)
         self._lasts[stream] = steps[-1:]
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
-        """Yield minibatches of the new windows of all streams."""
+        """Yield minibatches of the new rollouts of all streams."""
         if self._rollouts:
             self._rollouts = [torch.cat(self._rollouts)]
         yield from super().batches(learner)
 
 
 class CartPoles:
-    """CartPole-v1, several times, lived through by the modules that act.
+    """CartPole-v1, several times, played by the modules that act.
 
     Args:
-        streams: how many (E).
-        seen: which numbers of an observation are seen.
+        streams: number of CartPoles (E).
+        observed: indices of the observed numbers.
         state: (depth, dim) of the dynamics' state; zeros without dynamics.
         seed: of the poles and of the actions.
 
@@ -89,7 +89,7 @@ class CartPoles:
     """
 
     def __init__(
-        self, streams: int, seen: tuple[int, ...], state: tuple[int, int], seed: int
+        self, streams: int, observed: tuple[int, ...], state: tuple[int, int], seed: int
     ) -> None:
         self._poles = gymnasium.make_vec(
             "CartPole-v1",
@@ -97,20 +97,20 @@ class CartPoles:
             vectorization_mode="sync",
             vector_kwargs={"autoreset_mode": AutoresetMode.NEXT_STEP},
         )
-        self._seen, self._generator = list(seen), torch.Generator().manual_seed(seed)
+        self._observed, self._generator = list(observed), torch.Generator().manual_seed(seed)
         self._index = torch.arange(streams) * STREAM
         self._state = torch.zeros(streams, *state)
-        self._over, self._gained = np.ones(streams, np.bool_), np.zeros(streams)
+        self._ended, self._returns = np.ones(streams, np.bool_), np.zeros(streams)
         self.steps, self.returns = 0, deque[float](maxlen=EPISODES)
         observation, _ = self._poles.reset(seed=seed)
-        self._arrive(observation, np.zeros(streams), ~self._over, ~self._over)
+        self._arrive(observation, np.zeros(streams), ~self._ended, ~self._ended)
 
-    def live(
+    def rollout(
         self, rows: int, policy: PPOPolicy, dynamics: ForwardDynamics | None, version: int
     ) -> list[TensorDict]:
-        """Return the next window [N] of each stream."""
+        """Return the next rollout [N] of each stream."""
         ticks = [self._tick(policy, dynamics) for _ in range(rows)]
-        shape = (len(self._over), rows)
+        shape = (len(self._ended), rows)
         steps = TensorDict.stack(ticks, dim=1)
         steps["valid"] = torch.ones(shape, dtype=torch.bool)
         steps["versions"] = torch.full((*shape, len(ACTING_ROLES)), version)
@@ -135,18 +135,18 @@ class CartPoles:
         observation: NDArray[np.float32],
         reward: NDArray[np.float64],
         fallen: NDArray[np.bool_],
-        late: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
     ) -> None:
-        """Note what is known of the next rows before they act."""
+        """Prepare the next rows as far as they are known before the policy acts."""
         self._row = {
             "index": self._index,
-            "latent": torch.from_numpy(observation / UNITS)[:, None, self._seen],
+            "latent": torch.from_numpy(observation / UNITS)[:, None, self._observed],
             "reward": torch.from_numpy(reward).float(),
-            "is_first": torch.from_numpy(self._over),
+            "is_first": torch.from_numpy(self._ended),
             "terminal": torch.from_numpy(fallen),
         }
         self._index = self._index + 1
-        self._gained += reward
-        self._over = fallen | late
-        self.returns.extend(self._gained[self._over].tolist())
-        self._gained[self._over] = 0.0
+        self._returns += reward
+        self._ended = fallen | truncated
+        self.returns.extend(self._returns[self._ended].tolist())
+        self._returns[self._ended] = 0.0

@@ -1,18 +1,16 @@
-"""What a checkpoint costs, and how soon a life goes on from one, with a large memory.
+"""What a checkpoint costs, and how soon a run resumes from one, with a large replay buffer.
 
-    python -m tools.bench.checkpoint            a table
-    python -m tools.bench.checkpoint --json     one line a figure: name, value, unit, limit, ok
+    python -m tools.bench.checkpoint
+    python -m tools.bench.checkpoint --json
 
-A life at size tiny in the embedded street, whose encoder remembers 100,000 frames (6.2 GB of rows,
-which is how much disk this takes for a while). It is born with a short life of its own; its memory
-is then filled, and it goes on. Leave the machine alone meanwhile.
+A run at size tiny in the embedded street, whose encoder's buffer holds 100,000 frames (6.2 GB on
+disk for a while). A short run makes the folder; its buffer is filled, and the run resumes. Leave
+the machine alone meanwhile.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,67 +30,57 @@ from pamiq_lightning.checkpoint.store import (
     write_checkpoint,
 )
 from pamiq_lightning.replay.memmap import MemmapRows
-from tools.bench.limits import Measurement, at_most, measured, print_measurements
-from tools.faults.run import Runner
+from tools.agent_process import ENDLESS, AgentProcess, start_agent
+from tools.bench.limits import Measurement, at_most, bench_parser, measured, print_measurements
 
 FRAMES, SIDE = 100_000, 144
-TINY = ("conf=japan_street", "world=embedded", "size=tiny", "rate=10", "record=false")
+TINY = (*ENDLESS, "conf=japan_street", "world=embedded", "size=tiny", "rate=10", "record=false")
 CAPACITY = f"learners.encoder.model.init_args.capacity={FRAMES}"
 SAVE_EVERY = 20
 INTERVAL_S = SAVE_EVERY * 12.8
 SAVE_S, FIRST_TICK_S = 2.0, 15.0
-BIRTH_S, SETTLE_S, REST_S, SAVES = 40.0, 30.0, 20.0, 5
+FIRST_RUN_S, SETTLE_S, REST_S, SAVES = 40.0, 30.0, 20.0, 5
 
 
 def measurements(runs: Path, interval_s: float) -> Iterator[Measurement]:
-    """Measure everything, in one run folder."""
-    folder = _be_born(runs)
+    """Yield all, in one run folder."""
+    with start_agent(runs, *TINY, CAPACITY, "trainer.save_every=1") as first:
+        folder = first.folder
+        time.sleep(FIRST_RUN_S)
+        first.stop()
     before = _rows_bytes(folder)
-    _fill_memory(folder)
+    _fill_buffer(folder)
     yield measured("rows of the encoder", (_rows_bytes(folder) - before) / 1e9, "GB")
     began = time.monotonic()
-    life = Runner(runs, f"resume={folder}", *TINY, CAPACITY, "trainer.save_every=1000000")
-    try:
+    resumed = (f"resume={folder}", *TINY, CAPACITY, "trainer.save_every=1000000")
+    with start_agent(runs, *resumed) as agent:
         yield at_most("resume to first tick", time.monotonic() - began, "s", FIRST_TICK_S)
         time.sleep(SETTLE_S)
-        missed = _missed(life)
+        missed = _missed(agent)
         time.sleep(REST_S)
-        undisturbed = _missed(life) - missed
+        undisturbed = _missed(agent) - missed
         took, saving = [], 0
         for number in range(SAVES):
-            # The last after as many new rows as a save finds in a life left to itself.
+            # The last after as many new rows as a run has between two saves.
             time.sleep(interval_s if number == SAVES - 1 else REST_S)
-            missed = _missed(life)
-            ask(life.folder, "save")
-            took.append(_save_seconds(life.folder)[-1])
-            # Whoever was late for the save shows in the tick after it.
+            missed = _missed(agent)
+            ask(folder, "save")
+            took.append(_save_seconds(folder)[-1])
+            # A tick that waited for the save is counted with the next one.
             time.sleep(1.0)
-            saving += _missed(life) - missed
+            saving += _missed(agent) - missed
         yield measured("save soon after another, median", median(took[:-1]), "s")
         yield at_most("save after an interval of rows", took[-1], "s", SAVE_S)
         yield at_most("ticks missed while saving", saving, "ticks", 0)
         yield measured(f"ticks missed in {REST_S:.0f} s without", undisturbed, "ticks")
-        newest = find_checkpoints(life.folder)[0]
+        newest = find_checkpoints(folder)[0]
         size = sum(path.stat().st_size for path in newest.iterdir())
         yield measured("size of a checkpoint without rows", size / 1e6, "MB")
-        life.end()
-    finally:
-        life.kill()
+        agent.stop()
 
 
-def _be_born(runs: Path) -> Path:
-    """Live a short life and return its folder."""
-    life = Runner(runs, *TINY, CAPACITY)
-    try:
-        time.sleep(BIRTH_S)
-        life.end()
-    finally:
-        life.kill()
-    return life.folder
-
-
-def _fill_memory(folder: Path) -> None:
-    """Fill the encoder's memory with frames, and write a checkpoint that knows of them."""
+def _fill_buffer(folder: Path) -> None:
+    """Fill the encoder's buffer with frames, and write a checkpoint that counts them."""
     rows = MemmapRows(rows_folder(folder, "encoder"), FRAMES, {"frame": ((3, SIDE, SIDE), "uint8")})
     if rows.allocate(FRAMES) < FRAMES:
         raise OSError(f"{folder}: there is no room for {FRAMES} frames")
@@ -117,29 +105,26 @@ def _rows_bytes(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in files)
 
 
-def _missed(life: Runner) -> int:
-    return int(ask(life.folder, "status")["missed_ticks"])
+def _missed(agent: AgentProcess) -> int:
+    return int(ask(agent.folder, "status")["missed_ticks"])
 
 
 def _save_seconds(folder: Path) -> list[float]:
-    told = re.findall(r"^saved \d+ in ([\d.]+) s", (folder / TRAINER_LOG).read_text(), re.M)
-    return [float(text) for text in told]
+    log = (folder / TRAINER_LOG).read_text()
+    return [float(text) for text in re.findall(r"^saved \d+ in ([\d.]+) s", log, re.M)]
 
 
-def main() -> int:
-    """Print all figures; exit code 1 if a limit is missed."""
-    parser = argparse.ArgumentParser(prog="python -m tools.bench.checkpoint", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
-    parser.add_argument("--folder", type=Path, help="where to live; default: the temporary folder")
+def main() -> None:
+    """Print all measurements."""
+    parser = bench_parser(__doc__)
+    parser.add_argument("--folder", type=Path, help="for the run; default: the temporary folder")
     parser.add_argument(
-        "--interval", type=float, default=INTERVAL_S, help="seconds lived before the last save"
+        "--interval", type=float, default=INTERVAL_S, help="seconds before the last save"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pamiq-bench-", dir=options.folder) as runs:
-        return (
-            0 if print_measurements(measurements(Path(runs), options.interval), options.json) else 1
-        )
+        print_measurements(measurements(Path(runs), options.interval), options.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,51 +1,59 @@
-"""How fast an experiment's life goes under lockstep, and where its time goes.
+"""How fast a run of an experiment goes under lockstep, and where its time goes.
 
-    python -m tools.bench.experiment                                     conf/experiments/laboratory
+    python -m tools.bench.experiment                                conf/experiments/laboratory
     python -m tools.bench.experiment --json conf=food_room clock=lockstep size=tiny record=false
 
-Lives so many ticks and prints ticks a second in all and of each part alone: the world, the mind
-(the nets that act, and taking new weights), the trainer (by learner), and what is left. With CPU
-time instead of the clock's, what other programs take does not count: a run never uses more than one
-core at a time, so it is what the run would take alone.
+Runs so many ticks and prints ticks per second in all and of each part alone: the world, the actor
+(the nets that act, and new weights), the trainer (by learner), and the rest. CPU time leaves out
+what other programs take: a run never uses more than one core at a time, so it is the time that the
+run takes alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
+from agent.actor import Actor
+from agent.lifecycle.runner import Runner
 from agent.lifecycle.signals import StopRequest
-from agent.loop import Loop
-from agent.settings.compose import compose, read_command_line
-from agent.settings.schema import Settings, parse
-from agent.ui.terminal import StatusSource
+from agent.osc.ports import bind_tcp
+from agent.settings.schema import Settings
+from agent.ui.server import HOST
+from agent.worlds.embedded.lockstep import LockstepWorld
+from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
-from tools.bench.limits import Measurement, at_least, measured, print_measurements
+from tools.bench.limits import Measurement, at_least, bench_parser, measured, print_measurements
+from tools.parts import load_settings
 
 LABORATORY = "conf/experiments/laboratory.yaml"
 LIMIT = 20_000 / 600
-"""Ticks a second: 20,000 in ten minutes."""
+"""Ticks per second: 20,000 in ten minutes."""
 WARM_UP = 3
-"""Windows that are not measured: the dynamics need as long to have something to train on."""
+"""Rollouts that are not measured: the dynamics need as many before they train."""
+TIMED: tuple[tuple[str, type, tuple[str, ...]], ...] = (
+    ("world", LockstepWorld, ("observe", "act")),
+    ("actor", Actor, ("act", "finish_step", "poll_weights")),
+)
 
 
-class Meter:
-    """Adds up the CPU time of calls, by part, in this thread."""
+class Stopwatch:
+    """Adds up the CPU time of calls in this thread, by part."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def around(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the call, its time counted."""
+        """Return a method that is timed."""
 
         def timed(*arguments: Any, **named: Any) -> Any:
             began = time.thread_time()
@@ -57,84 +65,79 @@ class Meter:
         return timed
 
 
-def live(settings: Settings) -> Iterator[Measurement]:
-    """Live, and yield what was measured."""
-    from agent.lifecycle.runner import Runner
-    from agent.osc.ports import bind_tcp
-    from agent.ui.server import HOST
-    from agent.worlds.factory import resolve_world
+@dataclass(frozen=True)
+class Sample:
+    """Seconds spent so far by trainer and agent (CPU), on the clock, and by each learner."""
 
-    meter = Meter()
+    trainer: float
+    agent: float
+    wall: float
+    learners: dict[str, float]
 
-    class Measured(Runner):
-        """A life whose parts are timed."""
 
-        def _prepare(self, end: Any) -> tuple[Loop, StatusSource]:
-            loop, status = super()._prepare(end)
-            for part, owner, calls in (
-                ("world", loop.world, ("observe", "act")),
-                ("mind", loop.actor, ("act", "reflect", "poll_weights")),
-            ):
-                for name in calls:
-                    setattr(owner, name, meter.around(part, getattr(owner, name)))
-            return loop, status
+class SampledTrainer(TrainerProcess):
+    """Takes a sample after every round from the end of the warm-up on."""
 
-        def _on_rollout(self) -> None:
-            super()._on_rollout()
-            if self.exchange.writer.filled == WARM_UP:
-                meter.seconds.clear()
-                self.begun = (self._trainer_seconds(), time.thread_time(), time.monotonic())
-                self.learners_begun = self._learners()
-            self.ended = (self._trainer_seconds(), time.thread_time(), time.monotonic())
-            self.learners_ended = self._learners()
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        super().__init__()
+        self.samples = list[Sample]()
+        self.stopwatch = stopwatch
+        self.runner: Runner | None = None
 
-        def _trainer_seconds(self) -> float:
-            spent = psutil.Process(self.trainer.pid).cpu_times()
-            return float(spent.user + spent.system)
+    def wait_for_round(self) -> None:
+        """Wait, then take a sample."""
+        super().wait_for_round()
+        assert self.runner is not None
+        exchange = self.runner.exchange
+        if exchange.board.rounds < max(exchange.writer.filled, WARM_UP):
+            return
+        if not self.samples:
+            self.stopwatch.seconds.clear()
+        spent = psutil.Process(self.pid).cpu_times()
+        learners = {r: exchange.board.learner(r)["seconds"] for r in self.runner.settings.learners}
+        now = time.thread_time(), time.monotonic()
+        self.samples.append(Sample(spent.user + spent.system, *now, learners))
 
-        def _learners(self) -> dict[str, float]:
-            roles = self.settings.learners
-            return {role: self.exchange.board.learner(role)["seconds"] for role in roles}
 
-    with redirect_stdout(io.StringIO()), StopRequest() as stop:
+def measurements(settings: Settings) -> Iterator[Measurement]:
+    """Run, and yield all."""
+    stopwatch = Stopwatch()
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stop = stack.enter_context(StopRequest())
         resolve_world(settings, print)
-        trainer = TrainerProcess()
-        life = Measured(settings, "bench", trainer, stop, bind_tcp(HOST, 0))
-        try:
-            life.live()
-        finally:
-            trainer.kill()
-    ticks = (life.exchange.writer.filled - WARM_UP) * settings.rollout_length
-    trained, own, wall = (b - a for a, b in zip(life.begun, life.ended, strict=True))
-    rest = own - sum(meter.seconds.values())
+        trainer = SampledTrainer(stopwatch)
+        stack.callback(trainer.kill)
+        for part, owner, names in TIMED:
+            for name in names:
+                timed = stopwatch.around(part, getattr(owner, name))
+                stack.enter_context(patch.object(owner, name, timed))
+        trainer.runner = Runner(settings, "bench", trainer, stop, bind_tcp(HOST, 0))
+        trainer.runner.live()
+    first, last = trainer.samples[0], trainer.samples[-1]
+    ticks = (len(trainer.samples) - 1) * settings.rollout_length
+    trained, own = last.trainer - first.trainer, last.agent - first.agent
+    rest = own - sum(stopwatch.seconds.values())
     yield at_least("ticks/s of a run alone (CPU time)", ticks / (trained + own), "1/s", LIMIT)
-    yield measured("ticks/s now (the clock's time)", ticks / wall, "1/s")
-    for part, seconds in (
-        *meter.seconds.items(),
-        ("rest of the agent", rest),
-        ("trainer", trained),
-    ):
+    yield measured("ticks/s now (wall time)", ticks / (last.wall - first.wall), "1/s")
+    parts = {**stopwatch.seconds, "rest of the agent": rest, "trainer": trained}
+    for part, seconds in parts.items():
         yield measured(f"{part}: a tick", 1e3 * seconds / ticks, "ms")
         yield measured(f"{part}: alone", ticks / seconds, "ticks/s")
-    for role, ended in life.learners_ended.items():
-        seconds = ended - life.learners_begun[role]
-        yield measured(f"{role}: a tick (the clock's time)", 1e3 * seconds / ticks, "ms")
+    for role, ended in last.learners.items():
+        seconds = ended - first.learners[role]
+        yield measured(f"{role}: a tick (wall time)", 1e3 * seconds / ticks, "ms")
 
 
 def main() -> None:
-    """Live and print every figure; exit with 1 if the limit is missed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ticks", type=int, default=2048, help="length of the life")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    """Run and print all measurements."""
+    parser = bench_parser(__doc__)
+    parser.add_argument("--ticks", type=int, default=2048, help="length of the run")
     parser.add_argument("settings", nargs="*", help="key=value, as of agent.run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pamiq-bench-") as runs:
         given = [f"conf={LABORATORY}", *options.settings, f"runs={runs}", f"steps={options.ticks}"]
-        composed = compose(read_command_line(given), lambda: "tiny")
-        settings = parse(composed, set(composed["learners"]))
-        sys.exit(not print_measurements(live(settings), options.json))
+        print_measurements(measurements(load_settings(*given)), options.json)
 
 
 if __name__ == "__main__":

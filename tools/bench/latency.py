@@ -1,8 +1,8 @@
-"""How long the whole way takes: drawn, captured, encoded, acted, sent, and the picture changed.
+"""How long it takes from a frame drawn, captured, encoded, acted on and sent to the next one drawn.
 
 `python -m tools.bench.latency` opens a window whose picture changes whenever an input changes, as
-VRChat would, and lives in front of it at the agent's rate, with the real capture, the real encoder
-and policy (untrained), and real OSC over UDP. Needs an X display; `xvfb-run` will do.
+VRChat would, and acts on it at the agent's rate, with the real capture, the real encoder and policy
+(untrained), and real OSC over UDP. Needs an X display; `xvfb-run` will do.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pythonosc.osc_message import OscMessage
 
-from agent.lifecycle import build
 from agent.osc.ports import bind_udp
-from agent.settings.compose import compose, read_command_line
-from agent.settings.schema import parse
 from agent.worlds.vrchat.world import VRChat
-from tools.bench.limits import Measurement, measured, print_measurements
+from tools.agent_process import free_udp_port
+from tools.bench.limits import Measurement, bench_parser, measured, print_measurements
+from tools.fake_vrchat import XWindow
+from tools.parts import build_parts, load_settings
 
 TITLE = "pamiq-lightning bench"
 _LEVELS = 200  # Grey levels that number the pictures; the rest keeps them from being black.
@@ -31,15 +32,11 @@ _FIRST_LEVEL = 40
 
 
 def client(port: int, fps: float) -> None:
-    """Be the window: number the pictures by their grey, a new one for every changed input."""
-    from pythonosc.osc_message import OscMessage
-
-    from tools.fake_vrchat import XWindow
-
+    """Be the window: number its pictures by their grey level, a new one for every changed input."""
     udp = bind_udp("127.0.0.1", port)
     udp.setblocking(False)
     window = XWindow(TITLE, 640, 480, 0, 0)
-    picture, held, heard_at = 0, 0.0, 0.0
+    picture, held, received_at = 0, 0.0, 0.0
     print("ready", flush=True)
     deadline = time.monotonic()
     noise = np.random.default_rng(0).integers(0, 256, (3, 48, 8), np.uint8)
@@ -47,13 +44,13 @@ def client(port: int, fps: float) -> None:
         changed = False
         for message in map(OscMessage, _datagrams(udp)):
             if message.address == "/input/Vertical" and message.params[0] != held:
-                held, heard_at, changed = message.params[0], time.monotonic(), True
+                held, received_at, changed = message.params[0], time.monotonic(), True
         picture += changed
         frame = np.full((3, 48, 48), _FIRST_LEVEL + picture % _LEVELS, np.uint8)
         frame[:, :, :8] = noise
         window.draw(frame)
         if changed or picture == 0:
-            print(f"{picture} {heard_at:.6f} {time.monotonic():.6f}", flush=True)
+            print(f"{picture} {received_at:.6f} {time.monotonic():.6f}", flush=True)
         deadline += 1 / fps
         time.sleep(max(0.0, deadline - time.monotonic()))
 
@@ -66,33 +63,29 @@ def _datagrams(udp: Any) -> Iterable[bytes]:
             return
 
 
-def build_thought(conf: str) -> tuple[Callable[[NDArray[np.uint8]], None], int]:
-    """Return what the agent computes between seeing and acting, and the side of its frames."""
-    command = read_command_line([f"conf={conf}"])
-    composed = compose(command, lambda: "tiny")
-    learners = build.build_learners(parse(composed, set(composed["learners"])))
-    shape = build.step_shape(learners, ())
-    encoder, policy = learners["encoder"].acting_module, learners["policy"].acting_module
-    assert encoder is not None and policy is not None
-    state = torch.zeros(1, *shape.state)
+def build_policy(conf: str) -> tuple[Callable[[NDArray[np.uint8]], None], int]:
+    """Return what the agent computes between frame and action, and the side of its frames."""
+    parts = build_parts(load_settings(f"conf={conf}"))
+    encoder, policy = parts.acting["encoder"], parts.acting["policy"]
+    state = torch.zeros(1, *parts.shape.state)
 
     @torch.inference_mode()
-    def think(frame: NDArray[np.uint8]) -> None:
+    def infer(frame: NDArray[np.uint8]) -> None:
         policy(encoder(torch.from_numpy(frame)[None]), state)
 
-    return think, build.frame_size(learners)
+    return infer, parts.shape.frame_size
 
 
-def live(
-    world: VRChat, think: Callable[[NDArray[np.uint8]], None], rate: float, pictures: int
+def answer(
+    world: VRChat, infer: Callable[[NDArray[np.uint8]], None], rate: float, pictures: int
 ) -> dict[int, tuple[float, float, float]]:
     """Answer every new picture with a changed input.
 
     Returns:
-        Per picture, when the tick began that saw it, when it was captured, and when the action was
-        on its way (monotonic s).
+        Per picture, when the tick began that observed it, when it was captured, and when the action
+        was sent (monotonic s).
     """
-    seen: dict[int, tuple[float, float, float]] = {}
+    observed: dict[int, tuple[float, float, float]] = {}
     action = np.zeros(5, np.int64)
     deadline, level, number = time.monotonic(), -1, -1
     while number < pictures:
@@ -101,19 +94,19 @@ def live(
         begun = time.monotonic()
         frame, _ = world.observe()
         captured = time.monotonic()
-        think(frame)
+        infer(frame)
         now_level = int(frame[0, frame.shape[1] // 2, frame.shape[2] // 2])
         if now_level != level:
             number += 1
             level = now_level
             action[0] = 1 - action[0]
         world.act(action)
-        seen.setdefault(number, (begun, captured, time.monotonic()))
-    return seen
+        observed.setdefault(number, (begun, captured, time.monotonic()))
+    return observed
 
 
 def measurements(
-    seen: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]]
+    observed: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]]
 ) -> Iterator[Measurement]:
     """Yield p50 and p95 of every leg, in ms."""
     legs: dict[str, list[float]] = {
@@ -125,16 +118,16 @@ def measurements(
         "latency: tick to sent": [],
         "all: drawn to next picture drawn": [],
     }
-    for picture, (begun, captured, sent) in seen.items():
+    for picture, (begun, captured, sent) in observed.items():
         if picture in drawn and picture + 1 in drawn:
-            heard, changed = drawn[picture + 1]
+            received, changed = drawn[picture + 1]
             shown = drawn[picture][1]
             legs_now = (
                 begun - shown,
                 captured - begun,
                 sent - captured,
-                heard - sent,
-                changed - heard,
+                received - sent,
+                changed - received,
                 sent - begun,
                 changed - shown,
             )
@@ -146,23 +139,20 @@ def measurements(
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print all measurements."""
+    parser = bench_parser(__doc__)
     parser.add_argument("--rate", type=float, default=10.0, help="ticks a second")
     parser.add_argument("--fps", type=float, default=60.0, help="the client's frames a second")
     parser.add_argument("--pictures", type=int, default=100, help="how many to answer")
-    parser.add_argument("--conf", default="base", help="experiment whose encoder and policy think")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--conf", default="base", help="experiment whose encoder and policy run")
     parser.add_argument("--client", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.client:
         client(options.client, options.fps)
     torch.set_num_threads(1)
-    think, size = build_thought(options.conf)
-    think(np.zeros((3, size, size), np.uint8))
-    free = bind_udp("127.0.0.1", 0)
-    port = free.getsockname()[1]
-    free.close()
+    infer, size = build_policy(options.conf)
+    infer(np.zeros((3, size, size), np.uint8))
+    port = free_udp_port()
     command = [sys.executable, "-m", "tools.bench.latency", "--client", str(port)]
     window = subprocess.Popen(
         [*command, "--fps", str(options.fps)], stdout=subprocess.PIPE, text=True
@@ -172,14 +162,14 @@ def main() -> None:
         window.stdout.readline()
         world = VRChat(size, port=port, title=TITLE, listen=None, rate_hz=options.rate)
         try:
-            seen = live(world, think, options.rate, options.pictures)
+            observed = answer(world, infer, options.rate, options.pictures)
         finally:
             world.close()
     finally:
         window.terminate()
     rows = [line.split() for line in window.stdout.read().splitlines()]
-    drawn = {int(number): (float(heard), float(at)) for number, heard, at in rows}
-    sys.exit(not print_measurements(measurements(seen, drawn), options.json))
+    drawn = {int(number): (float(received), float(at)) for number, received, at in rows}
+    print_measurements(measurements(observed, drawn), options.json)
 
 
 if __name__ == "__main__":

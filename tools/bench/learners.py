@@ -1,19 +1,17 @@
 """What the learners cost, as ratios measured in one run on one thread.
 
-    python -m tools.bench.learners            a table
-    python -m tools.bench.learners --json     one line a figure: name, value, unit, limit, ok
+    python -m tools.bench.learners
+    python -m tools.bench.learners --json
 
-Things that are compared take turns, several times, and the least processor time of each counts:
-what else the machine does falls on all of them, and waiting for a core does not count.
+Compared jobs run in turn several times, and the least processor time of each counts: other programs
+slow all of them alike, and waiting for a core does not count.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
 import math
-import sys
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
@@ -27,10 +25,10 @@ from pamiq_lightning.nets import sioconv as nets_sioconv
 from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.torch_compile import compile_acting
-from tools.bench.limits import Measurement, at_least, at_most, print_measurements
-from tools.bench.ppo import policy
+from tools.bench.limits import Measurement, at_least, at_most, bench_parser, print_measurements
+from tools.bench.ppo import ppo
 from tools.bench.timing import compare
-from tools.bench.updater import online, updater
+from tools.bench.updater import learner_updates, updater_overhead
 
 B, DIM, HEADS, DEPTH = 4, 256, 8, 3
 
@@ -77,7 +75,7 @@ def with_full_matrix(job: Callable[[], object]) -> Callable[[], object]:
 
 
 def sioconv() -> Iterator[Measurement]:
-    """Growth with length, and against the full matrix and a GRU."""
+    """Yield growth with length, and SioConv against the full matrix and a GRU."""
     stack = SioConvStack(DEPTH, DIM, HEADS)
     lengths = [256, 512, 1024, 2048, 4096]
     times = compare(*(forward_backward(stack, n) for n in lengths), tries=5)
@@ -104,7 +102,7 @@ def sioconv() -> Iterator[Measurement]:
 
 
 def acting_step() -> Iterator[Measurement]:
-    """One step at size small against one of a GRU of equal size, as it is and compiled."""
+    """Yield one step at size small against one of a GRU of equal size, plain and compiled."""
     stack = SioConvStack(6, 1024, 8).eval().requires_grad_(False)
     compiled = copy.deepcopy(stack)
     compile_acting(compiled, torch.device("cpu"))
@@ -126,23 +124,23 @@ def acting_step() -> Iterator[Measurement]:
 
 def saved_bytes(job: Callable[[], None]) -> int:
     """Return the bytes that autograd keeps for the backward pass."""
-    seen: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        seen[storage.data_ptr()] = storage.nbytes()
+        saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         job()
-    return sum(seen.values())
+    return sum(saved.values())
 
 
 class MaskedInput(IJEPA):
-    """I-JEPA as the originals had it: hidden patches are replaced, so the encoder sees all 144."""
+    """I-JEPA as the originals had it: hidden patches are replaced, so the encoder takes all 144."""
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
-        """Keep every patch, as far as work is concerned."""
+        """Encode every patch, which is the work that replacing costs."""
         sampler = self.masks
         everything = torch.arange(sampler.grid**2).expand(len(batch), -1)
         self.masks = lambda n: Masks(everything, sampler(n).targets)  # type: ignore[assignment]
@@ -152,13 +150,13 @@ class MaskedInput(IJEPA):
 
 
 def ijepa() -> Iterator[Measurement]:
-    """Dropped against replaced tokens."""
+    """Yield dropped against replaced tokens."""
     batch = TensorDict({"frame": torch.randint(0, 256, (16, 3, 144, 144), dtype=torch.uint8)}, [16])
-    drivers = [
+    updaters = [
         Updater(cls(latent=(36, 32), pool=2, batch_size=16), "cpu", "32-true")
         for cls in (IJEPA, MaskedInput)
     ]
-    dropped, replaced = compare(*(lambda d=d: d.update(batch) for d in drivers))
+    dropped, replaced = compare(*(lambda d=d: d.update(batch) for d in updaters))
     yield at_least("I-JEPA update, replaced / dropped", replaced / dropped, "x", 1.5)
 
 
@@ -167,18 +165,17 @@ def measurements() -> Iterator[Measurement]:
     torch.manual_seed(0)
     yield from sioconv()
     yield from ijepa()
-    yield from updater()
-    yield from online()
-    yield from policy()
+    yield from updater_overhead()
+    yield from learner_updates()
+    yield from ppo()
 
 
 def main() -> None:
-    """Print every figure; exit with 1 if a limit is missed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    """Print all measurements."""
+    parser = bench_parser(__doc__)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sys.exit(not print_measurements(measurements(), options.json))
+    print_measurements(measurements(), options.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,14 @@
-"""Measured numbers beside the limits they must keep, as a table or as lines of JSON."""
+"""Measured numbers beside their limits, as a table or as lines of JSON.
+
+Every program of `tools.bench` prints its measurements with this module: the name of the machine
+first (to standard error with --json), then one line per measurement as soon as it is known. With
+--json a line is an object with name, value, unit, limit, ok. The exit code is 1 if a limit is
+missed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -9,11 +16,14 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
+
+from tools.cli import make_parser
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured number and its limit."""
+    """One measured number and its limit; None where there is none."""
 
     name: str
     value: float
@@ -21,19 +31,27 @@ class Measurement:
     limit: float | None
     ok: bool
 
+    def table_row(self) -> str:
+        """Return one line for people."""
+        if self.limit is None:
+            return f"{self.name:36} {self.value:10.3f} {self.unit}"
+        verdict = "ok" if self.ok else "MISSED"
+        value = f"{self.value:10.3f} {self.unit:12}"
+        return f"{self.name:36} {value} limit {self.limit:7.1f}  {verdict}"
+
 
 def measured(name: str, value: float, unit: str) -> Measurement:
-    """Return a figure that is only to be known."""
+    """Return a measurement without a limit."""
     return Measurement(name, round(value, 3), unit, None, True)
 
 
 def at_most(name: str, value: float, unit: str, limit: float) -> Measurement:
-    """Return a figure that should be small."""
+    """Return a measurement that should be small."""
     return Measurement(name, round(value, 3), unit, limit, value <= limit)
 
 
 def at_least(name: str, value: float, unit: str, limit: float) -> Measurement:
-    """Return a figure that should be large."""
+    """Return a measurement that should be large."""
     return Measurement(name, round(value, 3), unit, limit, value >= limit)
 
 
@@ -48,28 +66,18 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {system}"
 
 
-def json_row(figure: Measurement) -> str:
-    """Return a figure as one line for programs."""
-    return json.dumps(asdict(figure))
+def bench_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark, which has --json."""
+    parser = make_parser(doc)
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    return parser
 
 
-def table_row(figure: Measurement) -> str:
-    """Return a figure as one line for people."""
-    if figure.limit is None:
-        return f"{figure.name:36} {figure.value:10.3f} {figure.unit}"
-    verdict = "ok" if figure.ok else "MISSED"
-    value = f"{figure.value:10.3f} {figure.unit:12}"
-    return f"{figure.name:36} {value} limit {figure.limit:7.1f}  {verdict}"
-
-
-def print_measurements(figures: Iterable[Measurement], as_json: bool) -> bool:
-    """Print every figure as soon as it is known; return whether all are within their limits.
-
-    The machine's name comes first (to standard error with JSON).
-    """
+def print_measurements(measurements: Iterable[Measurement], as_json: bool) -> NoReturn:
+    """Print every measurement as soon as it is known; exit with 1 if a limit is missed."""
     print(machine(), file=sys.stderr if as_json else sys.stdout)
-    kept = True
-    for figure in figures:
-        print(json_row(figure) if as_json else table_row(figure), flush=True)
-        kept &= figure.ok
-    return kept
+    all_ok = True
+    for measurement in measurements:
+        print(json.dumps(asdict(measurement)) if as_json else measurement.table_row(), flush=True)
+        all_ok &= measurement.ok
+    sys.exit(not all_ok)

@@ -1,4 +1,4 @@
-"""What an update of the policy costs, beside TorchRL's loss computing the same numbers.
+"""What an update of PPO costs, beside TorchRL's loss computing the same numbers.
 
 `tools.bench.learners` prints it with the others.
 """
@@ -25,7 +25,7 @@ from tools.bench.timing import compare
 
 
 class _Joint(torch.distributions.Distribution):
-    """Our distribution, as TorchRL wants one."""
+    """Our distribution with the interface that TorchRL expects."""
 
     def __init__(self, logits: Tensor, choices: tuple[int, ...]) -> None:
         super().__init__(logits.shape[:-1], torch.Size([len(choices)]), validate_args=False)
@@ -39,7 +39,7 @@ class _Joint(torch.distributions.Distribution):
 
 
 class _Features(nn.Module):
-    """What both heads of the actor-critic see."""
+    """The input of both heads of the actor-critic."""
 
     def __init__(self, net: ActorCritic) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def clip_ppo_loss(learner: PPO) -> ClipPPOLoss:
     """Return TorchRL's loss on this learner's own net, which it runs once.
 
     The sum of its `loss_` entries is the learner's loss. It takes the learner's batches with the
-    last dimension that TorchRL wants: `advantage` and `value_target` are [B, 1].
+    last dimension that TorchRL expects: `advantage` and `value_target` are [B, 1].
     """
     net = learner.net
     actor = ProbabilisticTensorDictSequential(
@@ -89,7 +89,7 @@ def columns(batch: TensorDict) -> TensorDict:
 
 
 def random_batch(learner: PPO, rows: int) -> TensorDict:
-    """Return a made-up minibatch, some of its ratios beyond the clip."""
+    """Return a synthetic minibatch, some of its ratios beyond the clip."""
     sizes = learner.shared_shapes()
     latent, state = torch.randn(rows, *sizes["latent"]), torch.randn(rows, *sizes["state"])
     with torch.no_grad():
@@ -125,8 +125,8 @@ def by_hand(learner: PPO, batch: TensorDict) -> Callable[[], None]:
     return job
 
 
-def policy() -> Iterator[Measurement]:
-    """Our update, as the trainer makes it, against theirs."""
+def ppo() -> Iterator[Measurement]:
+    """Yield our update, as the trainer makes it, against theirs."""
     ours, theirs = PPO((36, 32), (3, 256)), PPO((36, 32), (3, 256))
     batch = random_batch(ours, 32)
     updater = Updater(ours, "cpu", "32-true")

@@ -1,18 +1,16 @@
-"""Delayed recall: which core can say ten symbols again after a long nothing?
+"""Delayed recall: which sequence model reproduces ten symbols after a long pause?
 
-    python -m tools.bench.recall                    after 64 and after 256 blanks
+    python -m tools.bench.recall                    after 64 and 256 blanks
     python -m tools.bench.recall --delays 64 --json
 
 A sequence is 10 of 8 symbols, `delay` blanks, 10 cues; at the k-th cue the k-th symbol is asked
-for. SioConvStack and torch.nn.GRU of equal parameters make the same number of updates on the same
-batches, each at both learning rates, of which the better one counts. Chance is 0.125.
+for. SioConvStack and a torch.nn.GRU of as many parameters make the same number of updates on the
+same batches, each at two learning rates, of which the better one counts. Guessing gives 0.125.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pamiq_lightning.nets.sioconv import SioConvStack
-from tools.bench.limits import Measurement, measured, print_measurements
+from tools.bench.limits import Measurement, bench_parser, measured, print_measurements
 
 TOKENS, SYMBOLS = 10, 8
 BLANK, CUE = SYMBOLS, SYMBOLS + 1
@@ -60,7 +58,7 @@ class Recaller(nn.Module):
         self.core = core
         width = DIM if isinstance(core, SioConvStack) else core.hidden_size
         self.embed, self.norm = nn.Embedding(SYMBOLS + 2, DIM), nn.RMSNorm(width)
-        self.safe_print = nn.Linear(width, SYMBOLS)
+        self.head = nn.Linear(width, SYMBOLS)
 
     def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B K S"]:
         """Return the logits at the cues."""
@@ -69,12 +67,12 @@ class Recaller(nn.Module):
             x, _ = self.core(x, x.new_zeros(len(x), DEPTH, DIM))
         else:
             x, _ = self.core(x)
-        logits: Tensor = self.safe_print(self.norm(x[:, -TOKENS:]))
+        logits: Tensor = self.head(self.norm(x[:, -TOKENS:]))
         return logits
 
 
 def recall(name: str, delay: int, lr: float, updates: int) -> float:
-    """Train one core; return the share of symbols it says right in 1,024 new sequences."""
+    """Train one core; return the share of right symbols in 1,024 new sequences."""
     torch.manual_seed(0)
     core = SioConvStack(DEPTH, DIM, HEADS, dropout=0.0) if name == "SioConv" else equal_gru()
     net, generator = Recaller(core), torch.Generator().manual_seed(1)
@@ -105,14 +103,13 @@ def measurements(delays: Sequence[int], updates: int) -> Iterator[Measurement]:
 
 
 def main() -> None:
-    """Print every figure."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Print all measurements."""
+    parser = bench_parser(__doc__)
     parser.add_argument("--delays", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--updates", type=int, default=2000, help="of 16 sequences each")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sys.exit(not print_measurements(measurements(options.delays, options.updates), options.json))
+    print_measurements(measurements(options.delays, options.updates), options.json)
 
 
 if __name__ == "__main__":

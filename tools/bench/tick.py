@@ -1,8 +1,10 @@
-"""What a tick costs beside its nets and its world: own work, hand-over of windows, new weights."""
+"""What a tick costs beside its nets and its world: own work, rollouts, new weights.
+
+`tools.bench.runtime` prints it with the others.
+"""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +20,11 @@ from agent.clock import RealClock
 from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle import build
 from agent.loop import WEIGHT_CHUNK_BYTES, Loop
-from agent.settings.compose import CommandLine, compose
-from agent.settings.schema import parse
 from pamiq_lightning.exchange.rollouts import AGENT_METRICS, RolloutReader
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from tools.bench.dummy_world import DummyWorld
 from tools.bench.limits import Measurement, at_most, measured
+from tools.parts import build_parts, load_settings
 
 TICKS = 512
 MILLIONS = (1, 10, 100)
@@ -32,13 +33,13 @@ LAYER = 1_000_000
 
 
 class Stopwatch:
-    """Adds up the time spent in what it wraps."""
+    """Adds up the time spent in the calls it wraps."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the call, its time counted."""
+        """Return a call that is timed."""
 
         def timed(*arguments: Any, **named: Any) -> Any:
             began = time.perf_counter()
@@ -51,18 +52,15 @@ class Stopwatch:
 
 
 def own_work() -> Iterator[Measurement]:
-    """The tick at size tiny, without its nets and its world."""
-    composed = compose(CommandLine("japan_street", {"size": "tiny"}), lambda: "tiny")
-    settings = parse(composed, set(composed["learners"]))
-    curiosity = build.build_curiosity(settings)
-    build.enable_aux_heads(settings, [curiosity])
-    learners = build.build_learners(settings)
-    acting = {r: module for r, learner in learners.items() if (module := learner.acting_module)}
-    shape = build.step_shape(learners, ("x",))
-    exchange = build.open_exchange(shape, settings.rollout_length, acting, tuple(learners))
+    """Yield the tick at size tiny, without its nets and its world."""
+    settings = load_settings("conf=japan_street", "size=tiny")
+    parts = build_parts(settings, ("x",))
+    exchange = parts.open_exchange()
     try:
-        actor = build.build_actor(settings, acting, exchange, curiosity, torch.device("cpu"))
-        world = DummyWorld(shape.frame_size)
+        actor = build.build_actor(
+            settings, parts.acting, exchange, parts.curiosity, torch.device("cpu")
+        )
+        world = DummyWorld(parts.shape.frame_size)
         loop = Loop(world, actor, exchange.writer, RealClock(), settings.rate, lambda: None)
         nets = Stopwatch()
         for role, method in (("encoder", "forward"), ("policy", "forward"), ("dynamics", "step")):
@@ -82,22 +80,22 @@ def own_work() -> Iterator[Measurement]:
 
 
 def commit(exchange: build.Exchange, actor: Any) -> Iterator[Measurement]:
-    """Writing one row, handing a window over, and reading it at the other end."""
+    """Yield writing a row, committing a rollout, and reading it at the other end."""
     row = dict(
         actor.finish_step(np.zeros(1, np.float32), valid=True), index=0, valid=True, time=0.0
     )
     writer, reader = exchange.writer, RolloutReader(exchange.rollouts)
     while not writer.full:
         writer.write(row)
-    writes, hands, reads = list[float](), list[float](), list[float]()
+    writes, commits, reads = list[float](), list[float](), list[float]()
     for _ in range(10):
-        hands.append(took(lambda: writer.commit(dict.fromkeys(AGENT_METRICS, 0.0))))
+        commits.append(took(lambda: writer.commit(dict.fromkeys(AGENT_METRICS, 0.0))))
         reads.append(took(reader.read))
         while not writer.full:
             writes.append(took(lambda: writer.write(row)))
     yield measured("writing a row", median(writes), "ms")
-    yield measured("handing a window over", median(hands), "ms")
-    yield measured("reading a window (trainer)", median(reads), "ms")
+    yield measured("committing a rollout", median(commits), "ms")
+    yield measured("reading a rollout (trainer)", median(reads), "ms")
 
 
 def took(job: Callable[[], object]) -> float:
@@ -108,34 +106,29 @@ def took(job: Callable[[], object]) -> float:
 
 
 def swaps() -> Iterator[Measurement]:
-    """Exchanging modules of 1, 10 and 100 million parameters, and the copies before that."""
+    """Yield the swap of modules of 1, 10 and 100 million parameters, and the copy before it."""
     for millions in MILLIONS:
-        folder = Path(tempfile.mkdtemp(prefix="pamiq-bench-"))
-        try:
-            yield from _swap(folder, millions)
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(prefix="pamiq-bench-") as folder:
+            yield from _swap(Path(folder), millions)
 
 
 def _swap(folder: Path, millions: int) -> Iterator[Measurement]:
     module = nn.ParameterList(torch.zeros(LAYER) for _ in range(millions))
     spec = WeightsSpec(folder / "weights", flat_size(module))
     create(spec)
-    writer, hot = (
-        WeightsWriter(spec, module),
-        DoubleBufferedModule[nn.Module](module, spec, torch.device("cpu")),
-    )
-    pieces: list[float] = []
-    exchanges: list[float] = []
+    writer = WeightsWriter(spec, module)
+    hot = DoubleBufferedModule[nn.Module](module, spec, torch.device("cpu"))
+    chunks: list[float] = []
+    swapped: list[float] = []
     for _ in range(5):
         writer.publish()
         hot.release_previous()
         while hot.version != writer.version:
-            pieces.append(took(lambda: hot.copy_chunk(WEIGHT_CHUNK_BYTES)))
-            exchanges.append(took(hot.swap))
+            chunks.append(took(lambda: hot.copy_chunk(WEIGHT_CHUNK_BYTES)))
+            swapped.append(took(hot.swap))
     name = f"{millions} M parameters"
-    yield at_most(f"swap seen by the tick, {name}", max(exchanges), "ms", 0.2)
-    yield measured(f"one piece of the copy before, {name}", median(pieces), "ms")
+    yield at_most(f"swap as the tick notices it, {name}", max(swapped), "ms", 0.2)
+    yield measured(f"one chunk of the copy before, {name}", median(chunks), "ms")
 
 
 def tick_parts() -> Iterator[Measurement]:

@@ -1,4 +1,4 @@
-"""Timing by turns, so that what else the machine does falls on everything that is compared."""
+"""Times jobs in turn, so that other programs slow all of them alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TRIES = 7
 
 
 def compare(*jobs: Callable[[], object], tries: int = TRIES) -> list[float]:
-    """Return the least processor seconds of each job; they take turns, after a round to warm up."""
+    """Return the least processor time of each job (s); they run in turn, after a warm-up round."""
     for job in jobs:
         job()
     times: list[list[float]] = [[] for _ in jobs]

@@ -1,4 +1,4 @@
-"""What the driver of the background trainer costs; part of tools.bench.learners."""
+"""What the updater of the background trainer costs; `tools.bench.learners` prints it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from tensordict import TensorDict
 from torch.utils.data import DataLoader, Dataset
 
 from agent.actions import CHOICES
-from agent.settings.compose import CommandLine, compose
-from agent.settings.schema import Settings, parse
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.replay.base import training_round
@@ -23,10 +21,11 @@ from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.instantiate import build
 from tools.bench.limits import Measurement, at_least, at_most
 from tools.bench.timing import compare
+from tools.parts import load_settings
 
 
 class _Batches(Dataset[TensorDict]):
-    """A list, as Lightning wants it."""
+    """A list as a dataset."""
 
     def __init__(self, batches: list[TensorDict]) -> None:
         self._batches = batches
@@ -38,8 +37,8 @@ class _Batches(Dataset[TensorDict]):
         return self._batches[index]
 
 
-def updater() -> Iterator[Measurement]:
-    """The driver against plain torch, and against Lightning's Trainer, on the same batches."""
+def updater_overhead() -> Iterator[Measurement]:
+    """Yield the updater against plain torch and Lightning's Trainer, on the same batches."""
     frames = torch.randint(0, 256, (8, 3, 48, 48), dtype=torch.uint8)
     batches = [TensorDict({"frame": frames}, [8]) for _ in range(60)]
 
@@ -65,14 +64,8 @@ def updater() -> Iterator[Measurement]:
         by_hand, partial(with_updater, mine, batches), lambda: with_trainer(small(), batches)
     )
     overhead = 1000 * (ours - hand) / len(batches)
-    yield at_most("driver over plain torch, an update", overhead, "ms", 1.0)
-    yield at_least("updates/s, driver / lightning.Trainer", theirs / ours, "x", 0.95)
-
-
-def tiny() -> Settings:
-    """Return the settings of the street at size tiny."""
-    composed = compose(CommandLine("japan_street", {}), lambda: "tiny")
-    return parse(composed, set(composed["learners"]))
+    yield at_most("updater over plain torch, an update", overhead, "ms", 1.0)
+    yield at_least("updates/s, updater / lightning.Trainer", theirs / ours, "x", 0.95)
 
 
 def with_updater(updater: Updater, batches: list[TensorDict]) -> None:
@@ -91,15 +84,15 @@ def with_trainer(learner: Learner, batches: list[TensorDict]) -> None:
     trainer.fit(learner, DataLoader(_Batches(batches), batch_size=None, collate_fn=lambda b: b))
 
 
-def online() -> Iterator[Measurement]:
-    """Every learner at size tiny: updates/s of the driver over those of lightning.Trainer."""
+def learner_updates() -> Iterator[Measurement]:
+    """Yield for every learner at size tiny its updates/s, updater over lightning.Trainer."""
     shape = StepShape(144, (36, 32), (3, 256), CHOICES, ())
-    for role, settings in tiny().learners.items():
+    for role, settings in load_settings("conf=japan_street", "size=tiny").learners.items():
         mine, theirs = (build(Learner, settings.model) for _ in range(2))
         replay = make_replay(mine.replay)
         batches = list(training_round(mine, replay, [noise(shape, 256)]))[:16]
-        driven = Updater(mine, "cpu", "32-true")
+        updater = Updater(mine, "cpu", "32-true")
         ours, other = compare(
-            partial(with_updater, driven, batches), partial(with_trainer, theirs, batches), tries=3
+            partial(with_updater, updater, batches), partial(with_trainer, theirs, batches), tries=3
         )
-        yield at_least(f"{role} at tiny, driver / lightning.Trainer", other / ours, "x", 0.95)
+        yield at_least(f"{role} at tiny, updater / lightning.Trainer", other / ours, "x", 0.95)

@@ -1,10 +1,12 @@
-"""Lives to compare: `python -m tools.bench.variants alone|process|thread|trainer key=value ...`.
+"""Variants of a run to compare: `tools.bench.runtime` runs them all.
+
+    python -m tools.bench.variants alone|process|thread|trainer key=value ...
 
 - alone: an agent that learns nothing (every learner is frozen);
 - process: the agent as it is, its trainer in a process of its own;
-- thread: the same agent and learners, but trained in a thread of the agent's process, as is common
-  elsewhere; it lives here only, to be compared with;
-- trainer: no agent; windows of noise come at the pace an agent would fill them.
+- thread: the same agent and learners, trained in a thread of the agent's process, as is common
+  elsewhere; it exists only for this comparison;
+- trainer: no agent; rollouts of noise come at the pace at which an agent would fill them.
 
 The last line printed is a JSON object: the run's summary.
 """
@@ -13,26 +15,36 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from agent.lifecycle import build
+from agent.lifecycle.runner import Runner
 from agent.lifecycle.signals import StopRequest
-from agent.run_dir import SUMMARY
-from agent.settings.compose import compose, read_command_line
-from agent.settings.schema import Settings, parse
+from agent.osc.ports import bind_tcp
+from agent.settings.schema import Settings
+from agent.ui.server import HOST
+from agent.worlds.factory import resolve_world
+from pamiq_lightning.exchange.rollouts import AGENT_METRICS
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.trainer.config import TrainerConfig
+from pamiq_lightning.trainer.main import train
 from pamiq_lightning.trainer.process import LOOK_S, TrainerProcess
+from pamiq_lightning.trainer.warm_up import noise
+from tools.cli import make_parser
+from tools.parts import build_parts, load_settings
+from tools.run_files import read_summary
 
 VARIANTS = ("alone", "process", "thread", "trainer")
 
 
 class TrainerThread:
-    """Takes the place of `TrainerProcess`, with a thread where that has a process."""
+    """Replaces `TrainerProcess`: a thread of the agent's process trains."""
 
     restarts = 0
 
@@ -42,14 +54,12 @@ class TrainerThread:
         self._folder: Path | None = None
 
     def begin(self, job: TrainerConfig) -> None:
-        """Train from now on."""
+        """Start to train."""
         self._folder = job.run_folder
         self._thread = threading.Thread(target=self._train, args=(job,), daemon=True)
         self._thread.start()
 
     def _train(self, job: TrainerConfig) -> None:
-        from pamiq_lightning.trainer.main import train
-
         def wait(block: bool) -> bool:
             self._filled.acquire(block, LOOK_S if block else None)
             return True
@@ -58,11 +68,11 @@ class TrainerThread:
 
     @property
     def alive(self) -> bool:
-        """Whether it trains."""
+        """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def describe_end(self) -> str:
-        """Say that it ended."""
+        """Return a line that names its end."""
         return f"the trainer's thread ended ({self._folder})"
 
     def watch(self, board: StatusBoard, now: float) -> str | None:
@@ -70,7 +80,7 @@ class TrainerThread:
         return None
 
     def wake(self) -> None:
-        """Tell it that something is to do."""
+        """Notify it that there is something to do."""
         self._filled.release()
 
     def wait_for_round(self) -> None:
@@ -78,7 +88,7 @@ class TrainerThread:
         self._trained.acquire(timeout=LOOK_S)
 
     def join(self) -> bool:
-        """Wait for its end."""
+        """Wait for its end; return that it ended."""
         if self._thread:
             self._thread.join()
         return True
@@ -87,85 +97,64 @@ class TrainerThread:
         """Do nothing: a thread cannot be ended from outside."""
 
 
-def read_settings(arguments: list[str], frozen: bool) -> Settings:
-    """Return the settings of a command line, every learner frozen if so wished."""
-    composed = compose(read_command_line(arguments), lambda: "tiny")
-    settings = parse(composed, set(composed["learners"]))
-    for learner in settings.learners.values():
-        learner.freeze = learner.freeze or frozen
-    return settings
-
-
-def live(variant: str, arguments: list[str]) -> dict[str, Any]:
+def run_agent(variant: str, settings: Settings) -> dict[str, Any] | None:
     """Run an agent and return its summary."""
-    from agent.lifecycle.runner import Runner
-    from agent.osc.ports import bind_tcp
-    from agent.ui.server import HOST
-    from agent.worlds.factory import resolve_world
-
-    settings = read_settings(arguments, frozen=variant == "alone")
     resolve_world(settings, print)
     trainer: Any = TrainerThread() if variant == "thread" else TrainerProcess()
     with StopRequest() as stop:
-        life = Runner(settings, variant, trainer, stop, bind_tcp(HOST, 0))
+        runner = Runner(settings, variant, trainer, stop, bind_tcp(HOST, 0))
         try:
-            life.live()
+            runner.live()
         finally:
             trainer.kill()
-    summary: dict[str, Any] = json.loads((life.folder / SUMMARY).read_text())
-    return summary
+    return read_summary(runner.folder)
 
 
-def train_alone(arguments: list[str]) -> dict[str, Any]:
-    """Let the trainer train on noise for as long as the settings say; return its figures."""
-    import torch
-
-    from agent.lifecycle import build
-    from pamiq_lightning.exchange.rollouts import AGENT_METRICS
-    from pamiq_lightning.trainer.warm_up import noise
-
-    settings = read_settings(arguments, frozen=False)
+def run_trainer(settings: Settings) -> dict[str, Any]:
+    """Train on noise for as long as the settings say; return a summary of the learners."""
     settings.record = False
-    trainer = TrainerProcess()
-    build.enable_aux_heads(settings, [build.build_curiosity(settings)])
-    learners = build.build_learners(settings)
-    acting = {r: module for r, learner in learners.items() if (module := learner.acting_module)}
-    shape = build.step_shape(learners, ())
-    exchange = build.open_exchange(shape, settings.rollout_length, acting, tuple(learners))
+    trainer, parts = TrainerProcess(), build_parts(settings)
+    exchange = parts.open_exchange()
     folder = Path(settings.runs) / "trainer" / str(os.getpid())
     folder.mkdir(parents=True)
     trainer.begin(build.make_trainer_config(settings, exchange, folder, torch.device("cpu")))
     try:
         while not exchange.board.ready and trainer.alive:
             time.sleep(LOOK_S)
-        rows = noise(shape, settings.rollout_length).numpy()
+        rows = noise(parts.shape, settings.rollout_length).numpy()
         began, period = time.monotonic(), settings.rollout_length / settings.rate
         end = began + (settings.seconds or 60.0)
         while (now := time.monotonic()) < end:
             if now >= began + exchange.writer.filled * period:
                 for n in range(settings.rollout_length):
-                    row = {key: rows[key][n] for key in shape.fields()}
+                    row = {key: rows[key][n] for key in parts.shape.fields()}
                     exchange.writer.write({**row, "index": n + exchange.writer.filled * 1000})
                 exchange.writer.commit(dict.fromkeys(AGENT_METRICS, 0.0))
                 trainer.wake()
             time.sleep(0.05)
-        told = {role: exchange.board.learner(role) for role in learners}
+        learners = {role: exchange.board.learner(role) for role in parts.learners}
     finally:
         exchange.board.request_stop()
         trainer.wake()
         trainer.join()
         exchange.remove()
-    return {"learners": told, "seconds": settings.seconds}
+    return {"learners": learners, "seconds": settings.seconds}
 
 
 def main() -> None:
-    """Live, and print the summary on one line."""
-    variant, *arguments = sys.argv[1:]
-    if variant not in VARIANTS:
-        sys.exit(f"{variant}: must be one of {', '.join(VARIANTS)}")
-    with tempfile.TemporaryDirectory(prefix="pamiq-lives-") as runs:
-        arguments.append(f"runs={runs}")
-        summary = train_alone(arguments) if variant == "trainer" else live(variant, arguments)
+    """Run a variant, and print its summary on one line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("settings", nargs="*", help="key=value, as of agent.run")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pamiq-variant-") as runs:
+        settings = load_settings(*options.settings, f"runs={runs}")
+        if options.variant == "trainer":
+            summary: dict[str, Any] | None = run_trainer(settings)
+        else:
+            for learner in settings.learners.values():
+                learner.freeze = learner.freeze or options.variant == "alone"
+            summary = run_agent(options.variant, settings)
     print(json.dumps(summary))
 
 

@@ -1,15 +1,13 @@
-"""What the embedded worlds cost on this machine, against the limits they were built to.
+"""What the embedded worlds cost on this machine, against their limits.
 
-    python -m tools.bench.world            a table
-    python -m tools.bench.world --json     one line a figure: name, value, unit, limit, ok
+    python -m tools.bench.world
+    python -m tools.bench.world --json
 
-Prints the machine's name first (to standard error with --json). Each figure is the best of a few
-tries, because other programs can only make it worse.
+Each measurement is the best of a few tries, because other programs can only make it worse.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import subprocess
 import sys
@@ -24,18 +22,18 @@ from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.make import LockstepWorld, RealtimeWorld
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation, Size
-from tools.bench.limits import Measurement, at_least, at_most, print_measurements
+from tools.bench.limits import Measurement, at_least, at_most, bench_parser, print_measurements
 
 _TRIES = 5
 _FRAMES = 200
 _DISCARD_PORT = "9"
-"""By convention nobody needs what is sent there."""
+"""The discard port: nothing listens there."""
 _START = """
 import agent.worlds.embedded.make as embedded
 from agent.worlds.embedded.scenes.street import Street
 embedded.Simulation(Street(), 144, 0).frame()
 """
-_LIVE = """
+_REAL_TIME = """
 import resource, sys, time
 from agent.worlds.__main__ import Emulator
 from agent.worlds.embedded.fixed_timestep import FixedTimestep
@@ -44,12 +42,12 @@ from agent.worlds.embedded.scenes.street import Street
 simulation = Simulation(Street(), (144, 256), 0)
 simulation.frame()
 emulator = Emulator(simulation, 0, int(sys.argv[1]), False)
-clockwork = FixedTimestep(emulator.step, simulation.frame)
+timestep = FixedTimestep(emulator.step, simulation.frame)
 print(emulator.port, flush=True)
-clockwork.tick()
+timestep.tick()
 started, cpu = time.monotonic(), time.process_time()
 while time.monotonic() < started + float(sys.argv[2]):
-    clockwork.tick()
+    timestep.tick()
 share = (time.process_time() - cpu) / (time.monotonic() - started)
 print(share, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
 """
@@ -93,7 +91,7 @@ def lockstep_ticks_per_second() -> float:
 
 def real_time(seconds: float) -> tuple[float, float]:
     """Share of one core at 30 frames a second with OSC in and out, and the peak memory in MB."""
-    program = [sys.executable, "-c", _LIVE, _DISCARD_PORT, str(seconds)]
+    program = [sys.executable, "-c", _REAL_TIME, _DISCARD_PORT, str(seconds)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         client = SimpleUDPClient("127.0.0.1", int(process.stdout.readline()))
@@ -140,7 +138,7 @@ def start_seconds() -> float:
 
 
 def measurements(seconds: float) -> Iterator[Measurement]:
-    """Measure everything, one figure after the other."""
+    """Yield all."""
     for size, name, limit in ((144, "144x144", 1.1), ((144, 256), "256x144", 1.7)):
         once = frame_milliseconds(size, 1)
         yield at_most(f"frame {name}", once, "ms", limit)
@@ -155,12 +153,11 @@ def measurements(seconds: float) -> Iterator[Measurement]:
 
 
 def main() -> None:
-    """Print every figure as soon as it is known; exit with 1 if a limit is missed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    """Print all measurements."""
+    parser = bench_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the real-time run")
     options = parser.parse_args()
-    sys.exit(not print_measurements(measurements(options.seconds), options.json))
+    print_measurements(measurements(options.seconds), options.json)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Faults injected into the whole system, with wall-clock figures: `python -m tools.faults`."""
+"""Faults injected into the whole system, with wall-clock measurements: `python -m tools.faults`."""

@@ -1,14 +1,18 @@
-"""Inject faults into the whole system and print a table of what came of it.
+"""Inject faults into the whole system and print a table of their outcomes.
 
-The faults of the body (F2, F4 to F7) need an X display without a VRChat window on it;
-`xvfb-run -a python -m tools.faults` will do.
+    python -m tools.faults                  all of them
+    python -m tools.faults F1 F8 --trials 3
+    python -m tools.faults disk             a group by its name
+
+Faults of the body (F2, F4 to F7) need an X display without a VRChat window on it:
+`xvfb-run -a python -m tools.faults F2`. F8 must be run as root. Exit code 1 if a limit is missed.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from tools.cli import make_parser
 from tools.faults import (
     capture_faults,
     disk,
@@ -25,40 +29,43 @@ from tools.faults import (
 from tools.faults.outcome import Outcome, render
 
 GROUPS = {
-    "trainer": trainer.run,
-    "everyone": kill_all.run,
-    "disk": disk.run,
-    "ending": shutdown.run,
-    "learning": learning.run,
-    "sight": capture_faults.run,
-    "net": net.run,
-    "instances": instances.run,
-    "time": time_faults.run,
-    "long": long_run.run,
-    "torn": weight_tearing.run,
+    module.__name__.rpartition(".")[2]: module.run
+    for module in (
+        trainer,
+        kill_all,
+        disk,
+        shutdown,
+        learning,
+        capture_faults,
+        net,
+        instances,
+        time_faults,
+        long_run,
+        weight_tearing,
+    )
 }
 FAULTS = {
     "F1": "trainer",
-    "F1-all": "everyone",
-    "F2": "ending",
+    "F1-all": "kill_all",
+    "F2": "shutdown",
     "F3": "learning",
-    "F4": "sight",
-    "F5": "sight",
+    "F4": "capture_faults",
+    "F5": "capture_faults",
     "F6": "net",
     "F7": "net",
     "F8": "disk",
-    "F11": "time",
+    "F11": "time_faults",
     "F12": "instances",
-    "F13": "long",
-    "F14": "torn",
+    "F13": "long_run",
+    "F14": "weight_tearing",
     "F16": "learning",
 }
-"""Which group injects a fault; a group brings all of its faults."""
+"""Which group injects a fault; a group injects all of its faults."""
 
 
 def main() -> int:
-    """Run the chosen groups; exit code 1 if a figure is missed."""
-    parser = argparse.ArgumentParser(prog="python -m tools.faults", description=__doc__)
+    """Run the chosen groups; return the exit code."""
+    parser = make_parser(__doc__)
     parser.add_argument(
         "faults",
         nargs="*",
@@ -66,7 +73,7 @@ def main() -> int:
         metavar="FAULT",
         help=f"one of {', '.join([*FAULTS, *GROUPS])}; default: all",
     )
-    parser.add_argument("--trials", type=int, default=20, help="trials a group")
+    parser.add_argument("--trials", type=int, default=20, help="trials per group")
     options = parser.parse_args()
     outcomes: list[Outcome] = []
     for group in dict.fromkeys(FAULTS.get(name, name) for name in options.faults or GROUPS):

@@ -1,4 +1,4 @@
-"""F8: the disk fills while the agent lives, and has room again. Only root may make such a disk."""
+"""F8: the disk fills while the agent runs, and has room again. Only root may mount such a disk."""
 
 from __future__ import annotations
 
@@ -13,63 +13,64 @@ from typing import Any
 from agent.ctl import ask
 from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from pamiq_lightning.trainer.checkpointer import read_checkpoint
+from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
-from tools.faults.run import PERIOD_MS, Runner
+from tools.faults.subject import longest_tick, start_debug_agent
 
 DISK_MB = 96
 FULL_S = 15.0
 AGAIN_S = 60.0
-SAID = "nothing is saved"
+LIMIT_S = 120.0
+WARNING = "nothing is saved"
 
 
 def run(trials: int) -> list[Outcome]:
-    """Fill the disk so many times."""
-    told = Outcome("F8 full disk is told", "once a minute at most, and once at least", 1, "lines")
+    """Fill the disk in every trial."""
+    warned = Outcome("F8 full disk warned of", "at least once, at most once a minute", 1, "lines")
     intact = Outcome("F8 checkpoints before", "0 unusable", 0, "")
     again = Outcome("F8 saved again", "when there is room", AGAIN_S, "s")
     learns = Outcome("F8 learners that stood still", "0", 0, "")
-    tick = Outcome("F8 longest tick", "acting unaffected", PERIOD_MS, "ms")
-    with small_disk() as disk:
-        run = Runner(disk, "record=false")
-        try:
-            _wait_until(lambda: len(find_checkpoints(run.folder)) > 0)
-            for trial in range(trials):
-                if trial:
-                    # The next warning is due a minute after the last.
-                    time.sleep(60.0 - FULL_S)
-                for outcome, value in zip(
-                    (told, intact, learns, again), _fill_once(run, disk), strict=True
-                ):
-                    outcome.values.append(value)
-                print(f"F8: saved again after {again.values[-1]:.1f} s", flush=True)
-            summary = run.end()
-            intact.values.append(float(_unusable(find_checkpoints(run.folder)[:1])))
-        finally:
-            run.kill()
-    tick.values.append(summary["tick_ms"]["max"])
-    tick.notes = f"{summary['missed_ticks']} of {summary['ticks']} ticks missed"
+    with small_disk() as disk, start_debug_agent(disk, "record=false") as agent:
+        agent.wait_for_checkpoint()
+        for trial in range(trials):
+            if trial:
+                # The next warning is due a minute after the last.
+                time.sleep(60.0 - FULL_S)
+            values = _fill_once(agent, disk)
+            for outcome, value in zip((warned, intact, learns, again), values, strict=True):
+                outcome.values.append(value)
+            print(f"F8: saved again after {again.values[-1]:.1f} s", flush=True)
+        summary = agent.stop()
+        intact.values.append(float(_unusable(find_checkpoints(agent.folder)[:1])))
     learns.notes = f"{summary['trainer_restarts']} restarts of the trainer"
-    return [told, intact, again, learns, tick]
+    return [warned, intact, again, learns, longest_tick("F8", summary)]
 
 
-def _fill_once(run: Runner, disk: Path) -> tuple[float, float, float, float]:
-    """Fill the disk for a while; return how often that was told, and what came of the rest."""
-    before, said = ask(run.folder, "status"), _warnings(run)
-    saved = find_checkpoints(run.folder)
+def _fill_once(agent: AgentProcess, disk: Path) -> tuple[float, float, float, float]:
+    """Fill the disk for a while.
+
+    Returns:
+        Warnings, unusable checkpoints, learners that stood still, seconds until the next save.
+    """
+    before, warnings = ask(agent.folder, "status"), _warnings(agent)
+    saved = find_checkpoints(agent.folder)
     filler = _fill(disk)
-    _wait_until(lambda: _warnings(run) > said)
+    if not wait_until(lambda: _warnings(agent) > warnings, LIMIT_S, 0.2):
+        raise RuntimeError(f"no warning within {LIMIT_S:.0f} s")
     time.sleep(FULL_S)
-    now = ask(run.folder, "status")
-    lines, bad = _warnings(run) - said, _unusable(saved)
+    now = ask(agent.folder, "status")
+    lines, bad = _warnings(agent) - warnings, _unusable(saved)
+    newest = find_checkpoints(agent.folder)[0]
     filler.unlink()
-    began, newest = time.monotonic(), find_checkpoints(run.folder)[0]
-    _wait_until(lambda: find_checkpoints(run.folder)[0] != newest)
+    began = time.monotonic()
+    if not wait_until(lambda: find_checkpoints(agent.folder)[0] != newest, LIMIT_S, 0.2):
+        raise RuntimeError(f"nothing saved within {LIMIT_S:.0f} s")
     return lines, bad, _standing_still(before, now), time.monotonic() - began
 
 
 @contextmanager
 def small_disk(megabytes: int = DISK_MB) -> Iterator[Path]:
-    """Mount a disk of its own, in memory.
+    """Mount a small disk in memory.
 
     Raises:
         PermissionError: only root may.
@@ -86,7 +87,7 @@ def small_disk(megabytes: int = DISK_MB) -> Iterator[Path]:
 
 
 def _fill(disk: Path) -> Path:
-    """Take all the room there is."""
+    """Fill the disk to the last byte; return the file that does."""
     path = disk / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
@@ -98,9 +99,8 @@ def _fill(disk: Path) -> Path:
     return path
 
 
-def _warnings(run: Runner) -> int:
-    told = ask(run.folder, "status")["told"]
-    return sum(SAID in line["text"] for line in told)
+def _warnings(agent: AgentProcess) -> int:
+    return sum(WARNING in line["text"] for line in ask(agent.folder, "status")["told"])
 
 
 def _standing_still(before: dict[str, Any], now: dict[str, Any]) -> int:
@@ -118,11 +118,3 @@ def _unusable(folders: list[Path]) -> int:
         except CheckpointError:
             bad += folder.exists()
     return bad
-
-
-def _wait_until(done: Any, limit_s: float = 120.0) -> None:
-    limit = time.monotonic() + limit_s
-    while not done():
-        if time.monotonic() > limit:
-            raise RuntimeError(f"it did not come about within {limit_s:.0f} s")
-        time.sleep(0.2)

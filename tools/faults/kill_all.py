@@ -1,7 +1,7 @@
 """F1-all: trainer, agent, recorder or all of them are killed while checkpoints are being written.
 
-Whatever dies, the run goes on in the same folder: by itself where the agent lives, else by
-`resume=`. What was recorded is read before anybody goes on with it.
+Whatever is killed, the run continues in the same folder: by itself if the agent lives, else by
+`resume=`. The recording is read before anything appends to it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import re
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,119 +27,122 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.utils.file_lock import FileLock
+from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
-from tools.faults.run import Runner
-from tools.faults.trainer import debug_learners
+from tools.faults.subject import debug_learners, start_debug_agent
 
 VICTIMS = ("trainer", "agent", "recorder", "all")
-# A save after every window, a window a second: many kills fall into a save.
-_WINDOW = 32
-_SETTINGS = (
-    f"rollout_length={_WINDOW}",
-    "rate=30",
-    "trainer.save_every=1",
-    "trainer.replay_when_idle=false",
-)
+# A save after every rollout, a rollout a second: many kills hit a save.
+_ROLLOUT = 32
+_SETTINGS = (f"rollout_length={_ROLLOUT}", "rate=30", "trainer.replay_when_idle=false")
 _BACK_S, _ORPHAN_S = 60.0, 60.0
-_LOST_WINDOWS = 6.0
-"""Of a recording: 90 steps of the video (docs/recordings.md), the window being written, one that
+_LOST_ROLLOUTS = 6.0
+"""Of a recording: 90 steps of the video (docs/recordings.md), the rollout being written, one that
 was full since the recorder looked, and the one that was not full yet."""
 
 
 def run(trials: int) -> list[Outcome]:
-    """Kill so many times, each victim in turn."""
-    broken = Outcome("F1-all newest checkpoints", "0 that cannot be used", 0, "")
-    anew = Outcome("F1-all starts from scratch", "0", 0, "")
-    lost = Outcome("F1-all lost", "0 saves: what came after the last alone", 0, "saves")
-    film = Outcome("F1-all recordings", "0 that cannot be read, or have a step twice", 0, "")
-    tail = Outcome("F1-all not recorded", "the newest windows alone", _LOST_WINDOWS, "rollouts")
-    back = Outcome("F1-all goes on", "in the same folder", _BACK_S, "s")
+    """Kill in every trial, each victim in turn."""
+    broken = Outcome("F1-all newest checkpoints", "0 unusable", 0, "")
+    scratch = Outcome("F1-all starts from scratch", "0", 0, "")
+    lost = Outcome("F1-all lost", "0 saves: only what came after the last", 0, "saves")
+    readable = Outcome("F1-all recordings", "0 unreadable or with a step twice", 0, "")
+    tail = Outcome("F1-all not recorded", "the newest rollouts only", _LOST_ROLLOUTS, "rollouts")
+    back = Outcome("F1-all continues", "in the same folder", _BACK_S, "s")
     rng = random.Random(0)
-    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        run = Runner(Path(folder), *_SETTINGS)
-        born = _newest_step(run)
+    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs:
+        agent = start_debug_agent(Path(runs), *_SETTINGS)
         try:
-            _wait_for_checkpoint(run)
+            first_step = _newest_step(agent)
+            agent.wait_for_checkpoint()
             for trial in range(trials):
                 victim = VICTIMS[trial % len(VICTIMS)]
                 time.sleep(rng.uniform(0.2, 4.0))
-                began, starts = time.monotonic(), run.starts()
-                newest_step = _newest_step(run)
-                others = _kill(run, victim, rng)
-                saved = _last_saved(run.folder)
-                newest = _newest(run.folder, broken)
+                began, starts = time.monotonic(), agent.trainer_starts()
+                newest_step, folder = _newest_step(agent), agent.folder
+                others = _kill(agent, victim, rng)
+                saved = _last_saved(folder)
+                newest = _newest(folder, broken)
                 if victim in ("agent", "all"):
-                    _wait_for_orphans(run.folder)
+                    _wait_for_orphans(folder)
                     psutil.wait_procs(others, _ORPHAN_S)
-                    newest = _newest(run.folder, broken)
+                    newest = _newest(folder, broken)
                 if victim != "trainer":
-                    _read_recording(run.folder, born, newest_step, film, tail)
+                    _read_recording(folder, first_step, newest_step, readable, tail)
                 if victim in ("agent", "all"):
-                    run = Runner(Path(folder), f"resume={run.folder}", *_SETTINGS)
-                    born = _newest_step(run)
-                    anew.values.append(float(newest is None or not _goes_on(run, newest)))
+                    agent = start_debug_agent(Path(runs), f"resume={folder}", *_SETTINGS)
+                    first_step = _newest_step(agent)
+                    scratch.values.append(float(newest is None or not _resumes(agent, newest)))
                 elif victim == "trainer":
-                    _wait_for_trainer(run, starts)
+                    wait_until(partial(_has_restarted, agent, starts), _BACK_S)
                 else:
-                    _wait_for_recorder(run)
+                    _wait_for_recorder(agent)
                 back.values.append(time.monotonic() - began)
                 if newest is not None:
                     lost.values.append(max(0.0, saved - int(newest.folder.name)))
                 print(f"F1-all {victim}: back after {back.values[-1]:.1f} s", flush=True)
-                _wait_for_checkpoint(run)
+                # Every trial begins with something to lose.
+                agent.wait_for_checkpoint()
         finally:
-            run.kill()
-    return [broken, anew, lost, film, tail, back]
+            agent.kill()
+    return [broken, scratch, lost, readable, tail, back]
 
 
-def _kill(run: Runner, victim: str, rng: random.Random) -> list[psutil.Process]:
+def _has_restarted(agent: AgentProcess, starts: int) -> bool:
+    return agent.trainer_starts() > starts
+
+
+def _kill(agent: AgentProcess, victim: str, rng: random.Random) -> list[psutil.Process]:
     """Kill; return all processes that were below the agent.
 
-    An agent whose recorder was killed stands still, so that no new one touches what that left.
+    An agent whose recorder is killed is suspended, so that no new recorder touches what that left.
     """
-    agent = psutil.Process(run.process.pid)
-    others = agent.children(recursive=True)
+    root = psutil.Process(agent.process.pid)
+    others = root.children(recursive=True)
     if victim == "agent":
-        chosen = [agent]
+        chosen = [root]
     elif victim == "all":
-        chosen = [agent, *others]
+        chosen = [root, *others]
         rng.shuffle(chosen)
     else:
-        chosen = [p for p in others if p.nice() == _nice_of(agent)[victim]]
+        chosen = [p for p in others if p.nice() == _nice_of(root)[victim]]
         if victim == "recorder":
-            agent.suspend()
+            root.suspend()
     for process in chosen:
         process.kill()
-    if agent in chosen:
-        run.process.wait()
+    if root in chosen:
+        agent.process.wait()
     return others
 
 
 def _nice_of(agent: psutil.Process) -> dict[str, int]:
-    """Return how far each steps back for others, which tells who it is."""
+    """Return the nice values by which trainer and recorder are recognised."""
     return {"trainer": 19, "recorder": agent.nice() + 10}
 
 
-def _newest_step(run: Runner) -> int:
+def _newest_step(agent: AgentProcess) -> int:
     """Return the number of the newest step, as soon as there is one."""
     limit = time.monotonic() + _BACK_S
     while time.monotonic() < limit:
-        row = ask(run.folder, "status")["row"]
+        row = ask(agent.folder, "status")["row"]
         if row is not None:
             return int(row["index"])
         time.sleep(0.02)
-    raise RuntimeError(f"no step within {_BACK_S:.0f} s: see {run.folder}")
+    raise RuntimeError(f"no step within {_BACK_S:.0f} s: see {agent.folder}")
 
 
-def _read_recording(folder: Path, born: int, step: int, film: Outcome, tail: Outcome) -> None:
-    """Read all that is recorded, and the newest frames, and see how much is missing at its end.
+def _read_recording(
+    folder: Path, first_step: int, newest_step: int, readable: Outcome, tail: Outcome
+) -> None:
+    """Read the whole recording but its frames, and its newest frames; measure what is missing.
 
     Args:
         folder: of the run.
-        born: an early step of this life; between the life before and this one nothing was lived.
-        step: the newest one before the kill.
-        film: where it is told whether all can be read.
-        tail: where it is told how much is missing.
+        first_step: an early step since the last resume; there is none between that and the kill
+            before it.
+        newest_step: the newest one before the kill.
+        readable: outcome that counts unreadable recordings.
+        tail: outcome that measures how much is missing at the end.
     """
     try:
         reader = RecordingReader(folder)
@@ -147,17 +151,17 @@ def _read_recording(folder: Path, born: int, step: int, film: Outcome, tail: Out
         reader.close()
     except RecordingError as error:
         print(error, flush=True)
-        film.values.append(1.0)
+        readable.values.append(1.0)
         return
-    film.values.append(float(len(np.unique(index)) < len(index)))
-    tail.values.append((step - max(born, int(index[-1]))) / _WINDOW)
-    print(f"F1-all recording: lacks the last {tail.values[-1]:.1f} windows", flush=True)
+    readable.values.append(float(len(np.unique(index)) < len(index)))
+    tail.values.append((newest_step - max(first_step, int(index[-1]))) / _ROLLOUT)
+    print(f"F1-all recording: lacks the last {tail.values[-1]:.1f} rollouts", flush=True)
 
 
 def _last_saved(folder: Path) -> int:
-    """Return the number of the checkpoint that a trainer said last that it had written."""
-    told = re.findall(r"^saved (\d+) in", (folder / TRAINER_LOG).read_text(), re.MULTILINE)
-    return int(told[-1])
+    """Return the number of the checkpoint that the trainer's log names last."""
+    log = (folder / TRAINER_LOG).read_text()
+    return int(re.findall(r"^saved (\d+) in", log, re.MULTILINE)[-1])
 
 
 def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
@@ -168,7 +172,7 @@ def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
         check_fit(checkpoint, debug_learners())
     except CheckpointError as error:
         if not newest.exists():
-            # Pruned by a trainer that lives on, while it was read.
+            # Pruned while it was read, by a trainer that still runs.
             return _newest(folder, broken)
         print(error, flush=True)
         broken.values.append(1.0)
@@ -177,11 +181,11 @@ def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
     return checkpoint
 
 
-def _goes_on(run: Runner, newest: Checkpoint) -> bool:
-    """Tell whether a life says that it goes on from there, and its trainer too."""
-    told = any(f"Goes on from {newest.folder}" in line for line in run.said)
-    log = (run.folder / TRAINER_LOG).read_text().splitlines()
-    return told and all(f"ready where {newest.folder} was saved" in line for line in log[-5:-1])
+def _resumes(agent: AgentProcess, newest: Checkpoint) -> bool:
+    """Return whether agent and trainer both say that they resume from a checkpoint."""
+    named = f"Goes on from {newest.folder}" in agent.output
+    log = (agent.folder / TRAINER_LOG).read_text().splitlines()
+    return named and all(f"ready where {newest.folder} was saved" in line for line in log[-5:-1])
 
 
 def _wait_for_orphans(folder: Path) -> None:
@@ -191,31 +195,9 @@ def _wait_for_orphans(folder: Path) -> None:
     lock.release()
 
 
-def _wait_for_trainer(run: Runner, starts: int) -> None:
-    limit = time.monotonic() + _BACK_S
-    while run.starts() == starts and time.monotonic() < limit:
-        time.sleep(0.02)
-
-
-def _wait_for_recorder(run: Runner) -> None:
-    """Let an agent that stands still go on, and return when it has a recorder again."""
-    agent = psutil.Process(run.process.pid)
-    agent.resume()
-    limit = time.monotonic() + _BACK_S
-    while time.monotonic() < limit:
-        if any(p.nice() == _nice_of(agent)["recorder"] for p in agent.children(recursive=True)):
-            return
-        time.sleep(0.02)
-
-
-def _wait_for_checkpoint(run: Runner) -> None:
-    """Return when one more was written, so that every trial begins with something to lose."""
-    before, limit = _newest_number(run.folder), time.monotonic() + _BACK_S
-    while _newest_number(run.folder) == before:
-        if time.monotonic() > limit:
-            raise RuntimeError(f"no checkpoint within {_BACK_S:.0f} s: see {run.folder}")
-        time.sleep(0.02)
-
-
-def _newest_number(folder: Path) -> int:
-    return next((int(found.name) for found in find_checkpoints(folder)), 0)
+def _wait_for_recorder(agent: AgentProcess) -> None:
+    """Let a suspended agent continue, and return when it has a recorder again."""
+    root = psutil.Process(agent.process.pid)
+    root.resume()
+    nice = _nice_of(root)["recorder"]
+    wait_until(lambda: any(p.nice() == nice for p in root.children(recursive=True)), _BACK_S)

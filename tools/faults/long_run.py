@@ -1,12 +1,13 @@
-"""F13: a long life on a virtual clock, with real small updates, watched for what grows.
+"""F13: a long run on a virtual clock, with real small updates, watched for growth.
 
-Loop, mind, exchange and training loop are the real ones, at size debug, in one process and one
-after the other; only the world and the clock are made up.
+Loop, actor, exchange and training loop are the real ones at size debug, in one process and in turn;
+only world and clock are replaced.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import sys
 import tempfile
@@ -22,26 +23,23 @@ import torch
 from numpy.typing import NDArray
 
 from agent.clock import LockstepClock
-from agent.lifecycle import build as run_parts
+from agent.lifecycle import build
 from agent.loop import Loop
-from agent.settings.compose import CommandLine, compose
-from agent.settings.schema import Settings, parse
 from pamiq_lightning.exchange.rollouts import RolloutReader
 from pamiq_lightning.exchange.weights import WeightsWriter
-from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.worker import LearnerWorker
-from pamiq_lightning.utils.instantiate import build
 from tools.bench.dummy_world import DummyWorld
 from tools.faults.outcome import Outcome
+from tools.parts import build_parts, load_settings
 
 TICKS = 1_000_000
 UNIT = 36_000
-"""Ticks of an hour at 10 Hz, which growth is measured by."""
-MB_A_UNIT = 1.0
+"""Ticks of an hour at 10 Hz, the unit of growth."""
+MB_PER_UNIT = 1.0
 SAMPLES = 100
 SMALL: dict[str, dict[str, object]] = {
     "encoder": {"updates": 1, "capacity": 200, "depth": 1},
@@ -49,18 +47,18 @@ SMALL: dict[str, dict[str, object]] = {
     "policy": {"epochs": 1, "batch_size": 64, "state": [1, 32]},
     "decoder": {"updates": 1},
 }
-"""Flatter nets and fewer updates than debug has: a million ticks are eight thousand windows."""
+"""Shallower nets and fewer updates than debug has: a million ticks are eight thousand rollouts."""
 
 
 def give_back_free_memory() -> None:
-    """Have the allocator return what is free, where it can: what stays resident is then in use."""
+    """Have the allocator return free pages, where it can: what stays resident is then in use."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 
 
 @dataclass
 class Growth:
-    """What was measured along a life."""
+    """Measurements along a run."""
 
     ticks: list[int] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
@@ -78,11 +76,11 @@ class Growth:
         self.descriptors.append(process.num_fds())
         self.threads.append(threading.active_count())
 
-    def mb_a_unit(self) -> float:
+    def mb_per_unit(self) -> float:
         """Return by how many MB per 36,000 ticks the memory's floor rose, from the second third on.
 
-        The floor, for what is free but lies between what is in use, and so cannot be given back,
-        comes and goes. The growth of a shorter life counts as that of a whole unit.
+        It is the floor because fragmentation comes and goes. The growth of a shorter run counts as
+        that of a whole unit.
         """
         third = len(self.ticks) // 3
         grown = min(self.rss_mb[2 * third :]) - min(self.rss_mb[third : 2 * third])
@@ -96,31 +94,22 @@ class Growth:
         return float(np.percentile(last, 99) / np.percentile(first, 99))
 
 
-def settings_of() -> Settings:
-    """Return the settings of conf=debug with few updates."""
-    overrides: dict[str, object] = {"rollout_length": 128}
-    for role, arguments in SMALL.items():
-        for name, value in arguments.items():
-            overrides[f"learners.{role}.model.init_args.{name}"] = value
-    composed = compose(CommandLine("debug", overrides), lambda: "tiny")
-    return parse(composed, set(composed["learners"]))
-
-
-def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None) -> Growth:
-    """Live so many ticks; return what was measured."""
-    settings, growth = settings_of(), Growth()
-    curiosity = run_parts.build_curiosity(settings)
-    run_parts.enable_aux_heads(settings, [curiosity])
-    learners = run_parts.build_learners(settings)
-    acting = {r: module for r, learner in learners.items() if (module := learner.acting_module)}
-    shape = run_parts.step_shape(learners, DummyWorld.info_names)
-    exchange = run_parts.open_exchange(shape, settings.rollout_length, acting, tuple(learners))
+def simulate(ticks: int, folder: Path, notify: Callable[[int], None] = lambda _: None) -> Growth:
+    """Run so many ticks; return the measurements."""
+    growth = Growth()
+    changes = [
+        f"learners.{role}.model.init_args.{name}={json.dumps(value)}"
+        for role, arguments in SMALL.items()
+        for name, value in arguments.items()
+    ]
+    settings = load_settings("conf=debug", "rollout_length=128", *changes)
+    parts = build_parts(settings, DummyWorld.info_names)
+    exchange = parts.open_exchange()
     log = RunLog(folder, None)
     try:
         workers = []
-        for role, learner_settings in settings.learners.items():
-            learner = build(Learner, learner_settings.model)
-            module = learner.acting_module
+        for role, learner in parts.learners.items():
+            module = parts.acting.get(role)
             writer = WeightsWriter(exchange.weights[role], module) if module else None
             updater = Updater(learner, "cpu", "32-true")
             workers.append(LearnerWorker(role, learner, updater, writer, LearnerSettings()))
@@ -139,25 +128,25 @@ def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None)
                 pass
 
         device = torch.device("cpu")
-        actor = run_parts.build_actor(settings, acting, exchange, curiosity, device)
-        world, clock = DummyWorld(shape.frame_size), LockstepClock(1 / settings.rate)
+        actor = build.build_actor(settings, parts.acting, exchange, parts.curiosity, device)
+        world, clock = DummyWorld(parts.shape.frame_size), LockstepClock(1 / settings.rate)
         loop = Loop(world, actor, exchange.writer, clock, settings.rate, on_rollout)
         every = max(ticks // SAMPLES, 1)
 
         def stopped() -> bool:
-            """Asked twice a tick, in the slack: measure now and then."""
+            """Called twice a tick, in the slack: measure now and then."""
             if loop.metrics.ticks % every == 0 and growth.ticks[-1:] != [loop.metrics.ticks]:
                 growth.measure(loop.metrics.ticks)
-                told(loop.metrics.ticks)
+                notify(loop.metrics.ticks)
             return False
 
         tick, spent = loop.tick, np.full(ticks, np.nan)
 
         def timed(*arguments: object) -> None:
-            # Processor time: what else the machine does in an hour is not the agent's doing.
+            # Processor time, without what other programs take in an hour.
             filled, began = exchange.writer.filled, time.thread_time()
             tick(*arguments)  # type: ignore[arg-type]
-            # A tick that trained is not one of an agent whose trainer is another process.
+            # A tick that trained counts no more: an agent's trainer is another process.
             if exchange.writer.filled == filled:
                 spent[loop.metrics.ticks - 1] = 1e3 * (time.thread_time() - began)
 
@@ -172,12 +161,12 @@ def live(ticks: int, folder: Path, told: Callable[[int], None] = lambda _: None)
 
 
 def run(trials: int) -> list[Outcome]:
-    """Live a million ticks; the number of trials does not matter."""
+    """Run a million ticks, whatever the number of trials."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        growth = live(TICKS, Path(folder), lambda n: print(f"F13: tick {n}", flush=True))
-    memory = Outcome("F13 memory in a million ticks", "<= 1 MB per 36,000", MB_A_UNIT, "MB")
-    memory.values.append(growth.mb_a_unit())
+        growth = simulate(TICKS, Path(folder), lambda n: print(f"F13: tick {n}", flush=True))
+    memory = Outcome("F13 memory in a million ticks", "<= 1 MB per 36,000", MB_PER_UNIT, "MB")
+    memory.values.append(growth.mb_per_unit())
     memory.notes = f"{growth.updates} updates; {growth.rss_mb[-1]:.0f} MB at the end"
     files = Outcome("F13 descriptors", "constant", 0, "more")
     settled = SAMPLES // 5

@@ -1,4 +1,4 @@
-"""What came of one kind of fault, against the figure it must reach."""
+"""What one kind of fault led to, against its limit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Outcome:
 
     Attributes:
         fault: number and what is injected.
-        required: the figure, in words.
+        required: the limit, in words.
         limit: largest value that passes.
         unit: of the values.
-        values: one per trial; None where it never came.
-        notes: whatever else must be known.
+        values: one per trial; None where the event never came.
+        notes: further facts.
     """
 
     fault: str

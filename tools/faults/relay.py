@@ -1,7 +1,8 @@
-"""A UDP relay between the agent and VRChat that writes everything down, and loses some."""
+"""A UDP relay between the agent and VRChat that notes every input, and loses some."""
 
 from __future__ import annotations
 
+import math
 import random
 import socket
 import threading
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from agent.actions import NEUTRAL
 from agent.osc.parse import NotOscError, read_message
 from agent.osc.ports import bind_udp
+from tools.agent_process import wait_until
 
 
 class Heard(NamedTuple):
@@ -23,7 +25,7 @@ class Heard(NamedTuple):
 
 
 class Relay:
-    """Hands datagrams on from its own port to another.
+    """Forwards datagrams from its own port to another.
 
     Args:
         target: UDP port of the client.
@@ -65,9 +67,11 @@ class Relay:
 
     def held(self, until: int) -> dict[str, float]:
         """Return every input after the first `until` messages."""
-        held = dict.fromkeys(NEUTRAL, 0.0)
-        held.update({heard.address: heard.value for heard in self.heard[:until]})
-        return held
+        return dict.fromkeys(NEUTRAL, 0.0) | {h.address: h.value for h in self.heard[:until]}
+
+    def moved(self, since: float, until: float = math.inf) -> list[float]:
+        """Return when inputs that are not neutral came between two times (monotonic s)."""
+        return [h.time for h in list(self.heard) if since < h.time < until and h.value != 0.0]
 
     def wait_until_moving(self, limit_s: float, since: float = 0.0) -> float:
         """Return when the first input after `since` was not neutral (monotonic s).
@@ -75,29 +79,17 @@ class Relay:
         Raises:
             TimeoutError: none within the limit.
         """
-        end = time.monotonic() + limit_s
-        seen = 0
-        while time.monotonic() < end:
-            while seen < len(self.heard):
-                heard = self.heard[seen]
-                seen += 1
-                if heard.time > since and heard.value != 0.0:
-                    return heard.time
-            time.sleep(0.005)
-        raise TimeoutError(f"nothing was moved for {limit_s:.0f} s")
+        if not wait_until(lambda: self.moved(since), limit_s, 0.005):
+            raise TimeoutError(f"nothing was moved for {limit_s:.0f} s")
+        return self.moved(since)[0]
 
     def wait_until_neutral(self, since: float, limit_s: float) -> float | None:
-        """Return when every address had been told neutral after `since`; None if not in time."""
-        end = time.monotonic() + limit_s
-        while time.monotonic() < end:
-            at = self.neutral_at(since)
-            if at is not None:
-                return at
-            time.sleep(0.005)
+        """Return when every address had been set neutral after `since`; None if not in time."""
+        wait_until(lambda: self.neutral_at(since) is not None, limit_s, 0.005)
         return self.neutral_at(since)
 
     def neutral_at(self, since: float) -> float | None:
-        """Return when every address had been told neutral, each after `since`, at one time."""
+        """Return when every address had been set neutral, each after `since`, at one time."""
         neutral: set[str] = set()
         for heard in list(self.heard):
             if heard.time < since:

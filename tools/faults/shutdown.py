@@ -7,11 +7,9 @@ import signal
 import time
 from collections.abc import Callable
 
-import psutil
-
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
-from tools.faults.subject import RATE_HZ, Agent, Client, wait_until_alive
+from tools.faults.subject import RATE_HZ, Client, VRChatAgent
 
 SOON_MS = 100.0
 WATCHDOG_MS = 700.0
@@ -20,17 +18,17 @@ _QUIET_S = 1.5
 
 
 def run(trials: int) -> list[Outcome]:
-    """Spread so many trials over all six ways to end."""
-    ways = {
+    """Spread the trials over all six ways to end."""
+    ways: dict[str, tuple[float, Callable[[VRChatAgent], float]]] = {
         "SIGINT": (SOON_MS, _signal(signal.SIGINT)),
         "SIGTERM": (SOON_MS, _signal(signal.SIGTERM)),
-        "exception in the mind": (SOON_MS, lambda agent: agent.break_actor("raise")),
+        "exception in the actor": (SOON_MS, lambda agent: agent.fail("raise")),
         "SIGKILL of the agent": (WATCHDOG_MS, _signal(signal.SIGKILL)),
-        "SIGKILL of all but the watchdog": (WATCHDOG_MS, _kill_family),
-        "hang of 10 s": (WATCHDOG_MS, lambda agent: agent.break_actor(f"hang {_HANG_S}")),
+        "SIGKILL of all but the watchdog": (WATCHDOG_MS, _kill_all),
+        "hang of 10 s": (WATCHDOG_MS, lambda agent: agent.fail(f"hang {_HANG_S}")),
     }
     outcomes = {
-        name: Outcome(f"F2 {name}", f"all neutral <= {limit:.0f} ms, and it stays so", limit, "ms")
+        name: Outcome(f"F2 {name}", f"all neutral <= {limit:.0f} ms, and stays so", limit, "ms")
         for name, (limit, _) in ways.items()
     }
     rng = random.Random(0)
@@ -39,17 +37,16 @@ def run(trials: int) -> list[Outcome]:
         for trial in range(trials):
             name = list(ways)[trial % len(ways)]
             relay = Relay(client.port)
-            agent = Agent(relay.port, "vrchat.listen=off")
             try:
-                wait_until_alive(agent, relay)
-                time.sleep(0.5 + rng.random())
-                while not relay.moving():
-                    time.sleep(1 / RATE_HZ)
-                began = ways[name][1](agent)
-                outcomes[name].values.append(_measure(relay, began, hangs="hang" in name))
+                with VRChatAgent(relay.port, "vrchat.listen=off") as agent:
+                    agent.wait_until_moving(relay)
+                    time.sleep(0.5 + rng.random())
+                    while not relay.moving():
+                        time.sleep(1 / RATE_HZ)
+                    began = ways[name][1](agent)
+                    outcomes[name].values.append(_measure(relay, began, hangs="hang" in name))
                 print(f"{outcomes[name].fault}: {outcomes[name].values[-1]} ms", flush=True)
             finally:
-                agent.close()
                 relay.close()
     finally:
         client.close()
@@ -60,19 +57,16 @@ def _measure(relay: Relay, began: float, hangs: bool) -> float | None:
     """Return how long it took until everything was neutral for good (ms)."""
     at = relay.wait_until_neutral(began, 5.0)
     time.sleep(_QUIET_S)
-    if at is None:
-        return None
-    afterwards = [h for h in relay.heard if at < h.time < at + _QUIET_S and h.value != 0.0]
-    if afterwards:
+    if at is None or relay.moved(at, at + _QUIET_S):
         return None
     if hangs:
-        # It must go on by itself when it comes back to its senses.
+        # It must move again by itself when the hang ends.
         relay.wait_until_moving(_HANG_S + 5.0, since=at)
     return 1000 * (at - began)
 
 
-def _signal(number: signal.Signals) -> Callable[[Agent], float]:
-    def send(agent: Agent) -> float:
+def _signal(number: signal.Signals) -> Callable[[VRChatAgent], float]:
+    def send(agent: VRChatAgent) -> float:
         began = time.monotonic()
         agent.process.send_signal(number)
         return began
@@ -80,10 +74,10 @@ def _signal(number: signal.Signals) -> Callable[[Agent], float]:
     return send
 
 
-def _kill_family(agent: Agent) -> float:
-    family: list[psutil.Process] = agent.family()
-    random.Random(len(family)).shuffle(family)
+def _kill_all(agent: VRChatAgent) -> float:
+    processes = agent.processes()
+    random.Random(len(processes)).shuffle(processes)
     began = time.monotonic()
-    for process in family:
+    for process in processes:
         process.kill()
     return began

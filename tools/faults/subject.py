@@ -1,4 +1,4 @@
-"""What the faults are injected into: the client's stand-in and the agent, as real processes."""
+"""What faults are injected into: agents in the embedded world and in VRChat's emulator."""
 
 from __future__ import annotations
 
@@ -6,26 +6,53 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
-import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from agent.osc.ports import bind_udp
+from pamiq_lightning.learners.base import Learner
+from tools.agent_process import (
+    ENDLESS,
+    START_LIMIT_S,
+    AgentProcess,
+    free_udp_port,
+    start_agent,
+    wait_until,
+)
+from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
+from tools.parts import build_parts, load_settings
 
-START_LIMIT_S = 120.0
 RATE_HZ = 10
+PERIOD_MS = 1000 / RATE_HZ
+_DEBUG = ("conf=debug", f"rate={RATE_HZ}", *ENDLESS)
+
+
+def start_debug_agent(
+    runs: Path, *settings: str, environment: Mapping[str, str] | None = None
+) -> AgentProcess:
+    """Return an endless run of conf=debug in the embedded world, about to make its first tick."""
+    return start_agent(runs, *_DEBUG, "trainer.save_every=1", *settings, environment=environment)
+
+
+def debug_learners() -> dict[str, Learner]:
+    """Return the learners of conf=debug."""
+    return build_parts(load_settings("conf=debug")).learners
+
+
+def longest_tick(fault: str, summary: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a fault for the ticks of a run."""
+    outcome = Outcome(f"{fault}: longest tick", "acting unaffected", PERIOD_MS, "ms")
+    outcome.values.append(summary["tick_ms"]["max"])
+    outcome.notes = f"{summary['missed_ticks']} of {summary['ticks']} ticks missed"
+    return outcome
 
 
 class Client:
-    """`tools.fake_vrchat`, told what to do over its standard input."""
+    """`tools.fake_vrchat`, commanded over its standard input."""
 
     def __init__(self, size: tuple[int, int] = (480, 360)) -> None:
-        free = bind_udp("127.0.0.1", 0)
-        self.port: int = free.getsockname()[1]
-        free.close()
+        self.port = free_udp_port()
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tools.fake_vrchat", "--port", str(self.port)),
@@ -37,7 +64,7 @@ class Client:
         )
         self._line()
 
-    def notify(self, command: str) -> float:
+    def send(self, command: str) -> float:
         """Give a command; return when it was done (monotonic s)."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
@@ -48,7 +75,7 @@ class Client:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("the client's stand-in ended; is there an X display (xvfb-run)?")
+            raise RuntimeError("the emulator ended; is there an X display (xvfb-run)?")
         return line
 
     def close(self) -> None:
@@ -57,97 +84,48 @@ class Client:
         self._process.wait()
 
 
-class Agent:
-    """The whole agent under test, living in VRChat by way of a relay."""
+class VRChatAgent(AgentProcess):
+    """An agent with a random policy in VRChat's emulator, connected through a relay.
+
+    Its reward fails when triggered.
+    """
 
     def __init__(self, relay_port: int, *settings: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pamiq-faults-")
-        self.folder = Path(self._folder.name)
-        self._trigger = self.folder / "trigger"
-        faulty = json.dumps(
-            {
-                "class_path": "tools.faults.curiosity.Faulty",
-                "init_args": {"trigger": str(self._trigger)},
-            }
+        self._runs = tempfile.TemporaryDirectory(prefix="pamiq-faults-")
+        runs = Path(self._runs.name)
+        self._trigger = runs / "trigger"
+        curiosity = {
+            "class_path": "tools.faults.curiosity.TriggeredFault",
+            "init_args": {"trigger": str(self._trigger)},
+        }
+        super().__init__(
+            runs,
+            *(*_DEBUG, "world=vrchat", f"osc_port={relay_port}", "vrchat.countdown_s=0"),
+            *("policy=random", f"curiosity={json.dumps(curiosity)}", *settings),
         )
-        self._lines: list[str] = []
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "agent.run", "conf=debug", "world=vrchat"),
-                *(f"osc_port={relay_port}", f"runs={self.folder}", f"rate={RATE_HZ}"),
-                *("vrchat.countdown_s=0", "trainer.aim=false"),
-                *("steps=1000000", "policy=random", f"curiosity={faulty}", *settings),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.append(line)
-
-    @property
-    def output(self) -> str:
-        """Everything it has said."""
-        return "".join(self._lines)
-
-    @property
-    def alive(self) -> bool:
-        """Whether its process runs."""
-        return self.process.poll() is None
-
-    def break_actor(self, command: str) -> float:
-        """Let its mind `raise` or `hang SECONDS`; return when that began (monotonic s)."""
+    def fail(self, command: str) -> float:
+        """Let its reward `raise` or `hang SECONDS`; return when that began (monotonic s)."""
         done = self._trigger.with_suffix(".done")
         done.unlink(missing_ok=True)
         pending = self._trigger.with_suffix(".new")
         pending.write_text(command)
         pending.rename(self._trigger)
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if done.exists() and (text := done.read_text()):
-                return float(text)
-            time.sleep(0.005)
-        raise TimeoutError("the mind did not read its trigger")
+        if not wait_until(lambda: done.exists() and done.read_text(), 30.0, 0.005):
+            raise TimeoutError("the reward did not read its trigger")
+        return float(done.read_text())
 
-    def family(self) -> list[psutil.Process]:
-        """Return the agent's process and all below it, the watchdog left out."""
-        root = psutil.Process(self.process.pid)
-        return [
-            process
-            for process in (root, *root.children(recursive=True))
-            if not any("watchdog_process" in word for word in process.cmdline())
-        ]
+    def wait_until_moving(self, relay: Relay) -> None:
+        """Return when an input is held for the first time.
 
-    def close(self) -> None:
-        """Kill what is left of it."""
-        try:
-            family = self.family()
-        except psutil.NoSuchProcess:
-            family = []
-        for process in family:
-            if process.is_running():
-                process.kill()
-        self.process.wait()
-        self._reader.join(timeout=5)
-        self._folder.cleanup()
+        Raises:
+            RuntimeError: it ended before, or none was within two minutes.
+        """
+        wait_until(lambda: relay.moving() or not self.alive, START_LIMIT_S)
+        if not self.alive or not relay.moving():
+            raise RuntimeError(f"the agent did not begin to move:\n{self.output}")
 
-
-def wait_until_alive(agent: Agent, relay: Relay) -> None:
-    """Return when the agent has moved.
-
-    Raises:
-        RuntimeError: it ended, or did not within two minutes; its output is in the message.
-    """
-    end = time.monotonic() + START_LIMIT_S
-    while agent.alive and time.monotonic() < end:
-        if relay.moving():
-            return
-        time.sleep(0.02)
-    raise RuntimeError(f"the agent did not come to move:\n{agent.output}")
+    def kill(self) -> None:
+        """Kill what still runs of it, and remove its run."""
+        super().kill()
+        self._runs.cleanup()

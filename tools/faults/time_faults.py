@@ -1,4 +1,4 @@
-"""F11: the agent's process is stopped for a minute, as a suspend does, and goes on."""
+"""F11: the agent's process is stopped for a minute, as by a suspend, and continues."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from pathlib import Path
 import numpy as np
 
 from tools.faults.outcome import Outcome
-from tools.faults.run import RATE_HZ, Runner
+from tools.faults.subject import RATE_HZ, start_debug_agent
 
 STOPPED_S = 60.0
 BEFORE_S, AFTER_S = 10.0, 15.0
 
 
 def run(trials: int) -> list[Outcome]:
-    """Stop the agent once; more trials would tell nothing new."""
+    """Stop the agent once, whatever the number of trials."""
     extra = Outcome("F11 stopped for 60 s", "at most 1 extra tick", 1, "ticks")
-    gap = Outcome("F11 the gap in the record", "marked: index jumps, is_first", 0, "unmarked")
-    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        run = Runner(Path(folder))
-        try:
-            time.sleep(BEFORE_S)
-            run.process.send_signal(signal.SIGSTOP)
-            time.sleep(STOPPED_S)
-            run.process.send_signal(signal.SIGCONT)
-            time.sleep(AFTER_S)
-            summary = run.end()
-        finally:
-            run.kill()
-        steps = run.steps()
+    gap = Outcome("F11 the gap in the recording", "marked: index jumps, is_first", 0, "unmarked")
+    with (
+        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
+        start_debug_agent(Path(runs)) as agent,
+    ):
+        time.sleep(BEFORE_S)
+        agent.process.send_signal(signal.SIGSTOP)
+        time.sleep(STOPPED_S)
+        agent.process.send_signal(signal.SIGCONT)
+        time.sleep(AFTER_S)
+        summary = agent.stop()
+        steps = agent.steps()
     waits = np.diff(steps["time"].astype(np.float64))
     at = int(np.argmax(waits))
     woke = steps["time"][at + 1]
     soon = int(np.sum((steps["time"] >= woke) & (steps["time"] < woke + 1 / RATE_HZ)))
-    # One tick is due in every period; what comes on top of it is extra.
+    # One tick is due in every period; the others are extra.
     extra.values.append(float(max(0, soon - 1)))
     extra.notes = f"the longest wait between two ticks was {waits[at]:.1f} s"
     jumped = int(steps["index"][at + 1]) - int(steps["index"][at])

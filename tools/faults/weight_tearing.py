@@ -31,7 +31,7 @@ def _module() -> nn.Module:
 
 
 def _publish(spec: WeightsSpec, stop: Event) -> None:
-    """Publish weights that all hold the same number, another one each time."""
+    """Publish weights that all hold the same number, a new one each time."""
     module = _module()
     writer = WeightsWriter(spec, module)
     count = 0
@@ -45,9 +45,9 @@ def _publish(spec: WeightsSpec, stop: Event) -> None:
 
 
 def run(trials: int) -> list[Outcome]:
-    """Read for a minute; the number of trials does not matter."""
+    """Read for a minute, whatever the number of trials."""
     torn = Outcome(f"F14 weights in {READS} reads or more", "0 torn", 0, "torn")
-    seen = Outcome("F14 versions went backwards", "never", 0, "times")
+    order = Outcome("F14 versions went backwards", "never", 0, "times")
     module = _module()
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
         spec = WeightsSpec(Path(folder) / "weights", flat_size(module))
@@ -74,5 +74,5 @@ def run(trials: int) -> list[Outcome]:
             process.join()
     torn.values.append(float(mixed))
     torn.notes = f"{reads} reads of {len(versions)} versions"
-    seen.values.append(float(backwards))
-    return [torn, seen]
+    order.values.append(float(backwards))
+    return [torn, order]
