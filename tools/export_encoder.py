@@ -1,8 +1,9 @@
-"""Write an encoder's checkpoint as one small safetensors file, to begin others from.
+"""Write an encoder's checkpoint as one small safetensors file, for `init_weights`.
 
     python -m tools.export_encoder ENCODER.ckpt conf/weights/NAME.safetensors
 
-The encoder that trains is left out: who begins from the file begins it at the average that acts.
+Weights that the learner derives from others when it loads them are left out, such as the online
+encoder of I-JEPA, which starts from its target.
 """
 
 from __future__ import annotations
@@ -17,21 +18,25 @@ from pamiq_lightning.checkpoint.files import (
     tensor_bytes,
     weights_bytes,
 )
-from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.roles import Encoder
 from pamiq_lightning.offline.frozen import from_checkpoint
 
 
 def export(source: Path, target: Path) -> None:
-    """Write what acts, and the predictor.
+    """Write all weights but the derived ones.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used.
+        CheckpointError: the checkpoint cannot be used, or is no encoder's.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(weights_bytes(from_checkpoint(source, IJEPA)))
-    whole, told = read_tensors(target)
-    kept = {name: tensor for name, tensor in whole.items() if not name.startswith("encoder.")}
-    target.write_bytes(tensor_bytes(kept, told))
+    learner = from_checkpoint(source, Encoder)
+    assert isinstance(learner, Learner)
+    target.write_bytes(weights_bytes(learner))
+    weights, metadata = read_tensors(target)
+    derived = learner.derived_prefixes
+    exported = {name: weights[name] for name in weights if not name.startswith(derived)}
+    target.write_bytes(tensor_bytes(exported, metadata))
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from pamiq_lightning.exchange.shared_memory import exchange_folder
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec, flat_size
 from pamiq_lightning.learners.base import Learner, check_shared_shapes
+from pamiq_lightning.learners.roles import Encoder, check_role
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, check_spec
 from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
 from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
@@ -67,6 +68,7 @@ def build_learners(settings: Settings, resuming: bool = False) -> dict[str, Lear
             key = f"learners.{role}.model"
             learner.model = resolve(Learner, learner.model, key)
             learners[role] = build(Learner, learner.model, key)
+            check_role(role, learners[role])
             if learner.init_weights and not resuming:
                 load_weights(learners[role], Path(learner.init_weights))
         check_shared_shapes(learners)
@@ -104,15 +106,10 @@ def open_checkpoint(start: Path, learners: dict[str, Learner], notify: Notify) -
 
 
 def frame_size(learners: dict[str, Learner]) -> int:
-    """Return the side of the frames, which the encoder decides.
-
-    Raises:
-        UsageError: it does not say.
-    """
-    size = learners["encoder"].frame_size
-    if size is None:
-        raise UsageError("learners.encoder.model: this learner takes no frames, it cannot encode")
-    return size
+    """Return the side of the frames, which the encoder decides."""
+    encoder = learners["encoder"]
+    assert isinstance(encoder, Encoder)
+    return encoder.frame_size
 
 
 def step_shape(

@@ -107,15 +107,17 @@ def read_learner(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     return spec, content["state_dict"]
 
 
-def class_path_of(learner: Learner) -> str:
-    """Return the name that settings use for a learner's class."""
-    return f"{type(learner).__module__}.{type(learner).__qualname__}"
+def spec_of(learner: Learner) -> dict[str, Any]:
+    """Return the class_path and init_args that a learner can be built from."""
+    # Lightning's CLI adds hyper-parameters of its own, such as `_class_path`.
+    settings = {name: value for name, value in learner.hparams.items() if not name.startswith("_")}
+    cls = type(learner)
+    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": to_plain(settings)}
 
 
 def weights_bytes(learner: Learner) -> bytes:
-    """Return a learner's weights, and which learner it is, as safetensors."""
-    spec = {"class_path": class_path_of(learner), "init_args": to_plain(dict(learner.hparams))}
-    return tensor_bytes(learner.state_dict(), {_SPEC: json.dumps(spec)})
+    """Return a learner's weights, with the spec that it can be built from, as safetensors."""
+    return tensor_bytes(learner.state_dict(), {_SPEC: json.dumps(spec_of(learner))})
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> bytes:
@@ -191,7 +193,7 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "lr_schedulers": [],
         "hyper_parameters": {
             # As Lightning's CLI writes it: from this file alone the learner can be built.
-            "_class_path": class_path_of(learner),
+            "_class_path": spec_of(learner)["class_path"],
             "_instantiator": "lightning.pytorch.cli.instantiate_module",
             **learner.hparams,
         },

@@ -1,7 +1,22 @@
-"""The contract of a learner, and how one is built from settings.
+"""The contract of a learner.
 
-A learner runs unchanged under the background Fabric loop, `lightning.Trainer` and the Lightning
-CLI. To add one, write a file beside this one and a YAML in conf/learners/.
+To add one, write a file beside this one and a YAML in conf/learners/. A learner is a
+LightningModule that trains unchanged under the background trainer, `lightning.Trainer` and the
+Lightning CLI. It knows nothing of processes, files or worlds.
+
+A learner must have
+    required_keys         the keys of `pamiq_lightning.step` it trains on
+    replay                how many of them it keeps, and what one training round takes (ReplaySpec)
+    training_step         the loss of one batch
+    configure_optimizers  exactly one optimizer
+    the methods of its role in `pamiq_lightning.learners.roles`
+and, where it has something that the agent runs,
+    acting_module         encoder: module(frames); dynamics: module.step(latent, action, state) and
+                          module.novelty; policy: module(latent, state)
+
+Everything else has a default: `on_rollout`, `log_later`, `shared_shapes`, `should_stop_round`,
+`clip_groups`, `optional_prefixes`, `derived_prefixes`, `on_acting_restored`, and Lightning's own
+hooks. `validation_step` and `predict_step` take an unbroken run of steps [N] and serve the CLI.
 """
 
 from __future__ import annotations
@@ -18,19 +33,18 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ReplaySpec:
-    """How a learner remembers, and what one training round takes from it.
+    """What a learner keeps of its experience, and what one training round takes from it.
 
     Attributes:
-        kind: `rows`, single steps kept by a reservoir; `slices`, unbroken runs of steps from the
-            newest ones; `windows`, every new window once, whole.
+        kind: `uniform`, single steps of the whole past; `sequence`, unbroken sequences of the
+            newest steps; `on_policy`, every new rollout once, whole.
         capacity: steps kept at most.
-        batch_size: rows, or slices, of one update.
-        updates: updates of a round; with `windows`, passes over each window.
-        length: steps of one slice.
-        max_version_lag: rows whose encoder is more versions behind than this are not sampled as
-            slices.
-        turnover: expected number of rows, as a multiple of the capacity, that pass before every row
-            of a full store has been replaced.
+        batch_size: steps, or sequences, of one update.
+        updates: updates of a round; with `on_policy`, epochs over each rollout.
+        length: steps of one sequence.
+        max_version_lag: steps whose encoder is more versions behind than this are in no sequence.
+        turnover: with `uniform`, the expected number of steps, as a multiple of the capacity, after
+            which every step of a full buffer has been replaced.
     """
 
     kind: Literal["uniform", "sequence", "on_policy"]
@@ -46,93 +60,92 @@ class Learner(L.LightningModule):
     """Base of all learners.
 
     Attributes:
-        needs: keys of `pamiq_lightning.step` that it remembers.
-        optional_prefixes: beginnings of names of weights that it can begin anew without its others.
+        required_keys: keys of `pamiq_lightning.step` that it trains on; `info` must not be one.
+        optional_prefixes: prefixes of weights that start afresh where a checkpoint lacks them.
+        derived_prefixes: prefixes of weights that `load_state_dict` makes from the others; an
+            export leaves them out.
         gradient_clip: largest norm of the gradient, or None.
-        frame_size: side of the frames it takes, in pixels, where it decides that.
-        latest_version: how often its weights were published; set by whoever publishes them.
+        latest_version: number of times its weights were published; whoever publishes them sets it.
+        n_updates: updates made. Lightning's own `global_step` is always 0 under Fabric.
+        grad_norm: norm of the newest gradient before clipping.
     """
 
     required_keys: ClassVar[tuple[str, ...]] = ()
     optional_prefixes: ClassVar[tuple[str, ...]] = ()
+    derived_prefixes: ClassVar[tuple[str, ...]] = ()
     gradient_clip: float | None = None
-    frame_size: int | None = None
     latest_version: int = 0
     n_updates: Tensor
     grad_norm: Tensor
-    """Norm of the newest gradient, before it was clipped."""
 
     def __init__(self) -> None:
         super().__init__()
-        # Lightning's own global_step is always 0 under Fabric.
         self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
-        self._notes: dict[str, Any] = {}
+        self._pending_metrics: dict[str, Any] = {}
 
     @property
     def acting_module(self) -> nn.Module | None:
-        """The module the agent runs, sharing this learner's tensors; None if nothing of it acts."""
+        """The module that the agent runs, sharing this learner's tensors; None if none does."""
         return None
-
-    def on_acting_restored(self) -> None:
-        """Called when only the acting module's weights could be saved from a crash."""
 
     @property
     def replay(self) -> ReplaySpec:
-        """How this learner remembers."""
-        raise NotImplementedError(f"{type(self).__name__} must say how it remembers: `memory`")
+        """What it keeps of its experience."""
+        raise NotImplementedError(f"{type(self).__name__} must have a ReplaySpec: `replay`")
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the sizes that must agree with other learners, by the name of the init argument.
+        """Return the shapes that must agree with other learners, by init argument.
 
-        An encoder's `latent` is what it makes; everybody else's is what they take.
+        An encoder's `latent` is what it makes; everyone else's is what they take.
         """
         return {}
 
     def on_rollout(self, steps: TensorDict) -> None:
-        """See a new window [N] once, before it is remembered: for scales and for honest tests.
+        """Look at a new rollout [N] once, before it enters the replay buffer.
 
-        The encoder's latents and the rewards are in it; it may log, it must not train.
+        For running scales and for errors on steps never trained on: it may log by `log_later`, it
+        must not train. The acting encoder's latents and the rewards are in `steps`.
         """
 
     def prepare(self, rollout: TensorDict) -> TensorDict:
-        """Turn a window [N+1] into the rows of a round; for learners that remember `windows`."""
-        raise NotImplementedError(f"{type(self).__name__} remembers windows and must prepare them")
-
-    def log_later(self, metrics: Mapping[str, float | Tensor]) -> None:
-        """Remember figures made outside of an update; they are logged with the next one.
-
-        Lightning refuses `self.log` while batches are being made.
-        """
-        self._notes.update(metrics)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Log what was noted."""
-        if self._notes:
-            self.log_dict(self._notes)
-            self._notes = {}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what was noted; subclasses add what else is no parameter and no buffer."""
-        checkpoint["notes"] = dict(self._notes)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up what `on_save_checkpoint` kept; a file of weights alone has nothing of it."""
-        self._notes = dict(checkpoint.get("notes", {}))
+        """Turn a rollout [N+1] into the rows of a round; for `on_policy` learners."""
+        raise NotImplementedError(f"{type(self).__name__} is on-policy and must have `prepare`")
 
     @property
     def should_stop_round(self) -> bool:
-        """Whether the rest of this round would do harm (asked before every batch)."""
+        """Whether more updates of this round would do harm; read before every batch."""
         return False
 
+    def on_acting_restored(self) -> None:
+        """Called when only the acting module's weights were left after a crash."""
+
+    def log_later(self, metrics: Mapping[str, float | Tensor]) -> None:
+        """Log metrics with the next update; Lightning refuses `self.log` outside of one."""
+        self._pending_metrics.update(metrics)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Log what `log_later` was given."""
+        if self._pending_metrics:
+            self.log_dict(self._pending_metrics)
+            self._pending_metrics = {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the pending metrics; subclasses add what is neither parameter nor buffer."""
+        checkpoint["pending_metrics"] = dict(self._pending_metrics)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Load what `on_save_checkpoint` saved; a file of weights alone has nothing of it."""
+        self._pending_metrics = dict(checkpoint.get("pending_metrics", {}))
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip and log the gradient here, in the hook that every driver calls."""
+        """Clip and log the gradient, in a hook that Fabric's loop and Lightning's both call."""
         limit = float("inf") if self.gradient_clip is None else self.gradient_clip
         norms = [nn.utils.clip_grad_norm_(group, limit) for group in self.clip_groups()]
         self.grad_norm = torch.stack(norms).norm()
         self.log("grad_norm", self.grad_norm)
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
-        """Return the parameters in groups whose gradients are clipped each by its own norm."""
+        """Return the parameters in groups; each group's gradient is clipped by its own norm."""
         return [list(self.parameters())]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -140,7 +153,7 @@ class Learner(L.LightningModule):
         self.n_updates += 1
 
     def test_step(self, batch: TensorDict, batch_idx: int) -> None:
-        """Judge as `validation_step` does: minutes held out are never trained on."""
+        """Evaluate as `validation_step` does: held-out minutes are never trained on."""
         self.validation_step(batch, batch_idx)
 
     def require_positive(self, *names: str) -> None:
@@ -168,7 +181,7 @@ class Learner(L.LightningModule):
 
 
 def check_shared_shapes(learners: Mapping[str, Learner]) -> None:
-    """Check that learners which meet agree on what they share.
+    """Check that learners agree on the shapes they share.
 
     Raises:
         ValueError: two learners differ; the message names both settings.

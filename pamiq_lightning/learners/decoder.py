@@ -1,9 +1,10 @@
-"""The latent decoder: shows a person what the encoder keeps. Nothing acts on it."""
+"""A convolutional decoder: reconstructs frames from latents, for people to look at."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from tensordict import TensorDict
 from torch import Tensor
 
@@ -13,15 +14,15 @@ from pamiq_lightning.nets.vit import standardise
 
 
 class ConvDecoder(Learner):
-    """Learns to draw the frame a stored latent came from; no gradient reaches the encoder.
+    """Draws the frame that a stored latent came from; role decoder. The encoder gets no gradient.
 
     Args:
         latent: tokens and features [P, D] of the latents.
         image_size: side of the image drawn, in pixels.
         channels: channels of the convolutions.
         lr: learning rate of AdamW.
-        capacity: steps remembered.
-        turnover: steps, as a multiple of the capacity, that pass before every one remembered has
+        capacity: steps in the replay buffer.
+        turnover: steps, as a multiple of the capacity, after which every step of a full buffer has
             been replaced.
         batch_size: steps of one update.
         updates: updates of a training round.
@@ -50,22 +51,27 @@ class ConvDecoder(Learner):
 
     @property
     def replay(self) -> ReplaySpec:
-        """Recent frames with the latents they had."""
+        """Recent frames with the latents that the agent computed."""
         return self._replay_spec
 
+    def decode(self, latents: Float[Tensor, "B P D"]) -> Float[Tensor, "B 3 h w"]:
+        """Draw standardised images."""
+        images: Tensor = self.net(latents)
+        return images
+
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return what it takes."""
+        """Return the latents' shape."""
         return {"latent": self.latent}
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
-        """Mean squared error against the resized standardised frame."""
+        """Mean squared error against the frames (B, 3, H, W), standardised and resized."""
         loss = self._error(batch)
         self.log("loss", loss)
         return loss
 
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
-        """Log the same error on an unbroken stretch [N] never trained on."""
+        """Log the same error on steps [N] never trained on."""
         parts = batch.split(self._replay_spec.batch_size)
         errors = torch.stack([self._error(part) * len(part) for part in parts])
         error = errors.sum() / len(batch)
@@ -73,13 +79,13 @@ class ConvDecoder(Learner):
 
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
-        """Return the standardised images (N, 3, s, s) drawn for a window [N]."""
+        """Return the standardised images (N, 3, h, w) drawn for a rollout [N]."""
         parts = batch["latent"].split(self._replay_spec.batch_size)
-        return {"image": torch.cat([self.net(some).float() for some in parts])}
+        return {"image": torch.cat([self.decode(some).float() for some in parts])}
 
     def _error(self, batch: TensorDict) -> Tensor:
         goal = F.interpolate(standardise(batch["frame"]), size=self.image_size, mode="area")
-        return mean_square(self.net(batch["latent"]).float() - goal)
+        return mean_square(self.decode(batch["latent"]).float() - goal)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW."""

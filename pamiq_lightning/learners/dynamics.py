@@ -1,7 +1,10 @@
-"""Forward dynamics: learns what will be seen next, with how much certainty.
+"""SioConv forward dynamics: predict the next latent and its variance, the next action, the reward.
 
-Source: the forward dynamics of ML Shukai's P-AMI<Q> (2024), whose fixed variance is replaced by a
+Source: the forward dynamics of ML Shukai's P-AMI<Q> (2024). Their fixed variance is replaced by a
 predicted one.
+
+Letters: B batch, T time, K steps ahead, P tokens, D features, A action categories, L layers,
+N state size.
 """
 
 from __future__ import annotations
@@ -12,23 +15,22 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from tensordict import TensorDict
 from torch import Tensor, nn
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
+from pamiq_lightning.learners.imagination import imagination_errors
 from pamiq_lightning.nets.aux_heads import AuxHead
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction, normal_nll
 from pamiq_lightning.step import is_transition
 
-HORIZONS = (1, 2, 4, 8)
-"""Steps ahead at which held-out experience is imagined."""
-
 
 class LaggedModels(nn.Module):
-    """Two earlier versions of the dynamics; the older is never younger than `rounds` rounds.
+    """Two earlier versions of a net; the older is at least `rounds` rounds old.
 
     Args:
-        net: the dynamics as they begin.
+        net: the present version.
         rounds: training rounds between the two.
     """
 
@@ -43,12 +45,12 @@ class LaggedModels(nn.Module):
     @staticmethod
     def _copy(net: ForwardDynamics) -> ForwardDynamics:
         copied = copy.deepcopy(net).requires_grad_(False)
-        # Of an earlier version only what it expected matters.
+        # Only its prediction is needed.
         copied.ensemble = copied.error_model = copied.novelty = None
         return copied
 
     def age(self, net: ForwardDynamics) -> None:
-        """Count a round; where it is time, what was old becomes older and the present old."""
+        """Count a round; after every `rounds` of them, old becomes older and the present old."""
         self.counted += 1
         if self.counted % self.rounds == 0:
             self.older.load_state_dict(self.old.state_dict())
@@ -62,7 +64,7 @@ def symlog(x: Tensor) -> Tensor:
 
 
 class SioConvDynamics(Learner):
-    """SioConv forward dynamics, trained on slices of the newest steps.
+    """SioConv forward dynamics, trained on sequences of the newest steps; role dynamics.
 
     Args:
         latent: tokens and features [P, D] of the latents.
@@ -76,22 +78,21 @@ class SioConvDynamics(Learner):
         weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
         action_coef: weight of predicting the next action.
         reward_coef: weight of predicting the reward.
-        imagined_steps: steps ahead that are imagined in closed loop and learned from as well, from
-            some steps of each slice; 0 for none.
-        imagination_coef: weight of the squared error of what is imagined.
-        burn_in: first steps of a slice that only warm the state up.
-        slice_length: steps of a slice that are predicted from, burn-in included.
-        capacity: steps remembered, the newest ones.
-        batch_size: slices of one update.
+        imagined_steps: steps that a second loss predicts in closed loop; 0 for no such loss.
+        imagination_coef: weight of that loss.
+        burn_in: first steps of a sequence that only warm the state up.
+        slice_length: steps of a sequence that are predicted from, burn-in included.
+        capacity: steps in the replay buffer, the newest ones.
+        batch_size: sequences of one update.
         updates: updates of a training round.
-        max_version_lag: older rows, counted in encoder versions, are not sampled.
+        max_version_lag: steps whose encoder is more versions behind than this are not sampled.
         gradient_clip: largest norm of the gradient.
-        aux_heads: heads that some rewards need: `ensemble`, `progress`, `novelty`;
-            the agent adds those that its rewards need.
-        progress_rounds: training rounds between the versions whose error `progress` expects.
+        aux_heads: heads that some rewards need: `ensemble`, `progress`, `novelty`; the agent adds
+            those of its rewards.
+        progress_rounds: training rounds between the two versions that `progress` compares.
     """
 
-    # What rewards need: other runs may have had other rewards.
+    # Rewards need these, and a checkpoint may come from a run with other rewards.
     optional_prefixes = ("net.ensemble.", "net.error_model.", "net.novelty.", "lagged.")
     required_keys = (
         "index",
@@ -159,7 +160,7 @@ class SioConvDynamics(Learner):
             capacity,
             batch_size,
             updates,
-            # One more: the last step of a slice is only predicted.
+            # One more: the last step of a sequence is only a target.
             length=slice_length + 1,
             max_version_lag=max_version_lag,
         )
@@ -178,21 +179,55 @@ class SioConvDynamics(Learner):
 
     @property
     def acting_module(self) -> ForwardDynamics:
-        """Latent, action and state -> prediction and new state."""
+        """The net: latent, action and state -> prediction and new state."""
         return self.net
 
     @property
     def replay(self) -> ReplaySpec:
-        """Unbroken slices of the newest steps."""
+        """Unbroken sequences of the newest steps."""
         return self._replay_spec
 
+    @property
+    def state_shape(self) -> tuple[int, int]:
+        """(L, N) of the recurrent state."""
+        return self.net.state_shape
+
+    def forward(
+        self,
+        latent: Float[Tensor, "B T P D"],
+        action: Int[Tensor, "B T A"],
+        state: Float[Tensor, "B L N"],
+        is_first: Bool[Tensor, "B T"] | None = None,
+    ) -> tuple[Prediction, Float[Tensor, "B T L N"]]:
+        """Predict the step after each of T; return also the states after every step."""
+        predicted: tuple[Prediction, Tensor] = self.net(latent, action, state, is_first)
+        return predicted
+
+    def step(
+        self,
+        latent: Float[Tensor, "B P D"],
+        action: Int[Tensor, "B A"],
+        state: Float[Tensor, "B L N"],
+    ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
+        """Predict the next step; return also the new state."""
+        return self.net.step(latent, action, state)
+
+    def imagine(
+        self,
+        latent: Float[Tensor, "B P D"],
+        action: Int[Tensor, "B K A"],
+        state: Float[Tensor, "B L N"],
+    ) -> Float[Tensor, "B K P D"]:
+        """Predict K latents in closed loop."""
+        return self.net.imagine(latent, action, state)
+
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return what it takes, and the state it makes."""
+        """Return the shapes of latents, state and actions."""
         return dict(self._shared_shapes)
 
     @torch.no_grad()
     def on_rollout(self, steps: TensorDict) -> None:
-        """Log the one-step error on a window never trained on, beside that of copying the last."""
+        """Log the one-step error on a rollout not trained on yet, beside that of copying."""
         if self.lagged is not None:
             self.lagged.age(self.net)
         steps = steps.to(self.device)
@@ -205,7 +240,7 @@ class SioConvDynamics(Learner):
         )
         self.net.train()
         valid = is_transition(steps)
-        # The stored state was made by older weights.
+        # Older weights made the stored state.
         valid[: min(self.burn_in, len(valid) // 2)] = False
         if not valid.any():
             return
@@ -220,7 +255,11 @@ class SioConvDynamics(Learner):
         )
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
-        """Predict each step of (B, T+1) slices from the one before, the burn-in left out."""
+        """Predict each step of sequences (B, T+1) from the one before, without the burn-in.
+
+        Loss: Gaussian negative log-likelihood of the next latent, cross-entropy of the next action,
+        smooth L1 of the reward in symlog space, and those of imagination and auxiliary heads.
+        """
         prediction, states = self.net(
             batch["latent"][:, :-1], batch["action"][:, :-1], batch["state"][:, 0]
         )
@@ -239,11 +278,11 @@ class SioConvDynamics(Learner):
             imagined = self._imagination_loss(batch, states)
             loss = loss + self.imagination_coef * imagined
             self.log("imagination_loss", imagined)
-        beside = self._extra_losses(batch, prediction)
+        aux_losses = self._aux_losses(batch, prediction)
         self.log_dict(
             {
                 "loss": loss,
-                **beside,
+                **aux_losses,
                 "nll": nll,
                 "latent_error": mean_square(mean - goal),
                 "copy_last_error": mean_square(batch["latent"][:, :-1][:, scored] - goal),
@@ -252,12 +291,12 @@ class SioConvDynamics(Learner):
                 "log_var": log_var.mean(),
             }
         )
-        return loss + sum(beside.values(), torch.zeros((), device=loss.device))
+        return loss + sum(aux_losses.values(), torch.zeros((), device=loss.device))
 
     def _imagination_loss(self, batch: TensorDict, states: Tensor) -> Tensor:
-        """Return the squared error of futures imagined from every `imagined_steps`-th step.
+        """Return the squared error of latents imagined from every `imagined_steps`-th step.
 
-        The state they begin with is taken as it is; the gradient goes through what is imagined.
+        The gradient passes through the imagined latents, not into the state they start from.
         """
         ahead, last = self.imagined_steps, batch["latent"].shape[1] - 1
         begin = torch.arange(max(self.burn_in, 1), last - ahead + 1, ahead, device=states.device)
@@ -269,8 +308,8 @@ class SioConvDynamics(Learner):
         goal = batch["latent"][:, rows + 1].flatten(0, 1)
         return mean_square(self.net.imagine(latent, action, state).float() - goal)
 
-    def _extra_losses(self, batch: TensorDict, prediction: Prediction) -> Mapping[str, Tensor]:
-        """Return the losses of what only some rewards need; none of them touches the dynamics."""
+    def _aux_losses(self, batch: TensorDict, prediction: Prediction) -> Mapping[str, Tensor]:
+        """Return the losses of the auxiliary heads; their gradients stay in the heads."""
         losses: dict[str, Tensor] = {}
         scored = slice(self.burn_in, None)
         goal = batch["latent"][:, 1:][:, scored]
@@ -291,58 +330,34 @@ class SioConvDynamics(Learner):
         return losses
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
-        """Clip the dynamics as if there were no aux_heads."""
-        parts = (self.net.ensemble, self.net.error_model, self.net.novelty)
-        groups = [list(part.parameters()) for part in parts if part is not None]
-        extra = {id(parameter) for group in groups for parameter in group}
-        return [[p for p in self.parameters() if id(p) not in extra], *groups]
+        """Clip the dynamics as if there were no auxiliary heads."""
+        heads = (self.net.ensemble, self.net.error_model, self.net.novelty)
+        groups = [list(head.parameters()) for head in heads if head is not None]
+        in_heads = {id(parameter) for group in groups for parameter in group}
+        return [[p for p in self.parameters() if id(p) not in in_heads], *groups]
 
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
-        """Log how well an unbroken stretch [N] never trained on is imagined.
-
-        For each of `HORIZONS`, the squared error of the latents imagined from every row with the
-        actions really taken, that with the actions of other rows, and that of copying the row's
-        own latent.
-        """
-        furthest = HORIZONS[-1]
-        count = len(batch) - furthest
-        if count <= self.burn_in:
-            return
-        blank = torch.zeros(1, *self.net.state_shape, device=batch["latent"].device)
-        _, after = self.net(batch["latent"][None], batch["action"][None], blank)
-        before = torch.cat([blank, after[0, :-1]])
-        rows = torch.arange(self.burn_in, count, device=blank.device)
-        ahead = rows[:, None] + torch.arange(furthest, device=blank.device)
-        latent, goal = batch["latent"], batch["latent"][ahead + 1]
-        other = ahead[torch.randperm(len(rows), device=blank.device)]
-        true = self.net.imagine(latent[rows], batch["action"][ahead], before[rows]) - goal
-        shuffled = self.net.imagine(latent[rows], batch["action"][other], before[rows]) - goal
-        copied = latent[rows][:, None] - goal
-        for steps in HORIZONS:
-            for name, error in (("true", true), ("shuffled", shuffled), ("copied", copied)):
-                self.log(
-                    f"{name}_error_{steps}",
-                    mean_square(error[:, steps - 1]),
-                    on_epoch=True,
-                    batch_size=len(rows),
-                )
+        """Log the errors of what is imagined from steps [N] never trained on."""
+        errors, rows = imagination_errors(self, batch, self.burn_in)
+        if errors:
+            self.log_dict(errors, on_epoch=True, batch_size=rows)
 
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
-        """Return what a window [N] was expected to go on with after each of its steps.
+        """Return the prediction made after each step of a rollout [N].
 
-        The state is blank before the first and goes on over them, blank again after a break.
+        The state is blank before the first step and after every gap.
         """
         blank = torch.zeros(1, *self.net.state_shape, device=batch["latent"].device)
-        fresh = batch["is_first"].clone()
-        fresh[1:] |= batch["index"].diff() != 1
-        prediction, _ = self.net(batch["latent"][None], batch["action"][None], blank, fresh[None])
-        wanted = ("mean", "log_var", "action_logits", "reward")
-        return {name: getattr(prediction, name)[0].float() for name in wanted}
+        first = batch["is_first"].clone()
+        first[1:] |= batch["index"].diff() != 1
+        prediction, _ = self.net(batch["latent"][None], batch["action"][None], blank, first[None])
+        names = ("mean", "log_var", "action_logits", "reward")
+        return {name: getattr(prediction, name)[0].float() for name in names}
 
     def _action_loss(self, logits: Tensor, action: Tensor) -> Tensor:
-        """Return the cross-entropy of the next action, averaged over its categories."""
+        """Return the cross-entropy of the next action, averaged over the categories."""
         choices = self._shared_shapes["action_choices"]
         parts = logits.float().flatten(0, 1).split(choices, dim=-1)
         each = [F.cross_entropy(p, action[..., i].flatten()) for i, p in enumerate(parts)]

@@ -1,10 +1,12 @@
-"""I-JEPA: learns to see by predicting the latents of hidden patches from the visible ones.
+"""I-JEPA: an encoder that learns by predicting the latents of masked patches from visible ones.
 
 Source: Assran et al. 2023, "Self-Supervised Learning from Images with a Joint-Embedding Predictive
-Architecture" (arXiv:2301.08243). One thing is added, for without it a small encoder that learns
-from one continuous life collapses: it says where a patch is and nothing of what is in it, and its
-loss goes to 0. As in C-JEPA (Mo & Tong 2024, arXiv:2410.19560) the variance and covariance terms of
-VICReg keep the features apart, here on the content of the tokens, each position's mean taken away.
+Architecture" (arXiv:2301.08243). One thing is added: the variance and covariance terms of VICReg,
+as in C-JEPA (Mo & Tong 2024, arXiv:2410.19560), here on the tokens without each position's mean.
+Without them a small encoder on one continuous stream of frames collapses: its latents name the
+position of a patch and nothing of its content, and the loss goes to 0.
+
+Letters: B batch, T tokens of the whole grid, N tokens given, P latent tokens, D features.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from tensordict import TensorDict
 from torch import Tensor, nn
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec
+from pamiq_lightning.learners.collapse import content_std, rank_me
 from pamiq_lightning.learners.masks import MaskSampler
 from pamiq_lightning.nets.vit import (
     LatentEncoder,
@@ -30,32 +33,15 @@ from pamiq_lightning.nets.vit import (
 )
 
 HEALTH_FRAMES = 64
-"""Frames whose latents the collapse alarms look at."""
+"""Frames whose latents the collapse alarms are computed from."""
 POSITION_MEAN_RATE = 0.05
-"""Share of the newest batch in the running mean of each position."""
+"""Weight of the newest batch in the running mean of each position."""
 
 
-def rank_me(latents: Float[Tensor, "F P D"]) -> float:
-    """Return the effective rank of latents, each position's mean over the frames taken away first.
-
-    exp of the entropy of the normalised singular values (Garrido et al. 2023, arXiv:2210.02885). A
-    content-free encoder that only knows positions would look rich without the subtraction.
-    """
-    content = (latents - latents.mean(dim=0)).flatten(0, 1).double()
-    singular = torch.linalg.eigvalsh(content.T @ content).clamp(min=0).sqrt()
-    share = singular / singular.sum().clamp(min=1e-12) + 1e-12
-    return float((-(share * share.log()).sum()).exp())
-
-
-def content_std(latents: Float[Tensor, "n P D"]) -> Tensor:
-    """Return the mean standard deviation of what is left of latents without each token's mean."""
-    return (latents - latents.mean(dim=0)).flatten(0, 1).std(dim=0).mean()
-
-
-def _fill_in_encoder(
+def _copy_target_to_encoder(
     module: nn.Module, state_dict: dict[str, Any], prefix: str, *rest: object
 ) -> None:
-    """Begin the encoder at its target where weights have only that, to take half the room."""
+    """Start the encoder from its target where a state dict lacks the encoder."""
     own, target = f"{prefix}encoder.", f"{prefix}target."
     if any(name.startswith(own) for name in state_dict):
         return
@@ -64,10 +50,10 @@ def _fill_in_encoder(
 
 
 class IJEPA(Learner):
-    """The observation encoder.
+    """I-JEPA with VICReg's terms; role encoder.
 
     Args:
-        latent: tokens and features [P, D] of the latent that acts, after pooling.
+        latent: tokens and features [P, D] of a latent, after pooling.
         image_size: height and width of a frame, in pixels.
         patch_size: side of a patch, in pixels.
         width: features of a token inside the encoder.
@@ -77,20 +63,22 @@ class IJEPA(Learner):
         predictor_depth: blocks of the predictor.
         predictor_heads: attention heads of the predictor.
         pool: side of the square of patches that are averaged into one latent token.
-        variance_coef: weight of keeping every feature's content varied; 0 for I-JEPA as published.
-        covariance_coef: weight of keeping features independent; 0 for I-JEPA as published.
-        ema: share of the target encoder that stays at each update.
+        variance_coef: weight of VICReg's variance term; 0 for I-JEPA as published.
+        covariance_coef: weight of VICReg's covariance term; 0 for I-JEPA as published.
+        ema: decay of the target encoder's moving average, per update.
         lr: learning rate of AdamW.
         weight_decay: weight decay of AdamW, not on biases and 1-D parameters.
-        capacity: frames remembered.
-        turnover: frames, as a multiple of the capacity, that pass before every one remembered has
-            been replaced.
+        capacity: frames in the replay buffer.
+        turnover: frames, as a multiple of the capacity, after which every frame of a full buffer
+            has been replaced.
         batch_size: frames of one update.
         updates: updates of a training round.
     """
 
     required_keys = ("frame",)
+    derived_prefixes = ("encoder.",)
     position_mean: Tensor
+    """(T, D), running mean of each position; a token's content is what is left without it."""
 
     def __init__(
         self,
@@ -149,9 +137,8 @@ class IJEPA(Learner):
         )
         # On a grid of fewer patches a context of ten would be most of the image.
         self.masks = MaskSampler(grid, min_keep=min(10, grid**2 // 8))
-        # What a token says on average at each position, of which its content is the rest.
         self.register_buffer("position_mean", torch.zeros(grid**2, latent[1]))
-        self.register_load_state_dict_pre_hook(_fill_in_encoder)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_copy_target_to_encoder)  # type: ignore[no-untyped-call]
         self._recent: deque[Tensor] = deque(maxlen=-(-HEALTH_FRAMES // batch_size))
 
     @property
@@ -161,31 +148,36 @@ class IJEPA(Learner):
 
     @property
     def replay(self) -> ReplaySpec:
-        """Frames, with a known half-life."""
+        """Single frames of the whole past."""
         return self._replay_spec
 
+    def encode(self, frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B P D"]:
+        """Return the latents that act."""
+        latents: Tensor = self.acting_module(frames)
+        return latents
+
     def on_acting_restored(self) -> None:
-        """Begin the encoder at its target, which is what acts."""
+        """Start the encoder from its target, which acts."""
         self.encoder.load_state_dict(self.target.state_dict())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the latents that the collapse alarms look at, too."""
+        """Save the latents of the collapse alarms too."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["recent"] = list(self._recent)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them up again."""
+        """Load them."""
         super().on_load_checkpoint(checkpoint)
         self._recent.extend(latents.to(self.device) for latents in checkpoint.get("recent", []))
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return what it makes."""
+        """Return the latents' shape."""
         return {"latent": self.latent}
 
     def on_rollout(self, steps: TensorDict) -> None:
-        """Log how far the present encoder has drifted from the latents that came with the steps.
+        """Log how far the encoder has drifted from the latents that the agent computed.
 
-        Offline there may be none, or those of an encoder of another size.
+        Offline there may be none, or those of an encoder of another shape.
         """
         if "latent" not in steps or tuple(steps["latent"].shape[1:]) != self.latent:
             return
@@ -196,32 +188,36 @@ class IJEPA(Learner):
         self.log_later({"latent_drift": drift})
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
-        """Predict hidden latents; smooth L1 (beta 1) averaged over the target tokens."""
+        """Predict the latents of masked patches of frames (B, 3, H, W).
+
+        Smooth L1 (beta 1) averaged over the target tokens, plus VICReg's terms.
+        """
         images = standardise(batch["frame"])
         masks = self.masks(len(images))
-        keep, hidden = masks.context.to(self.device), masks.targets.to(self.device)
+        context, hidden = masks.context.to(self.device), masks.targets.to(self.device)
         with torch.no_grad():
             whole = self.target(images)
             normed = F.layer_norm(whole.float(), whole.shape[-1:])
             goal = gather_tokens(normed, hidden.flatten(1)).unflatten(1, hidden.shape[1:])
-            share = 1.0 if self.n_updates == 0 else POSITION_MEAN_RATE
-            self.position_mean.lerp_(normed.mean(dim=0), share)
-        seen = self.encoder(images, keep)
-        prediction_loss = F.smooth_l1_loss(self.predictor(seen, keep, hidden).float(), goal)
-        variance_loss, covariance_loss = self._spread_losses(seen.float(), keep)
+            rate = 1.0 if self.n_updates == 0 else POSITION_MEAN_RATE
+            self.position_mean.lerp_(normed.mean(dim=0), rate)
+        visible = self.encoder(images, context)
+        predicted = self.predictor(visible, context, hidden)
+        prediction_loss = F.smooth_l1_loss(predicted.float(), goal)
+        variance_loss, covariance_loss = self._vicreg_losses(visible.float(), context)
         loss = (
             prediction_loss
             + self.variance_coef * variance_loss
             + self.covariance_coef * covariance_loss
         )
-        self._log_health(batch["frame"])
+        self._log_collapse_alarms(batch["frame"])
         self.log_dict(
             {
                 "loss": loss,
                 "prediction_loss": prediction_loss,
                 "variance_loss": variance_loss,
                 "covariance_loss": covariance_loss,
-                "context_tokens": float(keep.shape[1]),
+                "context_tokens": float(context.shape[1]),
                 "target_tokens": float(hidden.shape[2]),
             }
         )
@@ -229,22 +225,24 @@ class IJEPA(Learner):
 
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
-        """Log the content's standard deviation in an unbroken stretch [N] never trained on."""
-        parts = batch["frame"].split(self._replay_spec.batch_size)
-        latents = torch.cat([self.acting_module(some).float() for some in parts])
+        """Log the content's standard deviation in steps [N] never trained on."""
+        latents = self._encode_in_parts(batch["frame"])
         self.log("feature_std", content_std(latents), on_epoch=True, batch_size=len(latents))
 
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
-        """Return the latents (N, P, D) of a window [N]."""
-        parts = batch["frame"].split(self._replay_spec.batch_size)
-        return {"latent": torch.cat([self.acting_module(some).float() for some in parts])}
+        """Return the latents (N, P, D) of a rollout [N]."""
+        return {"latent": self._encode_in_parts(batch["frame"])}
 
-    def _spread_losses(
-        self, seen: Float[Tensor, "B N D"], keep: Int[Tensor, "B N"]
+    def _encode_in_parts(self, frames: UInt8[Tensor, "n 3 H W"]) -> Float[Tensor, "n P D"]:
+        parts = frames.split(self._replay_spec.batch_size)
+        return torch.cat([self.encode(some).float() for some in parts])
+
+    def _vicreg_losses(
+        self, tokens: Float[Tensor, "B N D"], positions: Int[Tensor, "B N"]
     ) -> tuple[Tensor, Tensor]:
         """Return VICReg's variance hinge (at std 1) and covariance term of the tokens' content."""
-        content = F.layer_norm(seen, seen.shape[-1:]) - self.position_mean[keep]
+        content = F.layer_norm(tokens, tokens.shape[-1:]) - self.position_mean[positions]
         content = content.flatten(0, 1)
         content = content - content.mean(dim=0)
         covariance = content.T @ content / (len(content) - 1)
@@ -253,18 +251,18 @@ class IJEPA(Learner):
         return F.relu(1 - std).mean(), others.square().sum() / len(others)
 
     @torch.no_grad()
-    def _log_health(self, frames: Tensor) -> None:
-        """Log the collapse alarms; the loss tells nothing of a collapse."""
+    def _log_collapse_alarms(self, frames: Tensor) -> None:
+        """Log them in the first updates of a round, from as many batches as it takes."""
         if int(self.n_updates) % self._replay_spec.updates >= self._recent.maxlen:  # type: ignore[operator]
             return
-        self._recent.append(self.acting_module(frames).float())
+        self._recent.append(self.encode(frames).float())
         latents = torch.cat(tuple(self._recent))
         if len(latents) >= HEALTH_FRAMES:
             self.log_dict({"rank_me": rank_me(latents), "feature_std": content_std(latents)})
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Move the target towards the encoder, in float32 (in bfloat16 an EMA this slow stalls)."""
+        """Move the target towards the encoder in float32: in bfloat16 an EMA this slow stalls."""
         super().on_train_batch_end(outputs, batch, batch_idx)
         pairs = zip(self.target.parameters(), self.encoder.parameters(), strict=True)
         for target, source in pairs:

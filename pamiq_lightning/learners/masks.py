@@ -1,8 +1,8 @@
-"""Block masks of I-JEPA: which patches are seen, and which are to be predicted.
+"""Block masks of I-JEPA: the context patches that are visible, and the target patches.
 
-Source: Assran et al. 2023 (arXiv:2301.08243), section 3 and appendix A.1. Every patch of the grid
-is reachable, scale and aspect are drawn on their own, retries are bounded, and lists are cut to the
-batch minimum at random, so that no part of the image is starved.
+Source: Assran et al. 2023 (arXiv:2301.08243), section 3 and appendix A.1. Unlike in the paper's
+code, blocks reach every patch of the grid, scale and aspect are drawn independently, retries are
+bounded, and lists are cut to the batch minimum at random: no part of the image is starved.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Masks(NamedTuple):
     """Patch numbers, row by row from the upper left."""
 
     context: Tensor
-    """(B, N) patches that the context encoder sees."""
+    """(B, N) patches that the encoder sees."""
     targets: Tensor
-    """(B, K, M) patches of each target block; no context patch is among them."""
+    """(B, K, M) patches of each target block; none is in the context."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class MaskSampler:
         target_scale: smallest and largest share of the image that a target block covers.
         target_aspect: smallest and largest height / width of a target block.
         context_scale: smallest and largest share of the image that the context block covers.
-        min_keep: context patches that are left at least, if `RETRIES` draws find such.
+        min_keep: least number of context patches, if `RETRIES` draws find that many.
         reference_quirks: draw as the sampler of the paper's code does, to compare with it: blocks
             never touch the last row and column, one number drives both scale and aspect of the
             targets, areas are rounded down, and lists are cut in row-major order, which starves the
-            lower rows. Retries stay bounded, which its are not.
+            lower rows. Retries stay bounded; the reference's are not.
     """
 
     grid: int
@@ -56,7 +56,7 @@ class MaskSampler:
         if self.grid < 3 or self.target_scale[1] >= self.context_scale[0]:
             raise ValueError(
                 f"a grid of {self.grid}x{self.grid} patches with targets of scale "
-                f"{self.target_scale} may leave nothing to see: use 3x3 at least, and targets "
+                f"{self.target_scale} may leave no context: use 3x3 at least, and targets "
                 f"smaller than the context {self.context_scale}"
             )
 
@@ -94,7 +94,7 @@ class MaskSampler:
             blocks[better], context[better] = again[better], retried[better]
         hopeless = ~context.any(dim=1)
         if hopeless.any():
-            # On a small grid targets can hide everything, again and again: one target, K times.
+            # On a small grid targets can cover everything in every draw: one target, K times.
             blocks[hopeless] = blocks[hopeless, :1]
             context[hopeless] = self._context(batch, side, blocks)[hopeless]
         numbers = blocks.flatten(2).nonzero()[:, 2].view(batch, self.targets, height * width)
@@ -122,7 +122,7 @@ def _between(bounds: tuple[float, float], lot: float) -> float:
 
 
 def _pick_same_count(chosen: Bool[Tensor, "B T"], at_random: bool) -> Int[Tensor, "B N"]:
-    """Return as many chosen patches for every image as the poorest has, or its first ones."""
+    """Return the same number of chosen patches for every image: the least that any has."""
     count = int(chosen.sum(dim=1).min())
     lots = torch.rand(chosen.shape) if at_random else torch.linspace(1, 0, chosen.shape[1])
     lots = lots.expand(chosen.shape).masked_fill(~chosen, -1.0)

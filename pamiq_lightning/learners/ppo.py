@@ -1,7 +1,10 @@
-"""PPO: learns to act for the curiosity reward, one new window at a time.
+"""PPO on the curiosity reward, one new rollout at a time. The loss is `PPO.training_step`.
 
 Source: Schulman et al. 2017 (arXiv:1707.06347); GAE of Schulman et al. 2016 (arXiv:1506.02438);
 the scaling of rewards by the running std of their discounted return is RND's (arXiv:1810.12894).
+
+Letters: B batch, M = N + 1 rows of a rollout, N transitions, P tokens, D features of a latent,
+L layers and S width of the dynamics' state, A action categories, C the sum of their choices.
 """
 
 from __future__ import annotations
@@ -21,33 +24,38 @@ from pamiq_lightning.nets.actor_critic import ActorCritic, ActorCriticOutput
 from pamiq_lightning.step import ACTING_ROLES, is_transition, is_transition_into
 
 OUTLIER_SCALES = 10.0
-"""A reward further from the usual one than this many scales counts as this far."""
+"""Rewards are clipped to this many scales around their mean."""
 LARGEST_LOG_RATIO = math.log(2)
-"""Steps whose action is now more than twice, or less than half, as likely are left out."""
+"""Steps whose action is now more than twice, or less than half, as likely are dropped."""
 SMALLEST_SPREAD = 1e-5
-"""A return that varies by less than this share of its size counts as varying by so much."""
+"""Smallest standard deviation of the return, as a share of its root mean square."""
 SMALLEST_RETURN = 1e-12
-"""A return that varies by less than this counts as 0."""
+"""Smallest standard deviation of the return."""
 _POLICY = ACTING_ROLES.index("policy")
 
 
 class PPOPolicy(nn.Module):
-    """What acts: the actor-critic, and the normaliser that its value is in terms of."""
+    """The acting module: the actor-critic and the normaliser of its value."""
 
     def __init__(self, net: ActorCritic, value_norm: PopArtValueNorm) -> None:
         super().__init__()
         self.net, self.value_norm = net, value_norm
 
     def forward(
-        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
+        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L S"]
     ) -> ActorCriticOutput:
-        """Judge every situation; the value is of the scaled, not normalised, return."""
-        judged = self.net(latent, state)
-        return ActorCriticOutput(judged.logits, self.value_norm.denormalize(judged.value).float())
+        """Return logits (B, C) and values (B,) of the scaled, not normalised, return."""
+        output = self.net(latent, state)
+        return ActorCriticOutput(output.logits, self.value_norm.denormalize(output.value).float())
+
+
+def _explained(value: Float[Tensor, " N"], target: Float[Tensor, " N"]) -> Tensor:
+    """Return the share of the targets' variance that the values explain."""
+    return 1 - (target - value).var() / target.var().clamp(min=1e-8)
 
 
 class PPO(Learner):
-    """The policy, on (latent, dynamics' state before that latent).
+    """PPO on (latent, dynamics' state before that latent); role policy.
 
     Args:
         latent: tokens and features [P, D] of the latents.
@@ -63,10 +71,10 @@ class PPO(Learner):
         entropy_coef: weight of the entropy bonus.
         value_coef: weight of the value loss.
         target_kl: a round ends when the approximate KL divergence exceeds this.
-        scale_decay: how much of the running reward and return scales one window keeps.
-        max_version_lag: steps made by a policy older than this many versions are dropped.
+        scale_decay: decay of the running reward and return scales, per rollout.
+        max_version_lag: steps whose policy is more versions behind than this are dropped.
         batch_size: steps of one minibatch.
-        epochs: passes over each window.
+        epochs: passes over each rollout.
         gradient_clip: largest norm of the gradient.
     """
 
@@ -82,6 +90,7 @@ class PPO(Learner):
         "versions",
     )
     running_return: Tensor
+    """Discounted sum of all rewards so far."""
 
     def __init__(
         self,
@@ -124,13 +133,12 @@ class PPO(Learner):
             depth,
             mix_features,
         )
-        # In double: they subtract the square of a mean from a mean of squares, and returns of a
-        # reward that is never 0 have a mean far above their spread.
+        # In double: a variance from the mean of squares cancels where the mean is far above it.
         self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
-        # Rewards may be of any size, so its bound is left to `reward_scale`.
+        # Rewards may have any size: `reward_scale` bounds the scale, not this epsilon.
         self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay, epsilon=1e-30).double()
         self.register_buffer("running_return", torch.zeros((), dtype=torch.float64))
-        self._satisfied = False
+        self._stop_round = False
 
     @property
     def acting_module(self) -> PPOPolicy:
@@ -139,20 +147,26 @@ class PPO(Learner):
 
     @property
     def replay(self) -> ReplaySpec:
-        """Every new window once."""
+        """Every new rollout once."""
         return self._replay_spec
+
+    def act(
+        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L S"]
+    ) -> ActorCriticOutput:
+        """Return logits (B, C) and values (B,)."""
+        output: ActorCriticOutput = self.acting_module(latent, state)
+        return output
 
     @property
     def should_stop_round(self) -> bool:
-        """Whether the policy has moved far enough from the one that acted in this window."""
-        return self._satisfied
+        """Whether the KL divergence from the policy that acted exceeds `target_kl`."""
+        return self._stop_round
 
     @property
     def reward_scale(self) -> Tensor:
-        """What raw rewards are divided by: the running std of their discounted return.
+        """Divisor of raw rewards: the running std of their discounted return.
 
-        The bound below, for a reward that never changes, is in terms of the return itself. Before
-        any reward but 0 was seen it is 1.
+        It is 1 until a reward other than 0 was seen, and bounded below for constant rewards.
         """
         if not self.reward_norm.debiasing_term > 0:
             return torch.ones((), device=self.device)
@@ -161,37 +175,37 @@ class PPO(Learner):
 
     @property
     def _smallest_scale(self) -> Tensor:
-        """What the scale is where the return does not vary."""
-        size = (self.reward_norm.running_mean_sq / self.reward_norm.debiasing_term).sqrt()
-        smallest: Tensor = (SMALLEST_SPREAD * size).clamp(min=SMALLEST_RETURN)
+        """The scale where the return does not vary."""
+        rms = (self.reward_norm.running_mean_sq / self.reward_norm.debiasing_term).sqrt()
+        smallest: Tensor = (SMALLEST_SPREAD * rms).clamp(min=SMALLEST_RETURN)
         return smallest
 
     def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return what it takes."""
+        """Return the shapes of latents, state and actions."""
         return dict(self._shared_shapes)
 
     @torch.no_grad()
     def on_rollout(self, steps: TensorDict) -> None:
-        """Update the reward's running scale, once per window.
+        """Update the reward's running scale, once per rollout.
 
-        The discounted return goes on over gaps, as RND's does; it begins at its expected value, for
-        a ramp from 0 would be all that the scale sees for hours. A reward that says nothing at
-        first, 0 for every step, has no scale yet; and one that never varied has no outliers.
+        The discounted return carries over gaps, as RND's does. It starts at its expected value:
+        a ramp from 0 would dominate the scale for hours. Rewards that are all 0 at first give no
+        scale yet. Rewards are clipped once their return has varied.
         """
         rewards = steps["reward"][is_transition_into(steps)].double()
         if not len(rewards):
             return
-        begun = bool(self.reward_norm.debiasing_term > 0)
-        clipped = 0
-        if not begun and not rewards.any():
+        has_scale = bool(self.reward_norm.debiasing_term > 0)
+        outliers = 0
+        if not has_scale and not rewards.any():
             self.log_later({"reward_raw": 0.0, "reward_scale": 1.0, "reward_outliers": 0.0})
             return
-        if begun and bool(self.reward_norm.scale() > self._smallest_scale):
-            middle = float(self.running_return) * (1 - self.gamma)
+        if has_scale and bool(self.reward_norm.scale() > self._smallest_scale):
+            mean = float(self.running_return) * (1 - self.gamma)
             bound = OUTLIER_SCALES * float(self.reward_scale)
-            kept = rewards.clamp(middle - bound, middle + bound)
-            clipped, rewards = int((kept != rewards).sum()), kept
-        if not begun:
+            clipped = rewards.clamp(mean - bound, mean + bound)
+            outliers, rewards = int((clipped != rewards).sum()), clipped
+        if not has_scale:
             self.running_return.fill_(float(rewards.mean()) / (1 - self.gamma + 1e-8))
         returns, carry = [], float(self.running_return)
         for reward in rewards.tolist():
@@ -204,39 +218,40 @@ class PPO(Learner):
             {
                 "reward_raw": rewards.mean(),
                 "reward_scale": self.reward_scale,
-                "reward_outliers": float(clipped),
+                "reward_outliers": float(outliers),
             }
         )
 
     @torch.no_grad()
     def prepare(self, rollout: TensorDict) -> TensorDict:
-        """Turn N+1 rows into the N transitions that start at the first, with their advantages.
+        """Turn M = N + 1 rows into at most N transitions with `advantage` and `value_target`.
 
-        A transition into an `is_first`, into or out of an invalid row, or across a gap is left out
-        and ends the trace. Steps of a policy too old, or too unlike the present one, are left out
-        too, but lend their rewards to the trace. The values of all rows are computed anew with the
-        present weights.
+        A transition into an `is_first`, into or out of an invalid row, or across a gap is dropped
+        and ends the trajectory. Steps of a policy too old, or too unlike the present one, are
+        dropped too; their rewards still count in the advantages of earlier steps. The values of all
+        rows are recomputed with the present weights.
         """
-        self._satisfied = False
+        self._stop_round = False
         rollout = rollout.to(self.device)
-        judged = self.net(rollout["latent"], rollout["state"])
-        value = self.bootstrap_values(rollout, self.value_norm.denormalize(judged.value).float())
+        output = self.net(rollout["latent"], rollout["state"])
+        value = self.bootstrap_values(rollout, self.value_norm.denormalize(output.value).float())
         valid = is_transition(rollout)
         advantage = self.advantages(value, rollout["reward"] / self.reward_scale, valid)
         target = advantage + value[:-1]
-        fresh = self.latest_version - rollout["versions"][:-1, _POLICY] <= self.max_version_lag
-        near = self._near(judged.logits, rollout)[:-1]
-        kept = valid & fresh & near
-        if kept.any():
-            self.value_norm.update(target[kept].double()[:, None])
-        rows = rollout[:-1][kept].select("latent", "state", "action", "log_prob")
-        rows["advantage"] = advantage[kept]
-        rows["value_target"] = self.value_norm.normalize(target[kept]).float()
-        self._log_rollout(value[:-1][kept], target[kept])
+        recent = self.latest_version - rollout["versions"][:-1, _POLICY] <= self.max_version_lag
+        near = self._is_near(output.logits, rollout)[:-1]
+        usable = valid & recent & near
+        if usable.any():
+            self.value_norm.update(target[usable].double()[:, None])
+        rows = rollout[:-1][usable].select("latent", "state", "action", "log_prob")
+        rows["advantage"] = advantage[usable]
+        rows["value_target"] = self.value_norm.normalize(target[usable]).float()
+        if len(rows) > 1:
+            self.log_later({"explained_variance": _explained(value[:-1][usable], target[usable])})
         self.log_later(
             {
-                "stale_steps": float((valid & ~fresh).sum()),
-                "diverged_steps": float((valid & fresh & ~near).sum()),
+                "stale_steps": float((valid & ~recent).sum()),
+                "diverged_steps": float((valid & recent & ~near).sum()),
             }
         )
         return rows
@@ -244,16 +259,16 @@ class PPO(Learner):
     def bootstrap_values(
         self, rollout: TensorDict, value: Float[Tensor, " M"]
     ) -> Float[Tensor, " M"]:
-        """Return what each row still promises: its value, for a life has no end.
+        """Return the value to bootstrap each row from: its own, for a run has no end.
 
-        For subclasses in worlds whose episodes end: a row after which nothing comes promises 0.
+        Subclasses for worlds with episodes return 0 for a terminal row.
         """
         return value
 
-    def _near(self, logits: Float[Tensor, "M C"], rollout: TensorDict) -> Bool[Tensor, " M"]:
-        """Tell which actions are about as likely now as when they were taken.
+    def _is_near(self, logits: Float[Tensor, "M C"], rollout: TensorDict) -> Bool[Tensor, " M"]:
+        """Return which actions are about as likely now as when they were taken.
 
-        In a recording the weights that acted are unknown; beyond this the ratio says nothing.
+        In a recording unknown weights acted; a larger ratio carries no information.
         """
         now = self.net.distribution(logits.float()).log_prob(rollout["action"])
         near: Tensor = (now - rollout["log_prob"]).abs() <= LARGEST_LOG_RATIO
@@ -267,12 +282,12 @@ class PPO(Learner):
     ) -> Float[Tensor, " M-1"]:
         """Return the GAE of each transition t -> t+1, whose reward is reward[t+1].
 
-        An unsound transition gets advantage 0 and passes nothing back, so that the step before it
+        An invalid transition gets advantage 0 and passes nothing back: the step before it
         bootstraps from the value of the row it reached.
         """
         gained = torch.where(valid, reward[1:], value[:-1])
         if self.gamma * self.gae_lambda == 0:
-            # TorchRL's cannot do this one; the advantage is then the one-step error.
+            # TorchRL's function refuses this case; the advantage is the one-step error.
             return gained + self.gamma * value[1:] * valid - value[:-1]
         advantage, _ = vec_generalized_advantage_estimate(
             self.gamma,
@@ -286,15 +301,16 @@ class PPO(Learner):
         result: Tensor = advantage.squeeze(-1)
         return result
 
-    def _log_rollout(self, value: Tensor, target: Tensor) -> None:
-        if len(value) > 1:
-            unexplained = (target - value).var() / target.var().clamp(min=1e-8)
-            self.log_later({"explained_variance": 1 - unexplained})
-
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
-        """Clipped surrogate on the joint probability, value loss, entropy bonus."""
-        judged = self.net(batch["latent"], batch["state"])
-        actions = self.net.distribution(judged.logits.float())
+        """Return PPO's loss of a minibatch of transitions (B,) as `prepare` makes them.
+
+        loss = -min(ratio * advantage, clip(ratio) * advantage) + value_coef * value loss
+               - entropy_coef * entropy
+
+        The ratio is of the joint probability over the action categories.
+        """
+        output = self.net(batch["latent"], batch["state"])
+        actions = self.net.distribution(output.logits.float())
         log_ratio = actions.log_prob(batch["action"]) - batch["log_prob"]
         ratio = log_ratio.exp()
         advantage = batch["advantage"]
@@ -302,13 +318,13 @@ class PPO(Learner):
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
         policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
-        value_loss = 0.5 * mean_square(judged.value.float() - batch["value_target"])
+        value_loss = 0.5 * mean_square(output.value.float() - batch["value_target"])
         entropies = actions.entropies().mean(dim=0)
         loss: Tensor = (
             policy_loss + self.value_coef * value_loss - self.entropy_coef * entropies.sum()
         )
         kl = (ratio - 1 - log_ratio).detach().mean()
-        self._satisfied = bool(kl > self.target_kl)
+        self._stop_round = bool(kl > self.target_kl)
         self.log_dict(
             {
                 "loss": loss,
@@ -324,21 +340,19 @@ class PPO(Learner):
 
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
-        """Log how well values foretell, and how the policy now differs from the one that acted.
+        """Log the explained variance, and how far the policy is from the one that acted.
 
-        Of an unbroken stretch [N] never trained on; rewards in the scale that was learned.
+        On steps [N] never trained on, with the learned scale of rewards.
         """
         if len(batch) < 3:
             return
-        judged = self.net(batch["latent"], batch["state"])
-        value = self.value_norm.denormalize(judged.value).float()
-        valid = is_transition(batch)
+        output = self.act(batch["latent"], batch["state"])
+        value, valid = output.value, is_transition(batch)
         target = self.advantages(value, batch["reward"] / self.reward_scale, valid) + value[:-1]
-        actions = self.net.distribution(judged.logits.float())
+        actions = self.net.distribution(output.logits.float())
         log_ratio = actions.log_prob(batch["action"]) - batch["log_prob"]
-        unexplained = (target - value[:-1])[valid].var() / target[valid].var().clamp(min=1e-8)
         metrics = {
-            "explained_variance": 1 - unexplained,
+            "explained_variance": _explained(value[:-1][valid], target[valid]),
             "entropy": actions.entropies().sum(dim=-1).mean(),
             "approx_kl": (log_ratio.exp() - 1 - log_ratio).mean(),
         }
@@ -346,9 +360,9 @@ class PPO(Learner):
 
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
-        """Return logits (N, sum of choices) and values (N,) of a window [N]."""
-        judged = self.acting_module(batch["latent"], batch["state"])
-        return {"logits": judged.logits.float(), "value": judged.value}
+        """Return logits (N, C) and values (N,) of a rollout [N]."""
+        output = self.act(batch["latent"], batch["state"])
+        return {"logits": output.logits.float(), "value": output.value}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam with eps 1e-5."""

@@ -30,7 +30,7 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 1,
     "enable_model_summary": False,
 }
-# Lightning puts checkpoints where the first one writes.
+# Lightning puts checkpoints beside the first logger's files.
 CSV_LOGGER = {
     "class_path": "lightning.pytorch.loggers.CSVLogger",
     "init_args": {"save_dir": FOLDER, "name": ""},
@@ -40,7 +40,7 @@ AIM_LOGGER = {
     "init_args": {
         "repo": RUNS,
         "experiment": "offline",
-        # It would keep every environment variable.
+        # These would log every environment variable.
         "log_system_params": False,
         "capture_terminal_logs": False,
         "system_tracking_interval": None,
@@ -49,7 +49,7 @@ AIM_LOGGER = {
 
 
 def default_loggers() -> list[dict[str, Any]]:
-    """Return what figures go to: files, and Aim where that can be installed."""
+    """Return the loggers: CSV files, and Aim where it is installed."""
     return [CSV_LOGGER, AIM_LOGGER] if importlib.util.find_spec("aim") else [CSV_LOGGER]
 
 
@@ -61,12 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the CLI; return the exit code."""
     # Lightning 2.6 calls what jsonargparse 4.49 renamed.
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
-    # Batches come from this process alone, see `TrainingRounds`.
+    # Batches come from this process alone: see `TrainingRounds`.
     warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
-    # Nothing is validated while training, see `RecordingDataModule.val_dataloader`.
+    # There is no validation while training: see `RecordingDataModule.val_dataloader`.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
     warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no")
-    # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages of its makers.
+    # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     try:

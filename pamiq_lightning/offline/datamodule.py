@@ -1,4 +1,4 @@
-"""Recordings as a LightningDataModule: the learner relives them window by window."""
+"""Recordings as a LightningDataModule: one training round per rollout, as in the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.dataset import HEAVY, RecordingDataset
-from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
+from pamiq_lightning.offline.frozen import FrozenEncoders, choose_frozen
 from pamiq_lightning.recording.schema import find_recording
 from pamiq_lightning.replay.base import training_round
 from pamiq_lightning.replay.factory import make_replay
@@ -23,18 +23,18 @@ from pamiq_lightning.replay.sequence import trajectory_ids
 
 
 class RecordingDataModule(L.LightningDataModule):
-    """Steps that a run recorded, of which every tenth minute is held out of training.
+    """Steps that a run recorded; every tenth minute is held out of training.
 
-    One epoch relives the recording once: each window makes one training round, as it did in life.
-    What the learner remembers lasts from one epoch to the next.
+    One epoch replays the recording once, with one training round per rollout. The replay buffer
+    lasts from one epoch to the next.
 
     Args:
         recording: folders of recordings, or of the runs they lie in.
-        encoder: checkpoint of the encoder that makes all latents; default: the one that the
+        encoder: checkpoint of the encoder that computes all latents; default: the one that the
             recording's own run has left.
-        dynamics: checkpoint of the dynamics that make all states; default: the one that the
+        dynamics: checkpoint of the dynamics that compute all states; default: the one that the
             recording's own run has left, if its encoder is used too.
-        decoder: checkpoint of a decoder, with which `validate` draws what was seen and expected.
+        decoder: checkpoint of a decoder, with which `validate` draws pictures.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class RecordingDataModule(L.LightningDataModule):
         self.decoder = Path(decoder) if decoder else None
 
     def setup(self, stage: str) -> None:
-        """Look at the recordings, and make anew what must be, before anything is trained.
+        """Open the recordings, and recompute the latents and states that the learner needs.
 
         Raises:
             RecordingError: a folder is not a recording, or is empty, or there is no checkpoint to
-                make the latents or states that the learner needs.
+                compute the latents or states that the learner needs.
             CheckpointError: a checkpoint cannot be used.
             ValueError: no recording was named.
         """
@@ -73,41 +73,41 @@ class RecordingDataModule(L.LightningDataModule):
             dataset.recompute(_wanted(self.learner))
 
     def describe_held_out(self) -> str:
-        """Return in a line what the learner is judged on."""
+        """Return a line about the held-out steps."""
         minutes, rows = 0, 0
         for dataset in self.datasets:
             split = dataset.split
-            minutes += len(np.unique(split.minute[split.judged]))
-            rows += int(split.judged.sum())
-        return f"held out of training: {minutes} minutes, {rows} steps of them judged on"
+            minutes += len(np.unique(split.minute[split.evaluated]))
+            rows += int(split.evaluated.sum())
+        return f"held out of training: {minutes} minutes, evaluated on {rows} steps of them"
 
     @property
     def learner(self) -> Learner:
-        """Whoever takes the batches."""
+        """The learner that takes the batches."""
         assert self.trainer is not None
         return cast(Learner, self.trainer.lightning_module)
 
     def train_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the learner's own batches."""
-        # Batches are made by the learner's memory, in this process, one round after another.
+        # The replay buffer makes the batches, in this process, one round after another.
         rounds = TrainingRounds(self.learner, self.datasets)
         return DataLoader(rounds, batch_size=None, collate_fn=_as_is)
 
     def val_dataloader(self) -> DataLoader[TensorDict] | list[TensorDict]:
-        """Yield the unbroken stretches held out; none while training, which they would slow."""
+        """Yield the held-out stretches; none while training, which they would slow down."""
         assert self.trainer is not None
         if self.trainer.state.fn != TrainerFn.VALIDATING:
             return []
         return self.test_dataloader()
 
     def test_dataloader(self) -> DataLoader[TensorDict]:
-        """Yield the unbroken stretches held out."""
+        """Yield the held-out stretches."""
         stretches = HeldOut(self.learner, self.datasets)
         return DataLoader(stretches, batch_size=None, collate_fn=_as_is)
 
     def predict_dataloader(self) -> DataLoader[TensorDict]:
-        """Yield every window in order."""
-        rollouts = EveryWindow(self.learner, self.datasets)
+        """Yield every rollout in order."""
+        rollouts = EveryRollout(self.learner, self.datasets)
         return DataLoader(rollouts, batch_size=None, collate_fn=_as_is)
 
 
@@ -117,28 +117,28 @@ def _as_is(batch: TensorDict) -> TensorDict:
 
 
 def _wanted(learner: Learner) -> set[str]:
-    """Return which of the keys that take long to read or to make a learner has a use for."""
+    """Return the keys in `HEAVY` that a learner requires."""
     return set(HEAVY) & set(learner.required_keys)
 
 
 class TrainingRounds(IterableDataset[TensorDict]):
-    """The batches of one training round after each window, held-out rows left out."""
+    """The batches of one training round per rollout, without held-out rows."""
 
     def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
         self.learner, self.datasets = learner, datasets
         self._replay = make_replay(learner.replay)
 
     def __len__(self) -> int:
-        """Return the most batches there can be.
+        """Return the largest possible number of batches.
 
-        With a length Lightning fetches no batch ahead; without, the next window would be prepared
-        by weights that the last one had not finished training.
+        With a length Lightning does not prefetch: a rollout must be prepared by the weights that
+        the rollouts before it have trained.
         """
-        memory, batches = self.learner.replay, 0
+        spec, batches = self.learner.replay, 0
         for dataset in self.datasets:
             rows = math.ceil(len(dataset) / dataset.rollout_count)
-            each = math.ceil(rows / memory.batch_size) if memory.kind == "on_policy" else 1
-            batches += dataset.rollout_count * memory.updates * each
+            each = math.ceil(rows / spec.batch_size) if spec.kind == "on_policy" else 1
+            batches += dataset.rollout_count * spec.updates * each
         return batches
 
     def __iter__(self) -> Iterator[TensorDict]:
@@ -148,21 +148,21 @@ class TrainingRounds(IterableDataset[TensorDict]):
                 yield from training_round(self.learner, self._replay, [steps])
 
 
-class EveryWindow(IterableDataset[TensorDict]):
-    """All windows, info left out, which no learner may read."""
+class EveryRollout(IterableDataset[TensorDict]):
+    """All rollouts, without `info`, which no learner may read."""
 
     def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
         self.learner, self.datasets = learner, datasets
 
     def __iter__(self) -> Iterator[TensorDict]:
         for dataset in self.datasets:
-            everything = np.ones(len(dataset), np.bool_)
-            for steps in dataset.rollouts(everything, _wanted(self.learner)):
+            every = np.ones(len(dataset), np.bool_)
+            for steps in dataset.rollouts(every, _wanted(self.learner)):
                 yield steps.exclude("info")
 
 
 class HeldOut(IterableDataset[TensorDict]):
-    """Unbroken stretches of the held-out minutes, whole."""
+    """The unbroken stretches of the held-out minutes."""
 
     def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
         self.learner, self.datasets = learner, datasets
@@ -170,16 +170,16 @@ class HeldOut(IterableDataset[TensorDict]):
     def __iter__(self) -> Iterator[TensorDict]:
         for dataset in self.datasets:
             split = dataset.split
-            for minute in np.unique(split.minute[split.judged]):
-                rows = split.judged & (split.minute == minute)
+            for minute in np.unique(split.minute[split.evaluated]):
+                rows = split.evaluated & (split.minute == minute)
                 parts = list(dataset.rollouts(rows, _wanted(self.learner)))
                 yield from unbroken(TensorDict.cat(parts))
 
 
 def unbroken(steps: TensorDict) -> Iterator[TensorDict]:
-    """Yield the unbroken traces of steps [N], info left out, which no learner may read."""
-    traces = trajectory_ids(steps)
-    for trace in traces.unique():
-        rows = steps[(traces == trace) & steps["valid"]]
+    """Yield the unbroken stretches of steps [N], without `info`, which no learner may read."""
+    trajectories = trajectory_ids(steps)
+    for trajectory in trajectories.unique():
+        rows = steps[(trajectories == trajectory) & steps["valid"]]
         if len(rows):
             yield rows.exclude("info")

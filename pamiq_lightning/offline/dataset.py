@@ -1,10 +1,12 @@
-"""One recording's steps, window by window, latents and states made anew from its frames."""
+"""One recording's steps, rollout by rollout; latents and states are recomputed from its frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,36 +15,44 @@ from numpy.typing import NDArray
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.learners.dynamics import SioConvDynamics
-from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
-from pamiq_lightning.nets.vit import LatentEncoder
-from pamiq_lightning.offline.ahead import one_ahead
-from pamiq_lightning.offline.eyes import FrozenEncoders
-from pamiq_lightning.offline.frozen import fingerprint, from_checkpoint
+from pamiq_lightning.learners.roles import Dynamics, Encoder
+from pamiq_lightning.offline.frozen import FrozenEncoders, fingerprint, from_checkpoint
 from pamiq_lightning.offline.splits import Split, split
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.step import ACTING_ROLES
 
 CACHE = "cache"
-"""Folder in a recording for what was made anew."""
+"""Folder in a recording for recomputed latents and states."""
 HEAVY = ("frame", "latent", "state")
-"""Keys that take long to read or to make: they come only where they are asked for."""
+"""Keys that take long to read or to compute: they come only on request."""
 _FRAMES = 64
 """Frames encoded at once."""
 _ENCODER, _DYNAMICS = ACTING_ROLES.index("encoder"), ACTING_ROLES.index("dynamics")
+T = TypeVar("T")
+
+
+def prefetch(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items; a thread computes the next one while the caller uses the one before.
+
+    What an item raises is raised where it would have been yielded.
+    """
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]
 
 
 class RecordingDataset:
     """One recording.
 
-    Latents are the given encoder's, states the given dynamics', or blank where none are given. Both
-    are made once and kept on disk beside the recording, under a name that holds a hash of the
-    checkpoints.
+    Latents are the given encoder's; states are the given dynamics', or blank without any. Both are
+    computed once and cached beside the recording, under a hash of the checkpoints.
 
     Args:
         path: folder of a recording, or of the run it lies in.
-        eyes: what makes latents and states.
+        frozen: checkpoints of the encoder and the dynamics.
         state_shape: (depth, dim) of blank states.
 
     Raises:
@@ -65,11 +75,11 @@ class RecordingDataset:
 
     @property
     def rollout_count(self) -> int:
-        """How many windows there are."""
+        """Number of rollouts."""
         return -(-len(self) // self._rows)
 
     def recompute(self, wanted: Collection[str]) -> None:
-        """Make what is to be made anew at once, not when it is first asked for."""
+        """Recompute latents and states now, not at their first use."""
         if "latent" in wanted:
             self.latents  # noqa: B018
         if "state" in wanted and self.frozen.dynamics:
@@ -78,16 +88,15 @@ class RecordingDataset:
     def rollouts(
         self, rows: Bool[NDArray[np.bool_], " N"], wanted: Collection[str]
     ) -> Iterator[TensorDict]:
-        """Yield the chosen rows of each window that has any.
+        """Yield the chosen rows of each rollout that has any; the next one is prefetched.
 
-        Rows left out are a jump of `index`, which no learner crosses. The next window is read while
-        the caller is busy with the one before.
+        Rows left out are a jump of `index`, which no learner crosses.
 
         Args:
             rows: which rows, of all in the recording.
-            wanted: which of the keys in `HEAVY` are needed; all others come anyhow.
+            wanted: which of the keys in `HEAVY` are needed; all others always come.
         """
-        return one_ahead(self._rollouts(rows, wanted))
+        return prefetch(self._rollouts(rows, wanted))
 
     def _rollouts(
         self, rows: Bool[NDArray[np.bool_], " N"], wanted: Collection[str]
@@ -102,7 +111,7 @@ class RecordingDataset:
         unwanted = set(HEAVY) - set(wanted)
         stored = self._reader.read(here.start, here.stop, without=unwanted)
         rows = {key: torch.from_numpy(array) for key, array in stored.items()}
-        # Made by one encoder, or one dynamics, so that no row is older than another.
+        # One encoder and one dynamics computed them all: no row is older than another.
         if "latent" in wanted:
             rows["latent"] = torch.from_numpy(self.latents[here].copy())
             rows["versions"][:, _ENCODER] = 0
@@ -118,61 +127,59 @@ class RecordingDataset:
     def latents(self) -> NDArray[np.float32]:
         """Latents (N, P, D) of all rows by the given encoder."""
         assert self.frozen.encoder is not None
-        encoder = from_checkpoint(self.frozen.encoder, IJEPA)
-        return self._kept(
-            "latent", [self.frozen.encoder], lambda: self._encode(encoder.acting_module)
-        )
+        encoder = from_checkpoint(self.frozen.encoder, Encoder)
+        return self._cached("latent", [self.frozen.encoder], lambda: self._compute_latents(encoder))
 
     @cached_property
     def states(self) -> NDArray[np.float32]:
         """States (N, depth, dim) before each row, by the given dynamics."""
         assert self.frozen.dynamics is not None
-        dynamics = from_checkpoint(self.frozen.dynamics, SioConvDynamics)
+        dynamics = from_checkpoint(self.frozen.dynamics, Dynamics)
         made_from = [path for path in (self.frozen.encoder, self.frozen.dynamics) if path]
-        return self._kept("state", made_from, lambda: self._remember(dynamics.net))
+        return self._cached("state", made_from, lambda: self._compute_states(dynamics))
 
-    def _kept(
-        self, what: str, made_from: list[Path], make: Callable[[], Iterator[Tensor]]
+    def _cached(
+        self, what: str, made_from: list[Path], compute: Callable[[], Iterator[Tensor]]
     ) -> NDArray[np.float32]:
-        """Return what lies in the cache, made now if it does not."""
+        """Return the rows in the cache, computed now if they are not there."""
         # A recording that is still growing, or lost its oldest episodes, has other rows next time.
         rows = f"{self._reader.episodes[0].files.number}-{len(self)}"
         path = self.folder / CACHE / f"{what}_{rows}_{fingerprint(*made_from)}.npy"
         if not path.is_file():
-            print(f"making every {what} of {self.folder} anew, kept in {path.name}", flush=True)
+            print(f"recomputing every {what} of {self.folder} into {path.name}", flush=True)
             path.parent.mkdir(exist_ok=True)
-            # Written beside and renamed: a half-made cache must not look like a whole one.
+            # Written beside and renamed: a partial cache must not look like a whole one.
             staged = path.with_suffix(".part")
-            kept, at = None, 0
-            for part in make():
-                if kept is None:
+            written, at = None, 0
+            for part in compute():
+                if written is None:
                     shape = (len(self), *part.shape[1:])
-                    kept = np.lib.format.open_memmap(staged, "w+", np.float32, shape)
-                kept[at : at + len(part)] = part.numpy()
+                    written = np.lib.format.open_memmap(staged, "w+", np.float32, shape)
+                written[at : at + len(part)] = part.numpy()
                 at += len(part)
             staged.replace(path)
-        kept_rows: NDArray[np.float32] = np.load(path, mmap_mode="r")
-        return kept_rows
+        cached: NDArray[np.float32] = np.load(path, mmap_mode="r")
+        return cached
 
     @torch.inference_mode()
-    def _encode(self, encoder: LatentEncoder) -> Iterator[Tensor]:
+    def _compute_latents(self, encoder: Encoder) -> Iterator[Tensor]:
         for steps in self.rollouts(np.ones(len(self), np.bool_), {"frame"}):
-            yield torch.cat([encoder(some) for some in steps["frame"].split(_FRAMES)])
+            yield torch.cat([encoder.encode(some) for some in steps["frame"].split(_FRAMES)])
 
     @torch.inference_mode()
-    def _remember(self, dynamics: ForwardDynamics) -> Iterator[Tensor]:
-        """Yield the state before each row, blank where the mind began afresh."""
-        blank = torch.zeros(1, *dynamics.state_shape)
-        state, last = blank, None
-        everything = np.ones(len(self), np.bool_)
-        for steps in self.rollouts(everything, {"latent"}):
-            fresh = steps["is_first"].clone()
-            fresh[1:] |= steps["index"].diff() != 1
-            fresh[0] |= last is None or int(steps["index"][0]) != last + 1
+    def _compute_states(self, dynamics: Dynamics) -> Iterator[Tensor]:
+        """Yield the states before the rows of each rollout; blank at first rows and after gaps."""
+        state, last = torch.zeros(1, *dynamics.state_shape), None
+        for steps in self.rollouts(np.ones(len(self), np.bool_), {"latent"}):
+            first = steps["is_first"].clone()
+            first[1:] |= steps["index"].diff() != 1
+            first[0] |= last is None or int(steps["index"][0]) != last + 1
             last = int(steps["index"][-1])
-            _, after = dynamics(steps["latent"][None], steps["action"][None], state, fresh[None])
+            _, after = dynamics.forward(
+                steps["latent"][None], steps["action"][None], state, first[None]
+            )
             before = torch.cat([state, after[0, :-1]])
-            before[fresh] = 0
+            before[first] = 0
             state = after[:, -1]
             yield before
 
@@ -180,7 +187,7 @@ class RecordingDataset:
 def elapsed(time: Float[np.ndarray, " N"], period: float) -> Float[np.ndarray, " N"]:
     """Return seconds since the recording began, from monotonic times.
 
-    Such a clock begins anew with the machine; a step back counts as one `period`.
+    Such a clock restarts with the machine; a step back counts as one `period`.
     """
     passed = np.diff(time)
     passed[passed < 0] = period

@@ -1,4 +1,4 @@
-"""`validate`: whether the model learned, as a table and as metrics."""
+"""`validate`: tables, metrics and pictures of what a learner makes of held-out minutes."""
 
 from __future__ import annotations
 
@@ -11,49 +11,44 @@ import lightning as L
 from lightning.pytorch.loggers import Logger
 from PIL import Image
 
-from pamiq_lightning.learners.decoder import ConvDecoder
-from pamiq_lightning.learners.dynamics import HORIZONS, SioConvDynamics
-from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.learners.imagination import HORIZONS
+from pamiq_lightning.learners.roles import Decoder, Dynamics, Encoder
 from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.frozen import from_checkpoint
-from pamiq_lightning.offline.probing import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
-from pamiq_lightning.offline.visualize import draw_imagined, draw_kept, held_out_moments
+from pamiq_lightning.offline.probe import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
+from pamiq_lightning.offline.visualize import draw_imagined, draw_reconstructed, held_out_sequences
 
 ERROR_LIMIT, ACTION_LIMIT, PROBE_LIMIT, RANK_LIMIT = 0.7, 1.2, 0.8, 5.0
-"""What a good model reaches: error / copying the last latent, shuffled / true action, mean R2,
-effective rank."""
+"""Limits of a good model: error / error of copying, shuffled / true actions, mean R2, RankMe."""
 
 
 class Evaluation(L.Callback):
-    """After `validate`, prints what a learner makes of the held-out minutes beside the limits."""
+    """After `validate` and `test`, prints the tables that a learner's role has."""
 
     def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Print the table, and log its figures."""
-        self._judge(trainer, module)
+        """Print the tables and log their metrics."""
+        self._evaluate(trainer, module)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Do the same."""
         if trainer.state.fn == "validate":
-            self._judge(trainer, module)
+            self._evaluate(trainer, module)
 
     @staticmethod
-    def _judge(trainer: L.Trainer, module: L.LightningModule) -> None:
+    def _evaluate(trainer: L.Trainer, module: L.LightningModule) -> None:
         data = cast(RecordingDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         lines, metrics = [data.describe_held_out()], {}
-        if isinstance(module, SioConvDynamics):
+        if isinstance(module, Dynamics):
             lines += error_lines({k: float(v) for k, v in trainer.callback_metrics.items()})
-        encoder = module if isinstance(module, IJEPA) else None
-        frozen = {dataset.frozen for dataset in data.datasets}
-        if encoder is None and len(frozen) == 1 and (path := frozen.pop().encoder):
-            encoder = from_checkpoint(path, IJEPA)
+        encoder = find_encoder(module, data)
         if encoder is None:
-            lines.append("place and heading: name the encoder with --data.encoder to probe it")
+            lines.append("position and heading: name the encoder with --data.encoder to probe it")
         else:
             try:
                 rows = probe_rows(data.datasets)
             except ValueError as error:
-                # VRChat and films tell of no place; all else is judged all the same.
-                lines.append(f"place and heading: not probed, for {error}")
+                # VRChat and videos have no ground truth; all else is evaluated nevertheless.
+                lines.append(f"position and heading: not probed, for {error}")
             else:
                 scores, rank = probe_table(encoder, rows)
                 lines += probe_lines(scores, rank)
@@ -64,34 +59,43 @@ class Evaluation(L.Callback):
             lines.append("pictures: name the encoder with --data.encoder to have them drawn")
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         for name, picture in pictures.items():
-            keep_picture(picture, name, folder, trainer.loggers)
+            save_picture(picture, name, folder, trainer.loggers)
             lines.append(f"picture: {folder / name}.png")
         print("\n".join(lines), flush=True)
         for logger in trainer.loggers:
             logger.log_metrics(metrics)
 
 
+def find_encoder(module: L.LightningModule, data: RecordingDataModule) -> Encoder | None:
+    """Return the encoder to probe: the learner itself, or the one that made all latents."""
+    if isinstance(module, Encoder):
+        return module
+    paths = {dataset.frozen for dataset in data.datasets}
+    path = paths.pop().encoder if len(paths) == 1 else None
+    return from_checkpoint(path, Encoder, module.device) if path else None
+
+
 def draw(module: L.LightningModule, data: RecordingDataModule) -> dict[str, Image.Image]:
-    """Return the pictures that can be made: they take an encoder and a decoder."""
+    """Return the pictures that an encoder, a decoder and, for the second, dynamics allow."""
     frozen = data.datasets[0].frozen
-    dynamics = module if isinstance(module, SioConvDynamics) else None
+    dynamics: Dynamics | None = module if isinstance(module, Dynamics) else None
     if dynamics is None and frozen.dynamics:
-        dynamics = from_checkpoint(frozen.dynamics, SioConvDynamics)
-    decoder = module if isinstance(module, ConvDecoder) else None
+        dynamics = from_checkpoint(frozen.dynamics, Dynamics, module.device)
+    decoder: Decoder | None = module if isinstance(module, Decoder) else None
     if decoder is None and data.decoder:
-        decoder = from_checkpoint(data.decoder, ConvDecoder)
+        decoder = from_checkpoint(data.decoder, Decoder, module.device)
     if decoder is None or frozen.encoder is None:
         return {}
     wanted = {"frame", "latent"} | ({"state"} if dynamics else set())
-    moments = held_out_moments(data.datasets, wanted)
-    pictures = {"kept": draw_kept(moments, decoder.net)}
+    sequences = held_out_sequences(data.datasets, wanted)
+    pictures = {"reconstructed": draw_reconstructed(sequences, decoder)}
     if dynamics is not None:
-        pictures["imagined"] = draw_imagined(moments, decoder.net, dynamics.net)
+        pictures["imagined"] = draw_imagined(sequences, decoder, dynamics)
     return pictures
 
 
-def keep_picture(picture: Image.Image, name: str, folder: Path, loggers: Sequence[Logger]) -> None:
-    """Write a picture as PNG, and to Aim where that logs."""
+def save_picture(picture: Image.Image, name: str, folder: Path, loggers: Sequence[Logger]) -> None:
+    """Write a picture as PNG, and to Aim if that is among the loggers."""
     folder.mkdir(parents=True, exist_ok=True)
     picture.save(folder / f"{name}.png")
     for logger in loggers:
@@ -111,10 +115,10 @@ def _verdict(good: bool) -> str:
 
 
 def error_lines(errors: Mapping[str, float]) -> list[str]:
-    """Return the table of imagined futures, from the metrics of the validation step."""
+    """Return the table of imagined steps from the metrics of `imagination_errors`."""
     lines = [
         "",
-        "imagined with the actions really taken",
+        "imagined with the actions taken",
         f"{'steps ahead':>11} {'error':>8} {'copy-last':>10} {'ratio':>7} {f'<= {ERROR_LIMIT}':>8}"
         f" {'shuffled/true':>14} {f'>= {ACTION_LIMIT}':>8}",
     ]

@@ -1,4 +1,4 @@
-"""`predict`: what a learner says of every step of a recording, as files."""
+"""`predict`: a learner's outputs for every step of a recording, as files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FOLDER = "predictions"
 
 
 class Predictions(L.Callback):
-    """Writes what `predict_step` returns, one safetensors file a window, beside the metrics.
+    """Writes what `predict_step` returns, one safetensors file per rollout, beside the metrics.
 
-    Each has the steps' `index` and what the learner says, a row a step.
+    Each has the steps' `index` and the learner's outputs, one row per step.
     """
 
     def __init__(self) -> None:
@@ -30,19 +30,19 @@ class Predictions(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write one window."""
+        """Write one rollout."""
         folder = self._folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         rows = {name: tensor.cpu().contiguous() for name, tensor in outputs.items()}
         rows["index"] = batch["index"].cpu().contiguous()
         save_file(rows, folder / f"{batch_idx:06d}.safetensors")
         self._written += 1
-        # Lightning keeps every output to return it, and the CLI has no use for that.
+        # Lightning would hold every output to return it; the CLI has no use for it.
         outputs.clear()
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say where they are."""
-        print(f"{self._written} windows: {self._folder(trainer)}", flush=True)
+        """Print where they are."""
+        print(f"{self._written} rollouts: {self._folder(trainer)}", flush=True)
 
     @staticmethod
     def _folder(trainer: L.Trainer) -> Path:

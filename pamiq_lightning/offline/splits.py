@@ -1,7 +1,7 @@
-"""Which rows of a recording a learner is judged on, and therefore never trained on.
+"""Which rows of a recording are held out of training, to evaluate on.
 
-Whole minutes spread over the recording, because its end alone would lie in places never seen;
-their edges are dropped, because a frame there has nearly the same frame among those trained on.
+Whole minutes spread over the recording, because its end alone would lie in places not visited
+before. Their edges are dropped, because the training rows have nearly the same frames.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ MINUTE_S = 60.0
 EVERY = 10
 """Every tenth minute is held out."""
 EDGE_S = 5.0
-"""Seconds at either edge of a held-out minute that are neither trained nor judged on."""
+"""Seconds at either edge of a held-out minute that are neither trained nor evaluated on."""
 
 
 class Split(NamedTuple):
-    """What each row of a recording is for."""
+    """The use of each row of a recording."""
 
     minute: Int[np.ndarray, " N"]
     """Minutes since the recording began."""
     trained: Bool[np.ndarray, " N"]
-    judged: Bool[np.ndarray, " N"]
+    evaluated: Bool[np.ndarray, " N"]
 
 
 def split(seconds: Float[np.ndarray, " N"]) -> Split:

@@ -1,4 +1,4 @@
-"""What held-out moments look like to a model: seen, kept by the encoder, imagined ahead."""
+"""Pictures of held-out steps: observed, reconstructed from latents, and imagined ahead."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from PIL import Image
 from tensordict import TensorDict
 from torch import Tensor
 
-from pamiq_lightning.learners.dynamics import HORIZONS
-from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
-from pamiq_lightning.nets.latent_decoder import LatentDecoder
+from pamiq_lightning.learners.imagination import HORIZONS
+from pamiq_lightning.learners.roles import Decoder, Dynamics
 from pamiq_lightning.offline.datamodule import unbroken
 from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.trainer.previews import colour, sheet
 
-MOMENTS = 4
+SEQUENCES = 4
+"""Sequences drawn."""
 
 
-def held_out_moments(
+def held_out_sequences(
     datasets: Sequence[RecordingDataset], wanted: Collection[str]
 ) -> list[TensorDict]:
-    """Return unbroken runs of held-out steps, each from one moment to the furthest horizon.
+    """Return unbroken sequences of held-out steps, each as long as the furthest horizon.
 
     Args:
-        experiences: the recordings.
-        wanted: which of the keys that take long to read or to make are needed.
+        datasets: the recordings.
+        wanted: which of the keys in `HEAVY` are needed.
 
     Raises:
         ValueError: no held-out stretch is that long.
     """
     span, found = HORIZONS[-1] + 1, []
     for dataset in datasets:
-        judged = dataset.split.judged
-        for minute in np.unique(dataset.split.minute[judged]):
-            rows = judged & (dataset.split.minute == minute)
+        evaluated = dataset.split.evaluated
+        for minute in np.unique(dataset.split.minute[evaluated]):
+            rows = evaluated & (dataset.split.minute == minute)
             parts = list(dataset.rollouts(rows, wanted))
             for steps in unbroken(TensorDict.cat(parts)):
                 if len(steps) >= span:
@@ -46,49 +46,47 @@ def held_out_moments(
                     found.append(steps[middle : middle + span])
     if not found:
         raise ValueError(f"no held-out stretch has {span} unbroken steps to draw")
-    return [found[i] for i in np.linspace(0, len(found) - 1, MOMENTS).astype(int)]
+    return [found[i] for i in np.linspace(0, len(found) - 1, SEQUENCES).astype(int)]
 
 
 @torch.inference_mode()
-def draw_kept(moments: Sequence[TensorDict], decoder: LatentDecoder) -> Image.Image:
-    """Return a sheet: the frame of each moment, and what the decoder makes of its latent."""
-    now = TensorDict.cat([moment[:1] for moment in moments]).to(_device(decoder))
-    rows = {"seen": _seen(now, decoder), "kept": _drawn(now["latent"], now["frame"], decoder)}
-    return sheet(rows, [""] * len(moments))
+def draw_reconstructed(sequences: Sequence[TensorDict], decoder: Decoder) -> Image.Image:
+    """Return a sheet: the first frame of each sequence above its reconstruction."""
+    first = TensorDict.cat([steps[:1] for steps in sequences]).to(decoder.device)
+    rows = {
+        "observed": _observed(first, decoder),
+        "reconstructed": _decoded(first["latent"], first["frame"], decoder),
+    }
+    return sheet(rows, [""] * len(sequences))
 
 
 @torch.inference_mode()
 def draw_imagined(
-    moments: Sequence[TensorDict], decoder: LatentDecoder, dynamics: ForwardDynamics
+    sequences: Sequence[TensorDict], decoder: Decoder, dynamics: Dynamics
 ) -> Image.Image:
-    """Return a sheet: each moment and what came 1, 2, 4, 8 steps later, seen and imagined.
+    """Return a sheet: the frames 0, 1, 2, 4, 8 steps into each sequence, observed and imagined.
 
-    The steps between are imagined too, with the actions really taken; none of them is shown to the
-    model.
+    Steps in between are imagined too, in closed loop with the actions taken.
     """
     rows: dict[str, Tensor] = {}
-    for number, moment in enumerate(moments, start=1):
-        steps = moment.to(_device(decoder))
+    for number, sequence in enumerate(sequences, start=1):
+        steps = sequence.to(decoder.device)
         at = steps[[0, *HORIZONS]]
-        expected = dynamics.imagine(
+        imagined = dynamics.imagine(
             steps["latent"][:1], steps["action"][None, :-1], steps["state"][:1]
         )[0]
-        latents = torch.cat([steps["latent"][:1], expected[[n - 1 for n in HORIZONS]]])
-        rows[f"seen {number}"] = _seen(at, decoder)
-        rows[f"imagined {number}"] = _drawn(latents, at["frame"], decoder)
+        latents = torch.cat([steps["latent"][:1], imagined[[n - 1 for n in HORIZONS]]])
+        rows[f"observed {number}"] = _observed(at, decoder)
+        rows[f"imagined {number}"] = _decoded(latents, at["frame"], decoder)
     return sheet(rows, ["now", *(f"+{n}" for n in HORIZONS)])
 
 
-def _device(net: torch.nn.Module) -> torch.device:
-    return next(net.parameters()).device
-
-
-def _seen(steps: TensorDict, decoder: LatentDecoder) -> UInt8[Tensor, "n 3 s s"]:
-    """Return the frames in the size that the decoder draws."""
-    size = decoder(steps["latent"][:1]).shape[-1]
+def _observed(steps: TensorDict, decoder: Decoder) -> UInt8[Tensor, "n 3 h w"]:
+    """Return the frames in the decoder's size."""
+    size = decoder.decode(steps["latent"][:1]).shape[-1]
     return F.interpolate(steps["frame"].float(), size=size, mode="area").to(torch.uint8)
 
 
-def _drawn(latents: Tensor, frames: Tensor, decoder: LatentDecoder) -> UInt8[Tensor, "n 3 s s"]:
-    """Return what the decoder draws, in the level and contrast of the frames it stands for."""
-    return colour(decoder(latents), frames.float()).clamp(0, 255).to(torch.uint8)
+def _decoded(latents: Tensor, frames: Tensor, decoder: Decoder) -> UInt8[Tensor, "n 3 h w"]:
+    """Return the decoder's images with the mean and contrast of the frames."""
+    return colour(decoder.decode(latents), frames.float()).clamp(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Draws what the agent saw, what its encoder kept of it, and what it had expected."""
+"""Previews: frames as observed, as reconstructed from their latents, and as predicted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from torch.nn import functional as F
 
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.decoder import ConvDecoder
-from pamiq_lightning.learners.dynamics import SioConvDynamics
-from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
-from pamiq_lightning.nets.latent_decoder import LatentDecoder
+from pamiq_lightning.learners.roles import Decoder, Dynamics
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.worker import as_tensors
@@ -28,48 +25,46 @@ _CAPTION = 12
 
 
 class PreviewRenderer:
-    """Draws every window small and every so many large, where there is what it takes.
+    """Draws a small preview of every rollout and a large one of every `every`-th.
 
-    That is a decoder, and dynamics. The small picture is the live page's, and only the newest is
-    kept; it costs one step of the dynamics and two of the decoder.
+    Without a decoder and dynamics it draws nothing. The small one is the live page's, which shows
+    the newest; it costs one step of the dynamics and two passes of the decoder.
 
     Args:
         learners: by role.
         log: takes the pictures.
-        every: windows between two large pictures.
+        every: rollouts between two large pictures.
     """
 
     def __init__(self, learners: Mapping[str, Learner], log: RunLog, every: int) -> None:
         decoder, dynamics = learners.get("decoder"), learners.get("dynamics")
-        self._tools = (
-            (decoder.net, dynamics.net)
-            if isinstance(decoder, ConvDecoder) and isinstance(dynamics, SioConvDynamics)
+        self._models = (
+            (decoder, dynamics)
+            if isinstance(decoder, Decoder) and isinstance(dynamics, Dynamics)
             else None
         )
         self._log, self._every, self._next = log, every, 0
 
     def __call__(self, rollout: Rollout) -> None:
-        """Draw this window."""
-        if self._tools is None:
+        """Draw this rollout."""
+        if self._models is None:
             return
         steps = as_tensors(rollout)
-        newest = newest_triple(steps, *self._tools)
+        newest = newest_preview(steps, *self._models)
         if newest is not None:
             self._log.live_picture(newest)
         if rollout.number >= self._next:
             self._next = rollout.number + self._every
-            picture = triples(steps, *self._tools)
+            picture = preview_sheet(steps, *self._models)
             if picture is not None:
                 self._log.picture("observed_reconstructed_predicted", rollout.number, picture)
 
 
-def triples(
-    steps: TensorDict, decoder: LatentDecoder, dynamics: ForwardDynamics
-) -> Image.Image | None:
-    """Return a grid: for some steps t+1, the frame, its reconstruction, and that of the prediction.
+def preview_sheet(steps: TensorDict, decoder: Decoder, dynamics: Dynamics) -> Image.Image | None:
+    """Draw some steps of a rollout [N]: observed, reconstructed and predicted, one below the other.
 
     Returns:
-        The picture, or None where the window has no sound transition.
+        The picture, or None where the rollout has no valid transition.
     """
     valid = is_transition(steps).nonzero()[:, 0]
     if not len(valid):
@@ -79,13 +74,11 @@ def triples(
     return sheet(dict(zip(ROWS, images, strict=True)), [""] * len(at))
 
 
-def newest_triple(
-    steps: TensorDict, decoder: LatentDecoder, dynamics: ForwardDynamics
-) -> Image.Image | None:
-    """Return the same three of the newest step that has all, side by side, without captions.
+def newest_preview(steps: TensorDict, decoder: Decoder, dynamics: Dynamics) -> Image.Image | None:
+    """Draw the newest step that a valid transition leads to, its three images side by side.
 
     Returns:
-        A picture three times as wide as high, or None where the window has no sound transition.
+        A picture three times as wide as high, or None where the rollout has no valid transition.
     """
     valid = is_transition(steps).nonzero()[:, 0]
     if not len(valid):
@@ -96,31 +89,29 @@ def newest_triple(
 
 @torch.no_grad()
 def _draw(
-    steps: TensorDict, at: Int[Tensor, " n"], decoder: LatentDecoder, dynamics: ForwardDynamics
+    steps: TensorDict, at: Int[Tensor, " n"], decoder: Decoder, dynamics: Dynamics
 ) -> UInt8[Tensor, "m 3 s s"]:
-    """Draw the n steps that follow those at `at`: all seen, then all kept, then all expected."""
+    """Draw the n steps after those at `at`: all observed, then reconstructed, then predicted."""
+    before, after = steps[at].to(decoder.device), steps[at + 1].to(decoder.device)
     dynamics.eval()
-    device = next(decoder.parameters()).device
-    before, after = steps[at].to(device), steps[at + 1].to(device)
-    expected, _ = dynamics.step(before["latent"], before["action"], before["state"])
+    prediction, _ = dynamics.step(before["latent"], before["action"], before["state"])
     dynamics.train()
-    drawn = torch.cat([decoder(after["latent"]), decoder(expected.mean)])
+    decoded = torch.cat([decoder.decode(after["latent"]), decoder.decode(prediction.mean)])
     frames = after["frame"].float()
-    size = drawn.shape[-1]
-    images = torch.cat([F.interpolate(frames, size=size, mode="area"), colour(drawn, frames)])
-    return images.clamp(0, 255).to(torch.uint8)
+    observed = F.interpolate(frames, size=decoded.shape[-1], mode="area")
+    return torch.cat([observed, colour(decoded, frames)]).clamp(0, 255).to(torch.uint8)
 
 
-def colour(drawn: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -> Tensor:
-    """Give standardised images the level and contrast of the frames they are of."""
-    repeats = len(drawn) // len(frames)
+def colour(images: Float[Tensor, "n 3 s s"], frames: Float[Tensor, "m 3 h w"]) -> Tensor:
+    """Give standardised images the mean and contrast of the frames they stand for."""
+    repeats = len(images) // len(frames)
     mean = frames.mean(dim=(1, 2, 3), keepdim=True).repeat(repeats, 1, 1, 1)
     std = frames.std(dim=(1, 2, 3), keepdim=True).repeat(repeats, 1, 1, 1)
-    return drawn * std + mean
+    return images * std + mean
 
 
 def sheet(rows: Mapping[str, UInt8[Tensor, "n 3 s s"]], columns: Sequence[str]) -> Image.Image:
-    """Lay out rows of images, the name of each row above it, and of each column above all.
+    """Lay out rows of images, each below its name, the columns below theirs.
 
     Args:
         rows: images by the name of their row.
@@ -141,5 +132,5 @@ def sheet(rows: Mapping[str, UInt8[Tensor, "n 3 s s"]], columns: Sequence[str]) 
 
 
 def as_image(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
-    """Return a tensor's picture."""
+    """Return an image tensor as a picture."""
     return Image.fromarray(np.ascontiguousarray(image.cpu().permute(1, 2, 0).numpy()))

@@ -1,4 +1,4 @@
-"""Makes the first calls before anybody waits for them: they are many times slower than the rest."""
+"""Makes a learner's first update before the agent acts: first calls are many times slower."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pamiq_lightning.trainer.update import Updater
 def warm_up(
     learner: Learner, shape: StepShape, device: str, precision: str, compiled: bool = False
 ) -> None:
-    """Make an update on noise, so that no first call is slow once the agent acts.
+    """Make one update on random steps.
 
     Args:
-        learner: a throw-away copy; what it learns here is lost.
+        learner: a throw-away copy of the real one.
         shape: the layout of the steps.
         device: where the real one will train.
-        precision: as it will train.
-        compiled: whether it will be compiled; what is compiled here serves the real one too.
+        precision: the real one's.
+        compiled: compile it; the compiled code serves the real one too.
     """
     rows = max(2 * learner.replay.length, 64)
     updater = Updater(learner, device, precision, compiled)
@@ -38,13 +38,13 @@ def warm_up(
 
 
 def noise(shape: StepShape, rows: int) -> TensorDict:
-    """Return a window of random steps, all sound."""
+    """Return a rollout of random steps, all valid."""
     steps = TensorDict({}, [rows])
     for key, field in shape.fields().items():
         dtype = torch.from_numpy(np.zeros(0, field.dtype)).dtype
         steps[key] = torch.rand(rows, *field.shape).mul(255 if key == "frame" else 1).to(dtype)
     steps["index"] = torch.arange(rows)
-    # As likely as chance made them, else a policy would not learn from them.
+    # A uniform policy's: a policy drops actions whose probability has changed much.
     steps["log_prob"][:] = -sum(math.log(choices) for choices in shape.action_choices)
     steps["valid"][:], steps["is_first"][:] = True, False
     return steps

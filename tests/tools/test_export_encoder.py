@@ -7,7 +7,8 @@ import torch
 from agent.settings.compose import CommandLine, compose
 from pamiq_lightning.checkpoint.files import load_weights
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.ijepa import IJEPA, content_std
+from pamiq_lightning.learners.collapse import content_std
+from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint

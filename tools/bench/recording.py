@@ -34,7 +34,7 @@ from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.datamodule import TrainingRounds
 from pamiq_lightning.offline.dataset import RecordingDataset
-from pamiq_lightning.offline.eyes import FrozenEncoders
+from pamiq_lightning.offline.frozen import FrozenEncoders
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.recording.settings import RecordingSettings

@@ -34,11 +34,10 @@ from pamiq_lightning.curiosity.base import RewardInputs
 from pamiq_lightning.curiosity.count_oracle import heading_bin
 from pamiq_lightning.curiosity.slow_features import Reservoir
 from pamiq_lightning.curiosity.slow_novelty import SlowNovelty
-from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.learners.roles import Encoder
 from pamiq_lightning.nets.aux_heads import Novelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
-from pamiq_lightning.nets.vit import LatentEncoder
-from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.offline.frozen import from_checkpoint, untrained
 from pamiq_lightning.trainer.step_log import StepLogError
 from tools.experiments.film import ReplayError, replay
 from tools.experiments.metrics import PERIOD, Run, correlation, ratio_of_one_time, read_run
@@ -73,10 +72,10 @@ def states_met(run: Run) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def look(encoder: LatentEncoder, frames: NDArray[np.uint8]) -> Latents:
+def look(encoder: Encoder, frames: NDArray[np.uint8]) -> Latents:
     """Return the latents of frames (N, 3, S, S)."""
     parts = np.array_split(frames, len(frames) // 100 + 1)
-    return torch.cat([encoder(torch.from_numpy(part)) for part in parts])
+    return torch.cat([encoder.encode(torch.from_numpy(part)) for part in parts])
 
 
 def normalised(latents: Latents) -> Latents:
@@ -179,20 +178,18 @@ def table_of(folder: Path, encoder: Path | None) -> Table:
     if weights is None:
         raise CheckpointError(f"{folder} has no encoder: its run must have ended")
     settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
-    trained = from_checkpoint(weights, IJEPA)
+    trained = from_checkpoint(weights, Encoder)
     torch.manual_seed(0)
-    untrained = IJEPA(**trained.hparams).eval()
-    frame_size = trained.frame_size
-    assert frame_size is not None
-    pictures = replay(run, settings["seed"], range(len(run.rows)), frame_size)
+    encoders = {"trained": trained, "untrained": untrained(trained)}
+    pictures = replay(run, settings["seed"], range(len(run.rows)), trained.frame_size)
     frames = np.stack([pictures[row] for row in range(len(run.rows))])
     met = states_met(run)
     table = Table("latents of", "measure", "known / new", "rank correlation")
     ideal = 1 / np.sqrt(met)
     said = [("-", "1 / sqrt(n), the oracle", ideal)]
     said.append(("-", "the run's own reward", np.append(0.0, np.nan_to_num(run.gained[:-1]))))
-    for name, learner in (("trained", trained), ("untrained", untrained)):
-        latents = look(learner.acting_module.eval(), frames)
+    for name, model in encoders.items():
+        latents = look(model, frames)
         said += [(name, measure, reward) for measure, reward in measures(latents)]
     for name, measure, reward in said:
         ratio, ranks = ratio_of_one_time(reward, met), rank_correlation(reward, ideal)

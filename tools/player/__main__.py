@@ -26,11 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pamiq_lightning.checkpoint.files import CheckpointError, newest_weights
-from pamiq_lightning.learners.decoder import ConvDecoder
-from pamiq_lightning.learners.dynamics import SioConvDynamics
+from pamiq_lightning.learners.roles import Decoder, Dynamics
 from pamiq_lightning.offline.dataset import RecordingDataset
-from pamiq_lightning.offline.eyes import FrozenEncoders
-from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.offline.frozen import FrozenEncoders, from_checkpoint
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
@@ -54,8 +52,8 @@ class Expectations:
         assert frozen.dynamics is not None
         self._dataset = RecordingDataset(reader.folder, frozen)
         self._dataset.recompute({"latent", "state"})
-        self._dynamics = from_checkpoint(frozen.dynamics, SioConvDynamics).net
-        self._decoder = from_checkpoint(decoder, ConvDecoder).net
+        self._dynamics = from_checkpoint(frozen.dynamics, Dynamics)
+        self._decoder = from_checkpoint(decoder, Decoder)
 
     @torch.inference_mode()
     def of(self, at: int, pair: dict[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
@@ -73,8 +71,9 @@ class Expectations:
         )
         action = torch.from_numpy(pair["action"][:1])
         prediction, _ = self._dynamics.step(latent, action, state)
-        drawn = colour(self._decoder(prediction.mean), torch.from_numpy(pair["frame"]).float())
-        picture: NDArray[np.uint8] = drawn[0].clamp(0, 255).to(torch.uint8).numpy()
+        decoded = self._decoder.decode(prediction.mean)
+        image = colour(decoded, torch.from_numpy(pair["frame"]).float())
+        picture: NDArray[np.uint8] = image[0].clamp(0, 255).to(torch.uint8).numpy()
         return picture
 
 

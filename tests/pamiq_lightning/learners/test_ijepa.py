@@ -7,7 +7,8 @@ import torch
 from tensordict import TensorDict
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.ijepa import IJEPA, rank_me
+from pamiq_lightning.learners.collapse import rank_me
+from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.utils.instantiate import SpecError, build
 from tests.synthetic import IJEPA as SPEC
 from tests.synthetic import rollout

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.datamodule import TrainingRounds
 from pamiq_lightning.offline.dataset import RecordingDataset
-from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
+from pamiq_lightning.offline.frozen import FrozenEncoders, choose_frozen
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.synthetic import LEARNERS, arrays, record

@@ -9,11 +9,10 @@ import torch
 from pamiq_lightning.checkpoint.files import CheckpointError, save, weights_bytes
 from pamiq_lightning.checkpoint.store import find_checkpoints, write_checkpoint
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.dynamics import SioConvDynamics
 from pamiq_lightning.learners.ijepa import IJEPA
+from pamiq_lightning.learners.roles import Dynamics, Encoder
 from pamiq_lightning.offline.dataset import CACHE, RecordingDataset, elapsed
-from pamiq_lightning.offline.eyes import FrozenEncoders, choose_frozen
-from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.offline.frozen import FrozenEncoders, choose_frozen, from_checkpoint
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.instantiate import build
 from tests.synthetic import LEARNERS, arrays, record
@@ -29,29 +28,29 @@ def checkpoint(folder: Path, role: str) -> Path:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    # Between the second window and the third, steps are missing.
+    # Steps are missing between the second and the third rollout.
     return record(tmp_path / "recording", [arrays(16, start) for start in (0, 16, 40)])
 
 
-def test_cached_latents_equal_fresh_ones_and_are_made_once(
+def test_latents_equal_the_encoders_and_are_computed_once(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = checkpoint(tmp_path, "encoder")
-    acting = from_checkpoint(path, IJEPA).acting_module
+    encoder = from_checkpoint(path, Encoder)
     for _ in range(2):
         dataset = RecordingDataset(recording, FrozenEncoders(encoder=path), (2, 16))
         (first, *_) = dataset.rollouts(np.ones(48, np.bool_), {"frame", "latent", "state"})
-        torch.testing.assert_close(first["latent"], acting(first["frame"]))
+        torch.testing.assert_close(first["latent"], encoder.encode(first["frame"]))
         # No dynamics were given.
         assert first["state"].abs().max() == 0
-    assert capsys.readouterr().out.count("making every latent") == 1
+    assert capsys.readouterr().out.count("recomputing every latent") == 1
     assert len(list((recording / CACHE).iterdir())) == 1
 
 
-def test_states_made_anew_equal_stepping_by_hand(recording: Path, tmp_path: Path) -> None:
+def test_recomputed_states_equal_stepping_by_hand(recording: Path, tmp_path: Path) -> None:
     frozen = FrozenEncoders(checkpoint(tmp_path, "encoder"), checkpoint(tmp_path, "dynamics"))
     assert frozen.dynamics is not None
-    net = from_checkpoint(frozen.dynamics, SioConvDynamics).net
+    dynamics = from_checkpoint(frozen.dynamics, Dynamics)
     rollouts = RecordingDataset(recording, frozen).rollouts(
         np.ones(48, np.bool_), {"latent", "state"}
     )
@@ -61,18 +60,18 @@ def test_states_made_anew_equal_stepping_by_hand(recording: Path, tmp_path: Path
         if row in (0, 32):
             state = blank
         torch.testing.assert_close(steps["state"][row], state[0], rtol=1e-4, atol=1e-5)
-        _, state = net.step(steps["latent"][row][None], steps["action"][row][None], state)
+        _, state = dynamics.step(steps["latent"][row][None], steps["action"][row][None], state)
 
 
-def test_a_checkpoint_of_another_learner_is_refused(tmp_path: Path) -> None:
+def test_from_checkpoint_refuses_a_learner_of_another_role(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        from_checkpoint(tmp_path / "none.ckpt", IJEPA)
+        from_checkpoint(tmp_path / "none.ckpt", Encoder)
     path = checkpoint(tmp_path, "dynamics")
-    with pytest.raises(ValueError, match=r"is not a .*IJEPA"):
-        from_checkpoint(path, IJEPA)
+    with pytest.raises(CheckpointError, match=r"SioConvDynamics, which is no .*roles.Encoder"):
+        from_checkpoint(path, Encoder)
 
 
-def test_frozen_are_those_given_then_those_the_run_left(recording: Path, tmp_path: Path) -> None:
+def test_choose_frozen_prefers_given_checkpoints(recording: Path, tmp_path: Path) -> None:
     learners = {role: build(Learner, spec) for role, spec in LEARNERS.items()}
     nothing = FrozenEncoders()
     assert choose_frozen(recording, nothing, learners["encoder"]) == nothing
@@ -87,9 +86,9 @@ def test_frozen_are_those_given_then_those_the_run_left(recording: Path, tmp_pat
     assert choose_frozen(recording, nothing, learners["policy"]) == FrozenEncoders(
         encoder, dynamics
     )
-    # Dynamics to be trained make their states themselves.
+    # Dynamics in training start from a blank state.
     assert choose_frozen(recording, nothing, learners["dynamics"]) == FrozenEncoders(encoder)
-    # Of another encoder's latents the run's own dynamics know nothing.
+    # The run's own dynamics know no other encoder's latents.
     other = FrozenEncoders(checkpoint(tmp_path, "encoder"))
     with pytest.raises(RecordingError, match="needs states"):
         choose_frozen(recording, other, learners["policy"])
@@ -97,7 +96,7 @@ def test_frozen_are_those_given_then_those_the_run_left(recording: Path, tmp_pat
     assert choose_frozen(recording, both, learners["policy"]) == both
 
 
-def test_a_run_that_still_lives_has_left_numbered_checkpoints(
+def test_choose_frozen_takes_the_newest_intact_numbered_checkpoint(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decoder, encoder = build(Learner, LEARNERS["decoder"]), build(Learner, LEARNERS["encoder"])
@@ -111,7 +110,7 @@ def test_a_run_that_still_lives_has_left_numbered_checkpoints(
     assert str(newest) in capsys.readouterr().out
 
 
-def test_a_clock_that_began_anew_counts_as_one_step() -> None:
+def test_elapsed_counts_a_restarted_clock_as_one_step() -> None:
     assert elapsed(np.array([100.0, 101.0, 3.0, 5.0]), 0.1).tolist() == pytest.approx(
         [0.0, 1.0, 1.1, 3.1]
     )

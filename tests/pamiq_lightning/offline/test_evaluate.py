@@ -42,7 +42,7 @@ def test_validate_prints_the_table(
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
     assert main([*arguments, "--ckpt_path", own, *quiet]) == 0
     said = capsys.readouterr().out
-    assert "1 minutes, 50 steps of them judged on" in said
+    assert "1 minutes, evaluated on 50 steps of them" in said
     assert ("copy-last" in said) == (name == "dynamics")
     for line in ("trained encoder", "random-init encoder", "PCA of pixels", "RankMe"):
         assert line in said

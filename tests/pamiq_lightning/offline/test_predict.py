@@ -86,7 +86,7 @@ def test_every_learner_can_be_tested(
     assert main(command(here, "test", role)) == 0
     said = capsys.readouterr().out
     assert figure in said
-    assert "1 minutes, 50 steps of them judged on" in said
+    assert "1 minutes, evaluated on 50 steps of them" in said
 
 
 def test_a_value_that_foretells_explains_the_returns() -> None:

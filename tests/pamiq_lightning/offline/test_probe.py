@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pamiq_lightning.offline.probe import PixelComponents, place_targets, ridge_r2
+from pamiq_lightning.offline.probe import PixelComponents, position_targets, ridge_r2
 
 
 def test_a_linear_map_is_recovered_and_noise_is_not() -> None:
@@ -31,12 +31,12 @@ def test_too_few_groups_are_refused() -> None:
 
 def test_targets_are_place_and_direction() -> None:
     info = torch.tensor([[9.0, 1.0, math.pi / 2, 2.0]])
-    targets = place_targets(info, ("z", "x", "heading", "y"))
+    targets = position_targets(info, ("z", "x", "heading", "y"))
     torch.testing.assert_close(targets, torch.tensor([[1.0, 2.0, 1.0, 0.0]]).double())
     with pytest.raises(ValueError, match=r"lacks \['heading'\]"):
-        place_targets(info, ("z", "x", "other", "y"))
+        position_targets(info, ("z", "x", "other", "y"))
     with pytest.raises(ValueError, match="not known"):
-        place_targets(info * math.nan, ("z", "x", "heading", "y"))
+        position_targets(info * math.nan, ("z", "x", "heading", "y"))
 
 
 def test_components_keep_the_directions_of_most_spread() -> None:

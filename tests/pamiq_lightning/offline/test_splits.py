@@ -8,8 +8,8 @@ from pamiq_lightning.offline.splits import split
 def test_every_tenth_minute_is_judged_on_without_its_edges() -> None:
     seconds = np.arange(0, 1500, 0.5)
     made = split(seconds)
-    assert set(made.minute[made.judged]) == {9, 19}
-    assert seconds[made.judged & (made.minute == 9)].min() == 545
-    assert seconds[made.judged & (made.minute == 9)].max() == 594.5
+    assert set(made.minute[made.evaluated]) == {9, 19}
+    assert seconds[made.evaluated & (made.minute == 9)].min() == 545
+    assert seconds[made.evaluated & (made.minute == 9)].max() == 594.5
     assert set(made.minute[~made.trained]) == {9, 19}
-    assert not (made.trained & made.judged).any()
+    assert not (made.trained & made.evaluated).any()

@@ -10,11 +10,10 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.learners.decoder import ConvDecoder
-from pamiq_lightning.learners.dynamics import SioConvDynamics
+from pamiq_lightning.learners.roles import Decoder, Dynamics
 from pamiq_lightning.offline.cli import main
-from pamiq_lightning.offline.evaluate import keep_picture
-from pamiq_lightning.offline.visualize import MOMENTS, draw_imagined, draw_kept
+from pamiq_lightning.offline.evaluate import save_picture
+from pamiq_lightning.offline.visualize import SEQUENCES, draw_imagined, draw_reconstructed
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.pamiq_lightning.offline.test_evaluate import here
@@ -25,11 +24,10 @@ SIZE, CAPTION = 16, 12
 
 
 @pytest.fixture
-def nets() -> tuple[ConvDecoder, SioConvDynamics]:
-    decoder, dynamics = build(Learner, DECODER), build(Learner, DYNAMICS)
-    assert isinstance(decoder, ConvDecoder)
-    assert isinstance(dynamics, SioConvDynamics)
-    return decoder.eval(), dynamics.eval()
+def models() -> tuple[Decoder, Dynamics]:
+    decoder, dynamics = build(Learner, DECODER).eval(), build(Learner, DYNAMICS).eval()
+    assert isinstance(decoder, Decoder) and isinstance(dynamics, Dynamics)
+    return decoder, dynamics
 
 
 def part(picture: Image.Image, row: int, column: int, head: int = 0) -> np.ndarray:
@@ -37,41 +35,40 @@ def part(picture: Image.Image, row: int, column: int, head: int = 0) -> np.ndarr
     return np.asarray(picture)[top : top + SIZE, column * SIZE : (column + 1) * SIZE]
 
 
-def test_kept_shows_each_frame_above_its_reconstruction(
-    nets: tuple[ConvDecoder, SioConvDynamics],
+def test_reconstructed_shows_each_frame_above_its_reconstruction(
+    models: tuple[Decoder, Dynamics],
 ) -> None:
-    moments = [rollout(9, seed) for seed in range(MOMENTS)]
-    picture = draw_kept(moments, nets[0].net)
-    assert picture.size == (MOMENTS * SIZE, 2 * (SIZE + CAPTION))
-    for column, moment in enumerate(moments):
-        seen = interpolate(moment["frame"][:1].float(), size=SIZE, mode="area").to(torch.uint8)
-        np.testing.assert_array_equal(part(picture, 0, column), seen[0].permute(1, 2, 0))
+    sequences = [rollout(9, seed) for seed in range(SEQUENCES)]
+    picture = draw_reconstructed(sequences, models[0])
+    assert picture.size == (SEQUENCES * SIZE, 2 * (SIZE + CAPTION))
+    for column, steps in enumerate(sequences):
+        frame = interpolate(steps["frame"][:1].float(), size=SIZE, mode="area").to(torch.uint8)
+        np.testing.assert_array_equal(part(picture, 0, column), frame[0].permute(1, 2, 0))
         assert part(picture, 1, column).std() > 0
 
 
-def test_what_is_imagined_follows_the_actions_and_no_later_frame(
-    nets: tuple[ConvDecoder, SioConvDynamics],
+def test_imagined_follows_the_actions_and_no_later_frame(
+    models: tuple[Decoder, Dynamics],
 ) -> None:
-    decoder, dynamics = nets
     with torch.no_grad():
-        for parameter in (*dynamics.parameters(), *decoder.parameters()):
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    moment = rollout(9, 0)
-    later_unseen = moment.clone()
-    later_unseen["latent"][1:] = 7.0
-    other_actions = moment.clone()
-    other_actions["action"][4:] = (moment["action"][4:] + 1) % 2
-    pictures = [
-        draw_imagined([m], decoder.net, dynamics.net) for m in (moment, later_unseen, other_actions)
-    ]
+        for model in models:
+            assert isinstance(model, Learner)
+            for parameter in model.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    steps = rollout(9, 0)
+    other_latents = steps.clone()
+    other_latents["latent"][1:] = 7.0
+    other_actions = steps.clone()
+    other_actions["action"][4:] = (steps["action"][4:] + 1) % 2
+    pictures = [draw_imagined([s], *models) for s in (steps, other_latents, other_actions)]
     first, second, third = ([part(p, 1, c, CAPTION) for c in range(5)] for p in pictures)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     same = [np.array_equal(a, b) for a, b in zip(first, third, strict=True)]
-    # now, +1, +2 and +4 come before the fifth action has told.
+    # now, +1, +2 and +4 come before the fifth action has an effect.
     assert same == [True, True, True, True, False]
 
 
-def test_validate_leaves_the_pictures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_saves_the_pictures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "decoder.yaml").write_text(yaml.safe_dump({"model": DECODER}))
     encoder, dynamics = checkpoint(here, "encoder"), checkpoint(here, "dynamics")
     own = checkpoint(here, "decoder")
@@ -79,11 +76,11 @@ def test_validate_leaves_the_pictures(here: Path, capsys: pytest.CaptureFixture[
     frozen = ["--data.encoder", str(encoder), "--data.dynamics", str(dynamics)]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
     assert main([*arguments, *frozen, "--ckpt_path", str(own), *quiet]) == 0
-    said = capsys.readouterr().out
-    assert "reconstruction_error" in said
-    for name in ("kept", "imagined"):
-        (told,) = [line for line in said.splitlines() if line.endswith(f"{name}.png")]
-        with Image.open(here / told.removeprefix("picture: ")) as picture:
+    printed = capsys.readouterr().out
+    assert "reconstruction_error" in printed
+    for name in ("reconstructed", "imagined"):
+        (line,) = [line for line in printed.splitlines() if line.endswith(f"{name}.png")]
+        with Image.open(here / line.removeprefix("picture: ")) as picture:
             assert np.asarray(picture).std() > 0
 
 
@@ -97,8 +94,8 @@ def test_pictures_go_to_aim(tmp_path: Path) -> None:
         repo=str(tmp_path), log_system_params=False, system_tracking_interval=None,
         capture_terminal_logs=False,
     )  # fmt: skip
-    keep_picture(Image.new("RGB", (8, 8)), "kept", tmp_path, [logger])
-    kept = logger.experiment.get_image_sequence("kept", Context({}))
-    _, (values, _, _) = kept.data.items_list()
+    save_picture(Image.new("RGB", (8, 8)), "reconstructed", tmp_path, [logger])
+    images = logger.experiment.get_image_sequence("reconstructed", Context({}))
+    _, (values, _, _) = images.data.items_list()
     assert len(values) == 1 and isinstance(values[0], AimImage)
-    assert (tmp_path / "kept.png").is_file()
+    assert (tmp_path / "reconstructed.png").is_file()
