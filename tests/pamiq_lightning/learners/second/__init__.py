@@ -1,0 +1,1 @@
+"""A second encoder and second dynamics: one file and one YAML each."""
