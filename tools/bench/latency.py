@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from pythonosc.osc_message import OscMessage
 
 from agent.osc.ports import bind_udp
+from agent.worlds.embedded.emulator.window import Window
 from agent.worlds.vrchat.world import VRChat
 from tools.agent_process import free_udp_port
 from tools.bench.limits import Measurement, bench_parser, measured, print_measurements
-from tools.fake_vrchat import XWindow
 from tools.parts import build_parts, load_settings
 
 TITLE = "pamiq-lightning bench"
@@ -35,7 +35,7 @@ def client(port: int, fps: float) -> None:
     """Be the window: number its pictures by their grey level, a new one for every changed input."""
     udp = bind_udp("127.0.0.1", port)
     udp.setblocking(False)
-    window = XWindow(TITLE, 640, 480, 0, 0)
+    window = Window(TITLE, (640, 480))
     picture, held, received_at = 0, 0.0, 0.0
     print("ready", flush=True)
     deadline = time.monotonic()
@@ -48,7 +48,8 @@ def client(port: int, fps: float) -> None:
         picture += changed
         frame = np.full((3, 48, 48), _FIRST_LEVEL + picture % _LEVELS, np.uint8)
         frame[:, :, :8] = noise
-        window.draw(frame)
+        window.handle_events()
+        window.show(frame)
         if changed or picture == 0:
             print(f"{picture} {received_at:.6f} {time.monotonic():.6f}", flush=True)
         deadline += 1 / fps

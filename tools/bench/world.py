@@ -35,13 +35,13 @@ embedded.Simulation(Street(), 144, 0).frame()
 """
 _REAL_TIME = """
 import resource, sys, time
-from agent.worlds.__main__ import Emulator
+from agent.worlds.embedded.emulator.server import Emulator
 from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.simulation import Simulation
 from agent.worlds.embedded.scenes.street import Street
 simulation = Simulation(Street(), (144, 256), 0)
 simulation.frame()
-emulator = Emulator(simulation, 0, int(sys.argv[1]), False)
+emulator = Emulator(simulation, osc_out=int(sys.argv[1]))
 timestep = FixedTimestep(emulator.step, simulation.frame)
 print(emulator.port, flush=True)
 timestep.tick()

@@ -15,7 +15,6 @@ from tools.agent_process import (
     ENDLESS,
     START_LIMIT_S,
     AgentProcess,
-    free_udp_port,
     start_agent,
     wait_until,
 )
@@ -49,20 +48,19 @@ def longest_tick(fault: str, summary: Mapping[str, Any]) -> Outcome:
 
 
 class Client:
-    """`tools.fake_vrchat`, commanded over its standard input."""
+    """VRChat's emulator, commanded over its standard input."""
 
     def __init__(self, size: tuple[int, int] = (480, 360)) -> None:
-        self.port = free_udp_port()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tools.fake_vrchat", "--port", str(self.port)),
-                *("--size", str(size[0]), str(size[1])),
+                *(sys.executable, "-m", "agent.worlds", "--osc_in=0", "--faults=true"),
+                *("--width=144", "--height=144", f"--window_size={list(size)}"),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._line()
+        self.port = int(self._line().removeprefix("OSC in on ").split(",")[0])
 
     def send(self, command: str) -> float:
         """Give a command; return when it was done (monotonic s)."""

@@ -1,1 +1,1 @@
-"""A VRChat emulator: the embedded world in a window, driven over OSC."""
+"""The VRChat emulator: an embedded scene in a window, driven over VRChat's OSC protocol."""

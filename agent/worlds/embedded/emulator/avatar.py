@@ -1,4 +1,4 @@
-"""What VRChat tells over OSC about its avatar, told about ours: every change, as it happens.
+"""The avatar parameters that VRChat sends over OSC, from the state of the body.
 
 Source: https://docs.vrchat.com/docs/osc-avatar-parameters
 """
@@ -10,21 +10,19 @@ import socket
 
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from agent.osc.parameters import CHANGE, PREFIX
 from agent.worlds.embedded.physics import Body
 
-PREFIX = "/avatar/parameters/"
-CHANGE = "/avatar/change"
-AVATAR = "avtr_00000000-0000-4000-8000-000000000000"
-"""The id told at the start; nobody's avatar."""
+AVATAR_ID = "avtr_00000000-0000-4000-8000-000000000000"
 
 Value = float | bool | str
 
 
-def parameters(body: Body) -> dict[str, Value]:
+def avatar_parameters(body: Body) -> dict[str, Value]:
     """Return the built-in avatar parameters of a body.
 
-    Velocities are the avatar's own, metres a second: X to its right, Y up, Z forward. AngularY is
-    in radians a second, positive to the right.
+    Velocities are in the avatar's frame, m/s: X right, Y up, Z forward. AngularY is in rad/s,
+    positive to the right.
     """
     east, north, up = body.velocity
     sine, cosine = math.sin(body.heading), math.cos(body.heading)
@@ -42,7 +40,7 @@ def parameters(body: Body) -> dict[str, Value]:
 
 
 class AvatarSender:
-    """Sends the parameters that changed; nobody has to listen.
+    """Sends avatar parameters over UDP whenever they change.
 
     Args:
         host: to send to.
@@ -50,28 +48,28 @@ class AvatarSender:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._to = (host, port)
+        self._target = (host, port)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._last: dict[str, Value] = {}
-        self._send(CHANGE, AVATAR)
+        self._sent: dict[str, Value] = {}
+        self._send(CHANGE, AVATAR_ID)
 
-    def notify(self, body: Body) -> None:
-        """Send what differs from the last time."""
-        now = parameters(body)
-        for name, value in now.items():
-            if self._last.get(name) != value:
-                self._send(PREFIX + name, value)
-        self._last = now
+    def send_changes(self, body: Body) -> None:
+        """Send the parameters that differ from the last call."""
+        current = avatar_parameters(body)
+        changed = [name for name, value in current.items() if self._sent.get(name) != value]
+        self._sent = current
+        for name in changed:
+            self._send(PREFIX + name, current[name])
 
     def _send(self, address: str, value: Value) -> None:
         builder = OscMessageBuilder(address)
         builder.add_arg(value)
         try:
-            self._socket.sendto(builder.build().dgram, self._to)
+            self._socket.sendto(builder.build().dgram, self._target)
         except OSError:
-            # VRChat does not mind either whether anybody hears it.
-            self._last.pop(address.removeprefix(PREFIX), None)
+            # Nobody has to listen. Forgotten, so that it is sent again with the next step.
+            self._sent.pop(address.removeprefix(PREFIX), None)
 
     def close(self) -> None:
         """Release the socket."""

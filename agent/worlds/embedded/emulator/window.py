@@ -1,4 +1,4 @@
-"""A real window that shows the world, found and captured like VRChat's, and steered by keys."""
+"""A desktop window (pygame) that screen capture finds like VRChat's, with keyboard and mouse."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 TITLE = "VRChat"
 _HEADLESS = ("offscreen", "dummy", "evdev")
-"""Drivers SDL falls back to in silence where there is no display."""
+"""Drivers that SDL falls back to without an error where there is no display."""
 _LEFT_BUTTON = 1
 
 SetInput = Callable[[str, object], None]
 
 
 class WindowError(RuntimeError):
-    """No window can be opened here; the message says what to do."""
+    """No window can be opened; the message says what to do."""
 
 
-def _pygame() -> Any:
+def _import_pygame() -> Any:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
         import pygame
@@ -42,18 +42,22 @@ class Window:
     side of the window; space jumps, shift runs.
 
     Args:
-        width: of the frames.
-        height: of the frames.
-        set_input: takes the inputs, as `Simulation.set_input`.
+        title: of the window.
+        size: width and height, pixels.
+        set_input: receives the inputs, as `Simulation.set_input`.
 
     Raises:
         WindowError: pygame-ce is missing, or there is no display.
     """
 
-    def __init__(self, width: int, height: int, set_input: SetInput) -> None:
-        self._pygame = _pygame()
+    def __init__(
+        self,
+        title: str,
+        size: tuple[int, int],
+        set_input: SetInput = lambda address, value: None,
+    ) -> None:
+        self._pygame = _import_pygame()
         self._set_input = set_input
-        self._width = width
         self._pygame.display.init()
         driver = self._pygame.display.get_driver()
         if driver in _HEADLESS:
@@ -62,12 +66,13 @@ class Window:
                 f"there is no display (SDL would use {driver!r}): set DISPLAY, or use "
                 "--window=false"
             )
-        self._pygame.display.set_caption(TITLE)
-        self._surface: pygame.Surface = self._pygame.display.set_mode((width, height))
-        self._keys = self._key_table()
+        self._window: pygame.Window = self._pygame.Window(title, size)
+        # The first call may hide the window and create it anew with another backend.
+        self._window.get_surface()
+        self._keys = self._key_bindings()
 
-    def _key_table(self) -> dict[int, str]:
-        """Return the button each key presses; they add to the axes that OSC sets."""
+    def _key_bindings(self) -> dict[int, str]:
+        """Return the button of each key; buttons add to the axes that OSC sets."""
         keys = self._pygame
         return {
             keys.K_w: "/input/MoveForward",
@@ -82,15 +87,25 @@ class Window:
         }
 
     def show(self, frame: NDArray[np.uint8]) -> None:
-        """Show a frame (3, H, W)."""
+        """Show a frame (3, H, W), scaled to cover the window and cropped to its centre."""
+        width, height = self._window.size
         # The surface's array is (W, H, 3).
-        self._pygame.surfarray.blit_array(self._surface, frame.transpose(2, 1, 0))
-        self._pygame.display.flip()
+        pixels = cover(frame, height, width).transpose(2, 1, 0)
+        self._pygame.surfarray.blit_array(self._window.get_surface(), pixels)
+        self._window.flip()
+
+    def resize(self, width: int, height: int) -> None:
+        """Change the size, pixels."""
+        self._window.size = (width, height)
+
+    def move(self, left: int, top: int) -> None:
+        """Move the upper left corner to a position on the desktop, pixels."""
+        self._window.position = (left, top)
 
     def handle_events(self) -> bool:
-        """Take what the person did; returns False once the window is closed."""
+        """Process keyboard, mouse and window events; return False once the window is closed."""
         for event in self._pygame.event.get():
-            if event.type == self._pygame.QUIT:
+            if event.type in (self._pygame.QUIT, self._pygame.WINDOWCLOSE):
                 return False
             if event.type in (self._pygame.KEYDOWN, self._pygame.KEYUP):
                 address = self._keys.get(event.key)
@@ -109,10 +124,23 @@ class Window:
         if event.type == self._pygame.MOUSEBUTTONDOWN:
             pressed = event.button == _LEFT_BUTTON
         if pressed:
-            right = event.pos[0] > self._width / 2
+            right = event.pos[0] > self._window.size[0] / 2
             self._set_input("/input/LookRight", int(right))
             self._set_input("/input/LookLeft", int(not right))
 
     def close(self) -> None:
         """Close the window."""
+        self._window.destroy()
         self._pygame.quit()
+
+
+def cover(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Scale a frame (3, H, W) by nearest neighbour to (3, height, width), cropping the excess."""
+    if frame.shape[1:] == (height, width):
+        return frame
+    scale = max(height / frame.shape[1], width / frame.shape[2])
+    rows, columns = (
+        ((np.arange(shown) + 0.5 - shown / 2) / scale + side / 2).astype(np.intp)
+        for shown, side in ((height, frame.shape[1]), (width, frame.shape[2]))
+    )
+    return frame[:, rows[:, np.newaxis], columns]

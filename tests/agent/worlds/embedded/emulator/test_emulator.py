@@ -1,4 +1,4 @@
-"""The program `python -m agent.worlds`, seen from outside."""
+"""The program `python -m agent.worlds`, tested from outside."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from pythonosc.udp_client import SimpleUDPClient
 
+from agent.osc.parameters import CHANGE, PREFIX
 from agent.osc.parse import read_message
 from agent.osc.query import find_vrchat
-from agent.worlds.embedded.emulator.avatar import CHANGE, PREFIX, parameters
+from agent.worlds.embedded.emulator.avatar import avatar_parameters
 from agent.worlds.embedded.physics import Body
 
 PATIENCE = 30.0
@@ -29,93 +30,108 @@ def emulator(*options: str, **environment: str) -> Iterator[tuple[subprocess.Pop
     """Run the program on a free port; gives the process and the port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "agent.worlds", "--osc_in=0", *options],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
     )
-    assert process.stdout is not None
+    assert process.stdin is not None and process.stdout is not None
     try:
         line = process.stdout.readline()
         found = re.match(r"OSC in on (\d+)", line)
-        assert found, f"the program said {line!r}"
+        assert found, f"the program printed {line!r}"
         yield process, int(found.group(1))
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
         process.stdout.close()
 
 
 @pytest.fixture
-def ear() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        ear.bind(("127.0.0.1", 0))
-        ear.settimeout(PATIENCE)
-        yield ear
+def receiver() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(PATIENCE)
+        yield receiver
 
 
-def hear(ear: socket.socket, address: str, value: object) -> list[str]:
-    """Listen until `address` has `value`; returns the addresses heard on the way."""
-    heard = []
+def receive_until(receiver: socket.socket, address: str, value: object) -> list[str]:
+    """Receive until `address` has `value`; returns all addresses received."""
+    received = []
     while True:
-        message = read_message(ear.recv(4096))
-        heard.append(message[0])
+        message = read_message(receiver.recv(4096))
+        received.append(message[0])
         if message == (address, value):
-            return heard
+            return received
 
 
-def test_it_tells_what_vrchat_tells_and_obeys(ear: socket.socket) -> None:
-    options = ("--window=false", f"--osc_out={ear.getsockname()[1]}", "--width=32", "--height=32")
+def test_emulator_sends_avatar_parameters_and_obeys_inputs(receiver: socket.socket) -> None:
+    out = receiver.getsockname()[1]
+    options = ("--window=false", f"--osc_out={out}", "--width=32", "--height=32")
     with emulator(*options) as (process, port), SimpleUDPClient("127.0.0.1", port) as client:
-        first = hear(ear, PREFIX + "Upright", 1.0)
+        first = receive_until(receiver, PREFIX + "Upright", 1.0)
         assert first[0] == CHANGE
-        assert set(first[1:]) <= {PREFIX + name for name in parameters(Body(0, 0, 0))}
+        assert set(first[1:]) <= {PREFIX + name for name in avatar_parameters(Body(0, 0, 0))}
         client.send_message("/input/Vertical", 1)
-        hear(ear, PREFIX + "VelocityZ", 2.0)
+        receive_until(receiver, PREFIX + "VelocityZ", 2.0)
         client.send_message("/input/Jump", True)
-        hear(ear, PREFIX + "Grounded", False)
-        hear(ear, PREFIX + "Grounded", True)
+        receive_until(receiver, PREFIX + "Grounded", False)
+        receive_until(receiver, PREFIX + "Grounded", True)
         client.send_message("/input/Vertical", 0)
-        heard = hear(ear, PREFIX + "VelocityZ", 0.0)
-        assert PREFIX + "AFK" not in heard
+        received = receive_until(receiver, PREFIX + "VelocityZ", 0.0)
+        assert PREFIX + "AFK" not in received
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
 
 
-def test_a_taken_port_is_one_clear_line(ear: socket.socket) -> None:
-    port = ear.getsockname()[1]
+def test_emulator_prints_received_messages_and_stops_after_its_seconds() -> None:
+    options = ("--window=false", "--osc_out=0", "--log_osc=true", "--seconds=2")
+    with emulator(*options) as (process, port), SimpleUDPClient("127.0.0.1", port) as client:
+        client.send_message("/input/Vertical", 1)
+        assert process.stdout is not None
+        assert re.match(r"osc \d+\.\d+ /input/Vertical 1\n", process.stdout.readline())
+        assert process.wait(PATIENCE) == 0
+
+
+def failed(*options: str) -> str:
+    """Run the program to its failure; returns what it prints."""
     program = subprocess.run(
-        [sys.executable, "-m", "agent.worlds", f"--osc_in={port}", "--window=false"],
+        [sys.executable, "-m", "agent.worlds", "--window=false", *options],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert program.returncode == 1
     assert program.stderr.count("\n") == 1
-    assert f"UDP port {port} is taken" in program.stderr
+    return program.stderr
 
 
-def test_a_rate_must_divide_thirty() -> None:
-    program = subprocess.run(
-        [sys.executable, "-m", "agent.worlds", "--rate=60", "--window=false"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert program.returncode == 1 and "rate must be one of 1, 2, 3, 5" in program.stderr
+def test_taken_port_is_one_clear_line(receiver: socket.socket) -> None:
+    port = receiver.getsockname()[1]
+    assert f"UDP port {port} is taken" in failed(f"--osc_in={port}")
 
 
-def test_velocities_are_the_avatars_own() -> None:
+def test_rate_that_does_not_divide_the_physics_rate_is_refused() -> None:
+    assert "rate must be one of 1, 2, 3, 5" in failed("--rate=60")
+
+
+def test_faults_without_a_window_are_refused() -> None:
+    assert "faults need a window" in failed("--faults=true")
+
+
+def test_avatar_velocities_are_in_the_avatar_frame() -> None:
     body = Body(0.0, 0.0, np.pi / 2, velocity=(2.0, 0.5, -1.0), angular_velocity=0.7)
-    told = parameters(body)
-    assert told["VelocityZ"] == pytest.approx(2.0)
-    assert told["VelocityX"] == pytest.approx(-0.5)
-    assert told["VelocityY"] == -1.0
-    assert told["AngularY"] == 0.7
-    assert told["Grounded"] is True
+    parameters = avatar_parameters(body)
+    assert parameters["VelocityZ"] == pytest.approx(2.0)
+    assert parameters["VelocityX"] == pytest.approx(-0.5)
+    assert parameters["VelocityY"] == -1.0
+    assert parameters["AngularY"] == 0.7
+    assert parameters["Grounded"] is True
 
 
 @pytest.mark.slow
-def test_it_can_be_found_on_the_network() -> None:
+def test_emulator_is_found_on_the_network() -> None:
     pytest.importorskip("zeroconf")
     with emulator("--window=false", "--osc_out=0", "--oscquery=true") as (_, port):
         found = find_vrchat(10.0)

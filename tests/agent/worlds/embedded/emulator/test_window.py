@@ -1,4 +1,4 @@
-"""The world's window on a real X display; needs Xvfb, hence slow: `pytest -m slow`."""
+"""The emulator's window on a real X display; needs Xvfb, hence slow: `pytest -m slow`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from pythonosc.udp_client import SimpleUDPClient
 
+from agent.capture.base import CaptureError
 from agent.capture.window import attach_window
 from tests.agent.worlds.embedded.emulator.test_emulator import emulator
 
@@ -65,7 +66,7 @@ def capture(grabber: mss.MSS) -> NDArray[np.int16]:  # type: ignore[name-defined
     return np.asarray(shot)[..., 2::-1].astype(np.int16)
 
 
-def test_it_is_found_captured_and_moved_by_osc_and_keys(display: str) -> None:
+def test_window_is_found_captured_and_moved_by_osc_and_keys(display: str) -> None:
     options = ("--osc_out=0", f"--width={WIDTH}", f"--height={HEIGHT}", "--scene.moving=false")
     with (
         emulator(
@@ -92,6 +93,33 @@ def test_it_is_found_captured_and_moved_by_osc_and_keys(display: str) -> None:
         eventually(lambda: np.abs(capture(grabber) - before).mean() > 5.0, "W moved nothing")
         press_w(display, down=False)
         eventually(lambda: is_still(grabber), "the body did not stop when W was released")
+
+
+def test_window_follows_fault_commands(display: str) -> None:
+    options = ("--osc_out=0", "--width=64", "--height=64", "--window_size=[128,96]")
+    with (
+        emulator(*options, "--faults=true", DISPLAY=display, SDL_VIDEODRIVER="x11") as (process, _),
+        mss.MSS() as grabber,
+    ):
+        eventually(lambda: capture(grabber).std() > 20.0, "the window shows nothing")
+        assert capture(grabber).shape == (96, 128, 3)
+        command(process, "white")
+        eventually(lambda: capture(grabber).min() == 255, "the picture is not white")
+        command(process, "resize 100 80")
+        eventually(lambda: capture(grabber).shape == (80, 100, 3), "the size is the old one")
+        command(process, "close")
+        with pytest.raises(CaptureError, match="no visible window"):
+            attach_window("VRChat")
+        command(process, "open")
+        command(process, "fps 30")
+        eventually(lambda: capture(grabber).std() > 20.0, "the picture did not come back")
+
+
+def command(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline().endswith(f" {line}\n")
 
 
 def is_still(grabber: mss.MSS) -> bool:  # type: ignore[name-defined]

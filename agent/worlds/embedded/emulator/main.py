@@ -1,0 +1,117 @@
+"""A VRChat emulator: an embedded scene in a window, with VRChat's OSC protocol.
+
+python -m agent.worlds --scene agent.worlds.embedded.scenes.street.Street
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from functools import partial
+from types import FrameType
+
+from jsonargparse import ArgumentParser
+
+from agent.osc.ports import PortTakenError
+from agent.osc.query import OscQueryError
+from agent.osc.server import silence_python_osc
+from agent.worlds.embedded.emulator.faults import CommandReader, FaultyDisplay
+from agent.worlds.embedded.emulator.server import Emulator
+from agent.worlds.embedded.emulator.window import TITLE, Window, WindowError
+from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ, FixedTimestep
+from agent.worlds.embedded.scenes.base import Scene
+from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import Simulation
+
+
+def run(
+    scene: Scene | None = None,
+    width: int = 640,
+    height: int = 360,
+    rate: int = PHYSICS_HZ,
+    seed: int = 0,
+    osc_in: int = 9000,
+    osc_out: int = 9001,
+    window: bool = True,
+    title: str = TITLE,
+    window_size: tuple[int, int] | None = None,
+    oscquery: bool = False,
+    field_of_view: float = 60.0,
+    supersample: int = 1,
+    seconds: float = math.inf,
+    log_osc: bool = False,
+    faults: bool = False,
+) -> None:
+    """Run a scene until its window is closed or a signal arrives.
+
+    Args:
+        scene: class path and settings of the scene; default: the street.
+        width: of the rendered frames, pixels.
+        height: of the rendered frames, pixels.
+        rate: frames per second, a divisor of 30; physics always runs at 30 Hz.
+        seed: of all randomness.
+        osc_in: UDP port for inputs; 0 takes a free port and prints it.
+        osc_out: UDP port that avatar parameters are sent to; 0 sends none.
+        window: whether to open a window; without one only the protocol runs.
+        title: of the window.
+        window_size: width and height of the window in pixels; frames are scaled to cover it.
+            Default: the size of the frames.
+        oscquery: whether to announce the ports on the local network, as VRChat does.
+        field_of_view: vertical, degrees.
+        supersample: rendered pixels per output pixel along each side.
+        seconds: stop after this time.
+        log_osc: whether to print every OSC message received.
+        faults: whether to read fault commands from standard input, one a line: freeze, black,
+            white, fps N, resize WIDTH HEIGHT, move LEFT TOP, close, open.
+    """
+    if rate not in LOCKSTEP_RATES:
+        raise ValueError(f"rate must be one of {', '.join(map(str, LOCKSTEP_RATES))}, got {rate}")
+    if faults and not window:
+        raise ValueError("faults need a window")
+    stopped = _stop_on_signal()
+    simulation = Simulation(scene or Street(), (height, width), seed, field_of_view, supersample)
+    simulation.frame()  # Compiles.
+    with ExitStack() as stack:
+        emulator = Emulator(simulation, osc_in, osc_out, oscquery, log_osc)
+        stack.callback(emulator.close)
+        open_window = partial(Window, title, window_size or (width, height), emulator.set_input)
+        display = FaultyDisplay(open_window if window else None, rate)
+        stack.callback(display.close)
+        commands = CommandReader(sys.stdin.fileno()) if faults else None
+        out = f"avatar parameters to {osc_out}" if osc_out else "no avatar parameters"
+        print(f"OSC in on {emulator.port}, {out}; end with Ctrl-C", flush=True)
+        end = time.monotonic() + seconds
+        timestep = FixedTimestep(
+            emulator.step, lambda: display.show(simulation.frame), PHYSICS_HZ // rate
+        )
+        while not stopped.is_set() and time.monotonic() < end and display.handle_events():
+            if commands is not None:
+                commands.apply_pending(display)
+            timestep.tick()
+
+
+def _stop_on_signal() -> threading.Event:
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return stopped
+
+
+def main() -> None:
+    """Read the command line and run."""
+    silence_python_osc()
+    parser = ArgumentParser(prog="python -m agent.worlds", description=__doc__)
+    parser.add_function_arguments(run)
+    settings = parser.instantiate(parser.parse_args())
+    try:
+        run(**settings.as_dict())
+    except (PortTakenError, OscQueryError, WindowError, ValueError) as error:
+        sys.exit(str(error))
