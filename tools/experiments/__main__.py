@@ -3,15 +3,14 @@
     python -m tools.experiments conf/experiments/smoke.yaml
     python -m tools.experiments conf/experiments/T1.yaml --out runs/experiments --jobs 2
 
-Each run is an ordinary run folder. Stopped or killed, the same command goes on: finished runs are
-kept, unfinished ones begin again. A run that fails is named and does not stop the others. Then:
+Each run is an ordinary run folder. Stopped or killed, the same command resumes: finished runs are
+kept, unfinished ones start again. A run that fails is named and does not stop the others. Then:
 
     python -m tools.experiments.report conf/experiments/smoke.yaml
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import os
@@ -30,23 +29,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import ticks_written
 from pamiq_lightning.utils.cpu import can_pin
-from tools.experiments.spec import JOB, Job, Spec, read_spec
+from tools.experiments.spec import JOB, Job, Spec, read_spec, spec_parser
 
 LOOK_S = 0.5
 STOP_S = 20.0
-"""How long a run may take to end when it is told to."""
+"""How long a run may take to end once it is interrupted."""
 LOG = "run.log"
 _PR_SET_PDEATHSIG = 1
 
 
-def agent_of(job: Job) -> list[str]:
-    """Return the command that lives a job's life."""
+def agent_command(job: Job) -> list[str]:
+    """Return the command of a job's run."""
     return [sys.executable, "-m", "agent.run", *job.arguments()]
 
 
 @dataclass
 class Running:
-    """A run under way on a core of its own."""
+    """A run in progress on a core of its own."""
 
     job: Job
     process: subprocess.Popen[bytes]
@@ -57,10 +56,10 @@ class GridRunner:
     """Runs jobs.
 
     Args:
-        jobs: what is to be run; finished ones are left as they are.
-        cores: where; one run on each at a time.
-        console: where to say how it goes.
-        command: returns what runs a job.
+        jobs: to be run; finished ones are left as they are.
+        cores: one run at a time on each.
+        console: where progress is printed.
+        command: returns the command of a job.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class GridRunner:
         jobs: Sequence[Job],
         cores: Sequence[int],
         console: Console,
-        command: Callable[[Job], list[str]] = agent_of,
+        command: Callable[[Job], list[str]] = agent_command,
     ) -> None:
         self.jobs, self._console, self._command = jobs, console, command
         self.done = [job for job in jobs if job.finished()]
@@ -79,27 +78,27 @@ class GridRunner:
 
     @property
     def ticks(self) -> int:
-        """Ticks lived so far, those of finished runs included."""
-        lived = sum(job.ticks for job in [*self.done, *self.failed])
+        """Ticks so far, those of finished runs included."""
+        ended = sum(job.ticks for job in [*self.done, *self.failed])
         folders = [running.job.run_folder() for running in self.running]
-        return lived + sum(ticks_written(folder) for folder in folders if folder is not None)
+        return ended + sum(ticks_written(folder) for folder in folders if folder is not None)
 
     @property
     def busy(self) -> bool:
-        """Whether anything is left to do."""
+        """Whether any job is left."""
         return bool(self.waiting or self.running)
 
     def poll(self) -> None:
-        """Settle the runs that have ended and begin others where a core is free."""
+        """Collect the runs that have ended and start others on free cores."""
         for running in [each for each in self.running if each.process.poll() is not None]:
             self.running.remove(running)
             self._free.append(running.core)
-            self._settle(running)
+            self._collect(running)
         while self._free and self.waiting:
-            self._begin(self.waiting.pop(0), self._free.pop(0))
+            self._start(self.waiting.pop(0), self._free.pop(0))
 
-    def _begin(self, job: Job, core: int) -> None:
-        # What a run that was killed has left is no beginning of another.
+    def _start(self, job: Job, core: int) -> None:
+        # Leftovers of a killed run are removed.
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
         described = {"point": job.point, "arguments": job.arguments()}
@@ -111,11 +110,11 @@ class GridRunner:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
-                preexec_fn=(lambda: _stay(core)) if sys.platform != "win32" else None,
+                preexec_fn=(lambda: _set_up_child(core)) if sys.platform != "win32" else None,
             )
         self.running.append(Running(job, process, core))
 
-    def _settle(self, running: Running) -> None:
+    def _collect(self, running: Running) -> None:
         job, code = running.job, running.process.returncode
         if code == 0 and job.finished():
             self.done.append(job)
@@ -124,12 +123,12 @@ class GridRunner:
         self.failed.append(job)
         lines = (job.folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
         errors = [line for line in lines if line.startswith("error:")]
-        why = (errors or [line for line in lines if line.strip()] or ["no word"])[-1]
+        why = (errors or [line for line in lines if line.strip()] or ["no output"])[-1]
         self._console.print(f"FAILED  {job.name} (exit code {code}): {why}", highlight=False)
         self._console.print(f"        see {job.folder / LOG}", highlight=False)
 
     def stop(self) -> None:
-        """End what runs; it will begin again next time."""
+        """End all runs in progress; they start again next time."""
         for running in self.running:
             running.process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + STOP_S
@@ -141,21 +140,21 @@ class GridRunner:
                 running.process.wait()
 
 
-def _stay(core: int) -> None:
-    """In the child: stay on a core, and end when the laboratory is killed."""
+def _set_up_child(core: int) -> None:
+    """In the child: stay on a core, and end when the parent is killed."""
     if can_pin():
         os.sched_setaffinity(0, {core})
-    # Ctrl-C reaches the laboratory alone, which then asks every run to end.
+    # Ctrl-C reaches only the parent, which then interrupts every run.
     os.setpgrp()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def check_folders(jobs: Sequence[Job]) -> None:
-    """Check that finished runs are of the settings asked for now.
+    """Check that finished runs have the settings of their jobs.
 
     Raises:
-        UsageError: one is not.
+        UsageError: one has others.
     """
     for job in jobs:
         path = job.folder / JOB
@@ -169,47 +168,43 @@ def run(spec: Spec, out: Path, cores: Sequence[int], console: Console) -> int:
     """Run an experiment to its end; return how many runs failed."""
     jobs = spec.jobs(out)
     check_folders(jobs)
-    laboratory = GridRunner(jobs, cores, console)
-    total, begun = sum(job.ticks for job in jobs), laboratory.ticks
+    runner = GridRunner(jobs, cores, console)
+    total, before = sum(job.ticks for job in jobs), runner.ticks
     console.print(
-        f"{spec.name}: {len(jobs)} runs of {spec.ticks} ticks, {len(laboratory.done)} of them "
+        f"{spec.name}: {len(jobs)} runs of {spec.ticks} ticks, {len(runner.done)} of them "
         f"finished before, {len(cores)} at a time, in {out / spec.name}",
         highlight=False,
     )
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[status]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     started = time.monotonic()
     with Progress(*columns, console=console, speed_estimate_period=300) as progress:
-        task = progress.add_task(spec.name, total=total, completed=begun, told="")
+        task = progress.add_task(spec.name, total=total, completed=before, status="")
         try:
-            while laboratory.busy:
-                laboratory.poll()
-                ticks = laboratory.ticks
-                pace = (ticks - begun) / max(time.monotonic() - started, 1e-9)
-                told = f"{len(laboratory.done)}/{len(jobs)} runs, {pace:.1f} ticks/s"
-                progress.update(task, completed=ticks, told=told)
+            while runner.busy:
+                runner.poll()
+                ticks = runner.ticks
+                pace = (ticks - before) / max(time.monotonic() - started, 1e-9)
+                status = f"{len(runner.done)}/{len(jobs)} runs, {pace:.1f} ticks/s"
+                progress.update(task, completed=ticks, status=status)
                 time.sleep(LOOK_S)
         finally:
-            laboratory.stop()
-    for job in laboratory.failed:
+            runner.stop()
+    for job in runner.failed:
         console.print(f"failed: {job.name}", highlight=False)
-    return len(laboratory.failed)
+    return len(runner.failed)
 
 
 def main() -> None:
     """Run the experiment of a file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("spec", type=Path, help="the experiment's file")
-    parser.add_argument("--out", type=Path, default=Path("runs/experiments"), help="where runs go")
-    parser.add_argument("--jobs", type=int, help="runs at once; default: as many as cores")
+    parser = spec_parser(__doc__)
+    parser.add_argument("--jobs", type=int, help="runs at once; default: one per core")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if can_pin() else list(range(os.cpu_count() or 1))
     jobs = options.jobs or len(cores)
@@ -221,7 +216,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
+        print("Stopped; the same command resumes.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -1,15 +1,14 @@
-"""How much of a world a uniform random policy gets to see: the yardstick for every curiosity.
+"""Coverage of a scene by the random policy: the baseline of every reward.
+
+    python -m tools.experiments.baselines --seeds 5 --ticks 20000
+    python -m tools.experiments.baselines --json
 
 Each action category is drawn uniformly at every tick. Prints the share of the reachable 1 m cells
 that were entered, for every seed.
-
-    python -m tools.experiments.baselines --seeds 5 --ticks 20000
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
 import statistics
 
@@ -20,50 +19,41 @@ from agent.worlds.embedded.fixed_timestep import PHYSICS_HZ
 from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation
-
-_TINY = 16
-"""Nothing is drawn, so the frames may be small."""
-
-
-def load_scene(class_path: str) -> Scene:
-    """Make a place with its default settings from "package.module.Class"."""
-    module, _, name = class_path.rpartition(".")
-    scene = getattr(importlib.import_module(module), name)()
-    if not isinstance(scene, Scene):
-        raise TypeError(f"{class_path} is not a Scene")
-    return scene
+from pamiq_lightning.utils.instantiate import build
+from tools.cli import make_parser
+from tools.experiments.regions import TINY
 
 
 def random_walk(simulation: Simulation, ticks: int, rate: int, seed: int) -> set[int]:
-    """Walk at random; returns the numbers of the cells entered."""
+    """Run the random policy; return the numbers of the cells entered."""
     rng = np.random.default_rng(seed)
-    body, numbers = simulation.scene_state.body, simulation.scene_state.cells
+    body, cells = simulation.scene_state.body, simulation.scene_state.cells
     entered = set()
     for action in rng.integers(0, CHOICES, (ticks, len(CHOICES))):
         for address, value in inputs(action).items():
             simulation.set_input(address, value)
         for _ in range(PHYSICS_HZ // rate):
             simulation.step()
-        entered.add(numbers.number(body.x, body.y))
+        entered.add(cells.number(body.x, body.y))
     return entered
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = make_parser(__doc__)
     parser.add_argument(
-        "--scene", default="agent.worlds.embedded.scenes.street.Street", help="class of the world"
+        "--scene", default="agent.worlds.embedded.scenes.street.Street", help="class of the scene"
     )
-    parser.add_argument("--seeds", type=int, default=5, help="how many runs")
+    parser.add_argument("--seeds", type=int, default=5, help="number of runs")
     parser.add_argument("--ticks", type=int, default=20_000, help="length of a run")
-    parser.add_argument("--rate", type=int, default=10, help="ticks a second")
+    parser.add_argument("--rate", type=int, default=10, help="ticks per second")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
-    scene = load_scene(options.scene)
-    reachable = ReachabilityMap(Simulation(scene, _TINY, 0).scene_state).cells()
+    scene = build(Scene, {"class_path": options.scene}, "scene")
+    reachable = ReachabilityMap(Simulation(scene, TINY, 0).scene_state).cells()
     shares = []
     for seed in range(options.seeds):
-        entered = random_walk(Simulation(scene, _TINY, seed), options.ticks, options.rate, seed)
+        entered = random_walk(Simulation(scene, TINY, seed), options.ticks, options.rate, seed)
         count = len(entered & reachable)
         shares.append(count / len(reachable))
         if not options.json:

@@ -1,4 +1,4 @@
-"""The pictures of a report: coverage over time, time by region, reward by visits and by place."""
+"""The plots of a report: coverage over time, time by region, reward by visits and by cell."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tools.experiments.metrics import (
 from tools.experiments.statistics import estimate
 
 Runs = Mapping[str, Sequence[Run]]
-"""By the name of the point, its seeds."""
+"""The runs of each point, by its name."""
 _COLUMNS = 4
 
 
 def coverage(runs: Runs, path: Path) -> None:
-    """Draw the share of the cells entered, every seed thin and their interquartile mean thick."""
+    """Plot the share of the cells entered, every seed thin and their interquartile mean thick."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for number, (name, seeds) in enumerate(runs.items()):
         colour = f"C{number % 10}"
@@ -44,18 +44,18 @@ def coverage(runs: Runs, path: Path) -> None:
 
 
 def regions(runs: Runs, path: Path) -> None:
-    """Draw the share of the time in each region, every seed a dot, the region's area a dash."""
+    """Plot the share of the time in each region, every seed a dot, the region's area a dash."""
     areas = next(iter(runs.values()))[0].map.area_shares()
     figure, axes = plt.subplots(figsize=(1.6 * len(areas) + 3, 5), layout="constrained")
     width = 0.8 / len(runs)
     for number, (name, seeds) in enumerate(runs.items()):
         shares = [region_shares(run) for run in seeds]
-        scenes = np.arange(len(areas)) - 0.4 + width * (number + 0.5)
+        places = np.arange(len(areas)) - 0.4 + width * (number + 0.5)
         values = [[share.get(region, 0.0) for share in shares] for region in areas]
         heights = [100 * estimate(each).middle for each in values]
-        axes.bar(scenes, heights, width, label=name, color=f"C{number % 10}")
-        for scene, each in zip(scenes, values, strict=True):
-            axes.plot([scene] * len(each), 100 * np.array(each), "k.", markersize=3)
+        axes.bar(places, heights, width, label=name, color=f"C{number % 10}")
+        for place, each in zip(places, values, strict=True):
+            axes.plot([place] * len(each), 100 * np.array(each), "k.", markersize=3)
     for n, share in enumerate(areas.values()):
         axes.plot([n - 0.45, n + 0.45], [100 * share] * 2, "k--", linewidth=1)
     axes.set_xticks(range(len(areas)), list(areas), rotation=20, ha="right")
@@ -65,7 +65,7 @@ def regions(runs: Runs, path: Path) -> None:
 
 
 def visits(runs: Runs, path: Path) -> None:
-    """Draw each reward against how often its transition had been made."""
+    """Plot each reward against how often its transition had been made."""
     figure, panels = _panels(len(runs))
     for panel, (name, seeds) in zip(panels, runs.items(), strict=False):
         for run in seeds:
@@ -78,7 +78,7 @@ def visits(runs: Runs, path: Path) -> None:
 
 
 def reward_maps(runs: Runs, path: Path) -> None:
-    """Draw the mean reward of what began in each cell, of the first seed, over the floor plan."""
+    """Plot the mean reward of transitions from each cell, first seed, over the floor plan."""
     figure, panels = _panels(len(runs), height=4.5)
     for panel, (name, seeds) in zip(panels, runs.items(), strict=False):
         run = seeds[0]

@@ -1,4 +1,4 @@
-"""Named parts of the embedded worlds, for saying where an agent spends its time."""
+"""Named regions of the embedded worlds, by which the time of a run is divided."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from agent.worlds.embedded.simulation import Simulation
 from pamiq_lightning.utils.instantiate import build
 
 TINY = 16
-"""Nothing is drawn, so the frames may be small."""
+"""Size of frames, which are not drawn."""
 Where = Callable[[float, float], str]
 
 
 def street_region(x: float, y: float) -> str:
-    """Return which part of the street a point lies in."""
+    """Return the region of the street in which a point lies."""
     if y >= 62.0:
         return "shrine"
     if x >= 4.5:
@@ -41,12 +41,12 @@ def room_region(x: float, y: float, width: float, length: float) -> str:
 
 @dataclass(frozen=True)
 class Map:
-    """What a place's ground truth means.
+    """The cells and regions of a scene.
 
     Attributes:
-        place: the recipe.
-        cells: how its 1 m cells are numbered.
-        reachable: numbers of those that can be entered, doors open that open some time.
+        scene: as the settings name it.
+        cells: numbering of its 1 m cells.
+        reachable: numbers of the cells that can be entered, with all doors open that ever open.
         regions: of each reachable cell.
     """
 
@@ -62,7 +62,7 @@ class Map:
         return {str(n): int(c) / total for n, c in zip(names, counts, strict=True)}
 
     def noisy_region(self) -> str | None:
-        """Return the region with the one screen, where there is one."""
+        """Return the region with the noisy screen; None where there is none."""
         return "east alley" if type(self.scene).__name__ == "OneScreen" else None
 
     def region_of(self, cells: NDArray[np.int64]) -> NDArray[np.str_]:
@@ -72,7 +72,7 @@ class Map:
 
 
 def _opened(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the place with what opens some time open from the start."""
+    """Return the scene with all doors open that ever open."""
     arguments = dict(spec.get("init_args") or {})
     for door in ("shutter", "gate"):
         if arguments.get(f"{door}_toggles_at_s"):
@@ -81,7 +81,7 @@ def _opened(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def map_of(spec: dict[str, Any], seed: int = 0) -> Map:
-    """Make the map of a place as the settings name it."""
+    """Return the map of a scene as the settings name it."""
     opened = build(Scene, _opened(spec), "scene")
     scene_state = Simulation(opened, TINY, seed).scene_state
     plan = ReachabilityMap(scene_state)

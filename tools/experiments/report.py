@@ -1,16 +1,15 @@
-"""What came of an experiment: tables, pictures and film strips of the runs that are finished.
+"""Report an experiment: tables, plots and film strips of its finished runs.
 
     python -m tools.experiments.report conf/experiments/smoke.yaml
     python -m tools.experiments.report conf/experiments/T1.yaml --out runs/experiments --to docs/T1
 
-Writes table.csv and table.md (interquartile mean and 95 % bootstrap interval of every figure of
-every point), runs.csv (every seed), behaviour.csv (runs by what they did at the end), coverage.png,
+Writes table.csv and table.md (interquartile mean and 95 % bootstrap interval of every metric
+of every point), runs.csv (every seed), behaviour.csv (runs by class of behaviour), coverage.png,
 regions.png, visits.png, reward_map.png, and a film strip of each point's first seed.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 import sys
@@ -23,12 +22,12 @@ from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import StepLogError
 from tools.experiments.film import film
 from tools.experiments.metrics import CLASSES, Run, measure, read_run
-from tools.experiments.spec import Spec, point_name, read_spec
+from tools.experiments.spec import Spec, point_name, read_spec, spec_parser
 from tools.experiments.statistics import Estimate, estimate
 
-Figures = dict[str, float | str]
+Metrics = dict[str, float | str]
 RANDOM, REWARD, WORLD = "random", "reward", "world"
-"""Names in experiments that comparisons are made by."""
+"""Names of axes and choices by which points are compared."""
 SHORT = (
     "coverage",
     "coverage_over_time",
@@ -44,11 +43,11 @@ SHORT = (
     "entered_after_s",
     "reward_spike_std",
 )
-"""Columns of the table for people."""
+"""Columns of table.md."""
 
 
 class Results:
-    """All finished runs of an experiment, measured.
+    """All finished runs of an experiment and their metrics.
 
     Args:
         spec: the experiment.
@@ -68,7 +67,7 @@ class Results:
                 f"no finished run in {out / spec.name}: python -m tools.experiments makes them"
             )
         self.runs: dict[str, list[Run]] = {}
-        self.seeds: dict[str, list[Figures]] = {}
+        self.seeds: dict[str, list[Metrics]] = {}
         for job in sorted(self.jobs, key=lambda each: spec.points().index(each.point)):
             folder = job.run_folder()
             assert folder is not None
@@ -78,17 +77,17 @@ class Results:
             self.seeds.setdefault(name, []).append({"seed": job.seed, **self._measure(run)})
         self.points = {point_name(job.point): job.point for job in self.jobs}
 
-    def _measure(self, run: Run) -> Figures:
-        figures = measure(run, self.spec.change_at_s)
+    def _measure(self, run: Run) -> Metrics:
+        metrics = measure(run, self.spec.change_at_s)
         noisy = run.map.noisy_region()
         if noisy is not None:
-            spent = figures[f"time {noisy}"]
+            spent = metrics[f"time {noisy}"]
             assert isinstance(spent, float)
-            figures["noisy_time_x_area"] = spent / run.map.area_shares()[noisy]
-        return figures
+            metrics["noisy_time_x_area"] = spent / run.map.area_shares()[noisy]
+        return metrics
 
     def table(self) -> dict[str, dict[str, Estimate]]:
-        """Return every figure of every point over its seeds."""
+        """Return every metric of every point over its seeds."""
         table = {
             name: {
                 key: estimate([float(seed[key]) for seed in seeds])
@@ -120,7 +119,7 @@ class Results:
         return point_name(self.points[name] | {WORLD: first})
 
     def behaviours(self) -> dict[str, Counter[str]]:
-        """Return how many runs of each point ended in which class."""
+        """Return how many runs of each point are in each class of behaviour."""
         return {
             name: Counter(str(seed["behaviour"]) for seed in seeds)
             for name, seeds in self.seeds.items()
@@ -128,7 +127,7 @@ class Results:
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write all of the report into a folder."""
+    """Write the whole report into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     table = results.table()
     _write_csv(
@@ -138,9 +137,9 @@ def write(results: Results, folder: Path) -> None:
     _write_csv(
         folder / "table.csv",
         [
-            {"point": name, "seeds": len(results.seeds[name]), "figure": key, **found._asdict()}
-            for name, figures in table.items()
-            for key, found in figures.items()
+            {"point": name, "seeds": len(results.seeds[name]), "metric": key, **found._asdict()}
+            for name, metrics in table.items()
+            for key, found in metrics.items()
         ],
     )
     _write_csv(
@@ -155,6 +154,7 @@ def write(results: Results, folder: Path) -> None:
 
 
 def _draw(results: Results, folder: Path) -> None:
+    # It needs matplotlib, which is an extra.
     from tools.experiments import plots
 
     plots.coverage(results.runs, folder / "coverage.png")
@@ -181,14 +181,14 @@ def _rounded(value: Any) -> Any:
 
 
 def markdown(results: Results, table: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """Return the table for people, with intervals, and the coverage of every seed."""
-    shown = [key for key in SHORT if any(key in figures for figures in table.values())]
+    """Return the table with intervals and the coverage of every seed."""
+    shown = [key for key in SHORT if any(key in metrics for metrics in table.values())]
     lines = ["| " + " | ".join(("point", "seeds", *shown, "coverage of every seed")) + " |"]
     lines.append("|---" * (len(shown) + 3) + "|")
-    for name, figures in table.items():
+    for name, metrics in table.items():
         seeds = results.seeds[name]
         each = ", ".join(f"{float(seed['coverage']):.3f}" for seed in seeds)
-        cells = [_cell(figures.get(key)) for key in shown]
+        cells = [_cell(metrics.get(key)) for key in shown]
         lines.append("| " + " | ".join((name, str(len(seeds)), *cells, each)) + " |")
     return "\n".join(lines) + "\n"
 
@@ -203,14 +203,8 @@ def _cell(found: Estimate | None) -> str:
 
 def main() -> None:
     """Write the report of an experiment and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("spec", type=Path, help="the experiment's file")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/experiments"), help="where runs went"
-    )
-    parser.add_argument("--to", type=Path, help="where the report goes; default: beside the runs")
+    parser = spec_parser(__doc__)
+    parser.add_argument("--to", type=Path, help="folder of the report; default: with the runs")
     options = parser.parse_args()
     try:
         spec = read_spec(options.spec)
@@ -226,7 +220,7 @@ def main() -> None:
         sys.exit(2)
     print((folder / "table.md").read_text(encoding="utf-8"))
     if results.missing:
-        print(f"{results.missing} runs are not finished and left out.")
+        print(f"{results.missing} runs are not finished and omitted.")
     print(f"Report: {folder}")
 
 

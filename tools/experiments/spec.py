@@ -1,11 +1,11 @@
 """What an experiment runs: a file of settings, axes to cross, and seeds.
 
 For example:
-    conf: laboratory.yaml            settings that every run begins with, beside this file
+    conf: laboratory.yaml            settings file of every run, relative to this file
     ticks: 20000                     length of every run
     seeds: 5                         seeds 0 to 4 of every point
-    fewer_seeds: {count_oracle: 3}    but fewer where this is the choice on some axis
-    change_at_s: 600                 when the world changes, for the report; left out if it does not
+    seed_overrides: {count_oracle: 3}    but fewer where this is the choice on some axis
+    change_at_s: 600                 when the world changes, for the report; omitted if it does not
     set: {scene.init_args.pool: 50}  further settings of every run, keys with dots
     axes:
       world:
@@ -13,11 +13,12 @@ For example:
         flickering: {scene.init_args.images_per_second: 10}
       reward:
         from: rewards.yaml           choices of a file beside this one
-        take: [random, ama]          only these of them; left out: all
+        take: [random, ama]          only these of them; omitted: all
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import itertools
 import json
@@ -27,15 +28,16 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import UsageError
-from agent.run_dir import SETTINGS, SUMMARY
 from agent.settings.compose import read_yaml
 from pamiq_lightning.utils.suggest import unknown_name
+from tools.cli import make_parser
+from tools.run_files import find_run, read_summary
 
 JOB = "job.json"
 
 
 def point_name(point: Mapping[str, str]) -> str:
-    """Return what people call a point: its choices."""
+    """Return the name of a point: its choices."""
     return "-".join(point.values())
 
 
@@ -47,8 +49,8 @@ class Job:
         point: its choice on each axis.
         seed: its seed.
         conf: file of settings.
-        overrides: settings on top, keys with dots.
-        folder: where it goes; the run folder is somewhere below.
+        overrides: further settings, keys with dots.
+        folder: of the job; the run folder is below.
         ticks: its length.
     """
 
@@ -61,7 +63,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its point and seed."""
         return f"{point_name(self.point)} seed {self.seed}"
 
     def arguments(self) -> list[str]:
@@ -71,24 +73,22 @@ class Job:
         return [f"conf={self.conf}", f"runs={self.folder}", *pairs]
 
     def run_folder(self) -> Path | None:
-        """Return the run's folder; None before it was made."""
-        return next((path.parent for path in self.folder.glob(f"*/*/{SETTINGS}")), None)
+        """Return the run's folder; None before it exists."""
+        return find_run(self.folder)
 
     def finished(self) -> bool:
-        """Tell whether it lived to its end."""
+        """Return whether it ran to its end."""
         folder = self.run_folder()
-        if folder is None or not (folder / SUMMARY).is_file():
-            return False
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        return bool(summary["exit_code"] == 0 and summary["ticks"] == self.ticks)
+        summary = read_summary(folder) if folder else None
+        return bool(summary and summary["exit_code"] == 0 and summary["ticks"] == self.ticks)
 
 
 @dataclass
 class Spec:
-    """An experiment; see this module.
+    """An experiment; see this module's docstring.
 
     Attributes:
-        name: of its file.
+        name: its file's.
         change_at_s: seconds of a run's own time after which its world changes.
     """
 
@@ -98,7 +98,7 @@ class Spec:
     seeds: int
     axes: dict[str, dict[str, dict[str, Any]]]
     set: dict[str, Any] = field(default_factory=dict)
-    fewer_seeds: dict[str, int] = field(default_factory=dict)
+    seed_overrides: dict[str, int] = field(default_factory=dict)
     change_at_s: float | None = None
 
     def points(self) -> list[dict[str, str]]:
@@ -109,14 +109,14 @@ class Spec:
         ]
 
     def jobs(self, out: Path) -> list[Job]:
-        """Return all runs, first seeds first, so that what is there early can be compared.
+        """Return all jobs, first seeds first, so that early results can be compared.
 
         Args:
-            out: folder of all experiments; this one's is in it.
+            out: folder of all experiments.
         """
         jobs = []
         for seed, point in itertools.product(range(self.seeds), self.points()):
-            if seed < min(self.fewer_seeds.get(name, self.seeds) for name in point.values()):
+            if seed < min(self.seed_overrides.get(name, self.seeds) for name in point.values()):
                 overrides = dict(self.set)
                 for axis, choice in point.items():
                     overrides |= self.axes[axis][choice]
@@ -142,7 +142,7 @@ def read_spec(path: Path) -> Spec:
     """Read an experiment's file.
 
     Raises:
-        UsageError: it is missing, or says something that cannot be.
+        UsageError: it is missing, or an entry is wrong.
     """
     content = read_yaml(path)
     known = [item.name for item in dataclasses.fields(Spec) if item.name != "name"]
@@ -159,13 +159,23 @@ def read_spec(path: Path) -> Spec:
     if not isinstance(axes, Mapping) or not all(
         isinstance(axis, Mapping) for axis in axes.values()
     ):
-        raise UsageError(f"{path}: axes: must hold axes, and those settings by name")
+        raise UsageError(f"{path}: axes: must map axes to choices, and those to settings")
     content["axes"] = {axis: _choices(choices, path, axis) for axis, choices in axes.items()}
     names = {name for choices in content["axes"].values() for name in choices}
-    for name in content.get("fewer_seeds") or {}:
+    for name in content.get("seed_overrides") or {}:
         if name not in names:
-            raise UsageError(f"{path}: fewer_seeds.{name}: {unknown_name(name, names)}")
+            raise UsageError(f"{path}: seed_overrides.{name}: {unknown_name(name, names)}")
     content["conf"] = (path.parent / content["conf"]).resolve()
     if not content["conf"].is_file():
         raise UsageError(f"{path}: conf: there is no {content['conf']}")
     return Spec(path.stem, **content)
+
+
+def spec_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser that takes an experiment's file and the folder of its runs."""
+    parser = make_parser(doc)
+    parser.add_argument("spec", type=Path, help="the experiment's file")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/experiments"), help="folder of all experiments"
+    )
+    return parser

@@ -1,4 +1,4 @@
-"""Interquartile means with bootstrap intervals: few seeds, told honestly.
+"""Interquartile means with bootstrap intervals: honest estimates from few seeds.
 
 Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"
 (arXiv:2108.13264).
@@ -15,7 +15,7 @@ RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """An interquartile mean, and the interval that 95 % of its bootstrap lie in."""
+    """An interquartile mean, and the interval that holds 95 % of its bootstrap."""
 
     middle: float
     low: float

@@ -23,7 +23,7 @@ ROOM = {"class_path": "agent.worlds.embedded.scenes.food_room.FoodRoom", "init_a
 
 
 def live(job: Job, ticks: int, forward: bool) -> None:
-    """Leave a run as an agent would that always or never walks."""
+    """Write a run of an agent that always or never walks."""
     folder = job.folder / "laboratory" / "now"
     folder.mkdir(parents=True)
     (folder / "settings.yaml").write_text(
@@ -48,7 +48,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_report_of_two_points_and_what_is_missing(tmp_path: Path) -> None:
+def test_report_has_two_points_and_counts_missing_runs(tmp_path: Path) -> None:
     axes = {"reward": {"random": {}, "walk": {}}}
     spec = Spec("made_up", Path("c"), ticks=80, seeds=2, axes=axes)
     jobs = spec.jobs(tmp_path)
@@ -63,7 +63,7 @@ def test_a_report_of_two_points_and_what_is_missing(tmp_path: Path) -> None:
         ("random", "0"), ("random", "1"), ("walk", "0"),
     ]  # fmt: skip
     assert float(runs[2]["coverage"]) > float(runs[0]["coverage"]) > 0
-    table = {(row["point"], row["figure"]): row for row in rows(report / "table.csv")}
+    table = {(row["point"], row["metric"]): row for row in rows(report / "table.csv")}
     assert float(table["walk", "x_random"]["middle"]) > 2
     assert table["random", "coverage"]["seeds"] == "2"
     behaviour = rows(report / "behaviour.csv")
@@ -73,7 +73,7 @@ def test_a_report_of_two_points_and_what_is_missing(tmp_path: Path) -> None:
     assert "| walk | 1 |" in (report / "table.md").read_text()
 
 
-def test_nothing_to_report_is_told(tmp_path: Path) -> None:
+def test_report_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     spec = Spec("none", Path("c"), ticks=80, seeds=2, axes={"reward": {"random": {}}})
     with pytest.raises(UsageError, match="no finished run"):
         Results(spec, tmp_path)

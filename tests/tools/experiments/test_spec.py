@@ -28,7 +28,7 @@ GRID = """
 conf: base.yaml
 ticks: 100
 seeds: 3
-fewer_seeds: {c: 1}
+seed_overrides: {c: 1}
 set: {x.y: 0, w: 7}
 axes:
   world: {still: {v: 0}, moving: {v: 1}}
@@ -36,13 +36,13 @@ axes:
 """
 
 
-def test_a_grid_is_every_choice_with_every_seed(tmp_path: Path) -> None:
+def test_jobs_are_every_point_with_every_seed(tmp_path: Path) -> None:
     jobs = read_spec(write(tmp_path, GRID)).jobs(tmp_path)
     assert [job.name for job in jobs] == [
         *("still-c seed 0", "still-b seed 0", "moving-c seed 0", "moving-b seed 0"),
         *("still-b seed 1", "moving-b seed 1", "still-b seed 2", "moving-b seed 2"),
     ]
-    # An axis wins over what is set for all.
+    # An axis takes precedence over `set`.
     assert jobs[0].overrides == {"x.y": 3, "w": 7, "v": 0}
     assert jobs[0].arguments()[2:] == ["x.y=3", "w=7", "v=0", "seed=0", "steps=100"]
     assert len({job.folder for job in jobs}) == len(jobs)
@@ -54,24 +54,24 @@ def test_a_grid_is_every_choice_with_every_seed(tmp_path: Path) -> None:
         (("ticks: 100", "tics: 100"), "ticks"),
         (("ticks: 100", "ticks: many"), "ticks=many"),
         (("seeds: 3", ""), "seeds is missing"),
-        (("{c: 1}", "{d: 1}"), r"fewer_seeds\.d"),
+        (("{c: 1}", "{d: 1}"), r"seed_overrides\.d"),
         (("take: [c, b]", "take: [c, e]"), r"axes\.reward\.take=e: "),
         (("conf: base.yaml", "conf: nowhere.yaml"), "nowhere"),
         (("{v: 1}}", "{v: 1}}\n  odd: 3"), "axes"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+def test_wrong_entries_are_named(tmp_path: Path, change: tuple[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read_spec(write(tmp_path, GRID.replace(*change)))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_the_experiments_that_come_along_can_be_run(path: Path) -> None:
+def test_shipped_experiments_compose_and_build(path: Path) -> None:
     for job in read_spec(path).jobs(Path("out")):
         if job.seed == 0:
             composed = compose(read_command_line(job.arguments()), lambda: "tiny")
             settings = parse(composed, set(composed["learners"]))
-            # As a life does: once to say what all settings are, and again to enter.
+            # As a run does: once for the settings, and again to enter.
             resolve_scene(settings)
             resolve_scene(settings)
             build_curiosity(settings)
@@ -79,7 +79,7 @@ def test_the_experiments_that_come_along_can_be_run(path: Path) -> None:
             assert settings.steps == job.ticks
 
 
-def test_finished_is_who_lived_to_the_end(tmp_path: Path) -> None:
+def test_a_job_is_finished_when_its_summary_says_so(tmp_path: Path) -> None:
     job = Job({"reward": "a"}, 0, Path("c"), {}, tmp_path, ticks=50)
     assert not job.finished() and job.run_folder() is None
     folder = tmp_path / "laboratory" / "now"
