@@ -1,1 +1,1 @@
-"""What learns: networks, learners, replay, and the background trainer. Imports nothing of agent."""
+"""The learning side: nets, learners, replay, background trainer. Imports nothing from agent."""

@@ -1,1 +1,1 @@
-"""Rewards the agent gives itself, one a file; each a pure function of what the mind knows."""
+"""Intrinsic rewards, one a file; each a function of the transitions that the actor has seen."""

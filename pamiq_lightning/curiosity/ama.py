@@ -1,4 +1,4 @@
-"""Surprise beyond what was expected to be surprising: the error less the variance predicted."""
+"""Aleatoric mapping agents: the prediction error above what the predicted variance explains."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pamiq_lightning.curiosity.base import Curiosity, RewardInputs, squared_erro
 class AMA(Curiosity):
     """Squared error minus eta times the predicted variance, averaged over the latent's elements.
 
-    Of noise whose strength is known the two are equal on average. Source: Mavor-Parker et al. 2022,
-    "How to stay curious while avoiding noisy TVs using aleatoric uncertainty estimation" (aleatoric
-    mapping agents).
+    For noise of known variance the two are equal on average. Source: Mavor-Parker et al. 2022, "How
+    to Stay Curious while Avoiding Noisy TVs using Aleatoric Uncertainty Estimation"
+    (arXiv:2102.04399).
 
     Args:
         eta: weight of the variance.
 
     Raises:
-        ValueError: a weight below 0.
+        ValueError: a negative weight.
     """
 
     def __init__(self, eta: float = 1.0) -> None:
@@ -25,6 +25,6 @@ class AMA(Curiosity):
         self.eta = eta
 
     def reward(self, inputs: RewardInputs) -> float:
-        """Return the excess error."""
+        """Return the error above the variance."""
         variance = float(inputs.prediction.log_var[0].exp().mean())
         return squared_error(inputs) - self.eta * variance

@@ -1,4 +1,4 @@
-"""The contract of a curiosity reward."""
+"""The contract of an intrinsic reward."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pamiq_lightning.nets.forward_dynamics import Prediction
 
 @dataclass(frozen=True)
 class RewardInputs:
-    """What the mind knows of the transition t-1 -> t when it rewards it.
+    """What the actor knows of the transition t-1 -> t.
 
     Attributes:
-        latent: (P, D), what was seen at t.
-        last_latent: (P, D), what was seen at t-1.
-        prediction: what was expected of t, leading dimension of the imaginations in flight: first
-            the one that saw t-1, then the one that saw t-2 and imagined t-1 with the action really
-            taken, and so on; at most as many as the longest `horizon` asked for.
-        last_action: (A,), what was done at t-1.
-        last_truth: the world's ground truth at t-1, by name; for controls alone.
-        novelty: how new the latent is to the dynamics' random network, where there is one.
+        latent: (P, D), the observation at t.
+        last_latent: (P, D), the observation at t-1.
+        prediction: of step t, with a leading dimension of the imaginations in flight: imagination k
+            last saw step t-1-k and was advanced by the actions really taken. There are at most
+            `horizon` of them, fewer after a reset.
+        last_action: (A,), the action at t-1.
+        last_info: ground truth at t-1 by name; for control rewards alone.
+        novelty: error of the dynamics' random network distillation at t, where it is trained.
     """
 
     latent: Float[Tensor, "P D"]
@@ -38,13 +38,13 @@ class RewardInputs:
 
 
 class Curiosity(ABC):
-    """A reward; its scale does not matter, the policy learner divides by a running one.
+    """An intrinsic reward of any scale: the policy learner divides it by a running one.
 
     Attributes:
-        horizon: imaginations in flight that it looks at.
-        aux_heads: what the dynamics must train for it.
-        info_keys: names of the ground truth that it reads; only controls read any.
-        state_bytes: the most that its `state` may take.
+        horizon: imaginations in flight that it reads.
+        aux_heads: auxiliary heads of the dynamics that it reads.
+        info_keys: names of the ground truth that it reads; empty but for control rewards.
+        state_bytes: size limit of its serialized `state_dict`.
     """
 
     horizon: int = 1
@@ -54,22 +54,22 @@ class Curiosity(ABC):
 
     @abstractmethod
     def reward(self, inputs: RewardInputs) -> float:
-        """Return the raw reward of one transition; called once for each, in their order."""
+        """Return the raw reward of one transition; called once for each, in order."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it remembers, as tensors and plain values that JSON knows."""
+        """Return the state, as tensors and values that JSON knows."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned.
+        """Restore the state that `state_dict` returned.
 
         Raises:
             KeyError: it is the state of another reward.
         """
         if state:
-            raise KeyError(f"{type(self).__name__} remembers nothing, got {sorted(state)}")
+            raise KeyError(f"{type(self).__name__} has no state, got {sorted(state)}")
 
 
 def squared_error(inputs: RewardInputs) -> float:
-    """Return the mean squared error of what was expected a step before."""
+    """Return the mean squared error of the one-step prediction."""
     return float((inputs.latent - inputs.prediction.mean[0]).square().mean())

@@ -1,4 +1,4 @@
-"""A control that knows the truth: rewards what has seldom been done where it was done."""
+"""A control reward from ground truth: visit counts of state-action pairs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 
 HEADINGS = 8
 VERTICAL, LOOK = 0, 2
-"""Places of the two categories in an action that count, see `agent.actions`."""
+"""Indices of the two counted action categories, see `agent.actions`."""
 
-Transition = tuple[int, int, int, int]
+Visit = tuple[int, int, int, int]
 """Cell of 1 m, heading in 8 bins, choice of Vertical, choice of LookHorizontal."""
 
 
@@ -25,40 +25,41 @@ def heading_bin(heading: float) -> int:
 
 
 class CountOracle(Curiosity):
-    """1 / sqrt(n) for the n-th time that a transition is made.
+    """1 / sqrt(n) for the n-th visit of a cell, heading and two categories of the action.
 
-    A transition is a cell, a heading and two categories of the action, as embedded worlds tell the
-    cell and the heading. No agent could know them: this is an oracle for experiments.
+    Cell and heading are ground truth of the embedded worlds: an oracle for experiments. Source of
+    the bonus: Strehl & Littman 2008, "An analysis of model-based Interval Estimation for Markov
+    Decision Processes".
     """
 
     info_keys = ("cell", "heading")
-    # 20 bytes each: three times what can be done in the street.
+    # 20 bytes a visit: three times the pairs that the street has.
     state_bytes = 4 << 20
 
     def __init__(self) -> None:
-        self.counts: Counter[Transition] = Counter()
+        self.counts: Counter[Visit] = Counter()
 
     def reward(self, inputs: RewardInputs) -> float:
-        """Count the transition, and return its reward."""
+        """Count the visit, and return its reward."""
         info, action = inputs.last_info, inputs.last_action
         if info is None or action is None:
             raise ValueError("count_oracle needs the ground truth of an embedded world")
-        made = (
+        visit = (
             int(info["cell"]),
             heading_bin(info["heading"]),
             int(action[VERTICAL]),
             int(action[LOOK]),
         )
-        self.counts[made] += 1
-        return 1 / math.sqrt(self.counts[made])
+        self.counts[visit] += 1
+        return 1 / math.sqrt(self.counts[visit])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the transitions made, each with its count."""
-        rows = [[*made, count] for made, count in self.counts.items()]
+        """Return (n, 5): each visited pair and its count."""
+        rows = [[*visit, count] for visit, count in self.counts.items()]
         return {"counts": torch.tensor(rows, dtype=torch.int32).reshape(-1, 5)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the counts."""
         self.counts = Counter(
             {(cell, heading, v, look): n for cell, heading, v, look, n in state["counts"].tolist()}
         )

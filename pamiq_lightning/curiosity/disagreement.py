@@ -1,4 +1,4 @@
-"""Disagreement: how far several ensemble_means on what comes next lie apart."""
+"""Disagreement: the variance of an ensemble of predictions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pamiq_lightning.nets.aux_heads import AuxHead
 
 
 class Disagreement(Curiosity):
-    """The variance of the ensemble's ensemble_means, averaged over the latent's elements.
+    """The variance of the ensemble's means, averaged over the latent's elements.
 
-    What came does not matter: all heads expect the mean of a noise they know. Source: Pathak et al.
-    2019 (arXiv:1906.04161).
+    It does not depend on the observation at t: where the next latent is noise, all trained heads
+    predict its mean. Source: Pathak et al. 2019, "Self-Supervised Exploration via Disagreement"
+    (arXiv:1906.04161).
     """
 
     aux_heads: tuple[AuxHead, ...] = ("ensemble",)
 
     def reward(self, inputs: RewardInputs) -> float:
         """Return the variance."""
-        ensemble_means = inputs.prediction.ensemble_means
-        if ensemble_means is None:
-            raise ValueError("the dynamics have no ensemble: its `aux_heads` lack `ensemble`")
-        return float(ensemble_means[:, 0].var(dim=0, correction=0).mean())
+        means = inputs.prediction.ensemble_means
+        if means is None:
+            raise ValueError("the dynamics have no ensemble: their `aux_heads` lack `ensemble`")
+        return float(means[:, 0].var(dim=0, correction=0).mean())

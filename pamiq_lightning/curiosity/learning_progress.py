@@ -1,4 +1,4 @@
-"""Learning progress: how much better the dynamics have become at this than they were."""
+"""Learning progress: how far the prediction error is below that of an earlier model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pamiq_lightning.nets.aux_heads import AuxHead
 
 
 class LearningProgress(Curiosity):
-    """The squared error that an earlier version would be expected to make, minus the present one.
+    """The squared error expected of an earlier version, minus that of the present one.
 
-    Noise is as surprising to one as to the other, and what is known has nothing left to improve.
-    The earlier error is that expected by a small model, for one version's error at one moment is
-    mostly chance. How much earlier: the dynamics' `progress_rounds`. Source: learning progress
-    monitoring, Hou, An, Du 2025 (arXiv:2509.25438).
+    Noise is as hard to predict for both, and at what is learned neither improves. A small model
+    gives the expected error: one version's error in one step is mostly random. `progress_rounds` of
+    the dynamics says how much earlier. Source: learning progress monitoring, Hou, An, Du 2025,
+    "Beyond Noisy-TVs" (arXiv:2509.25438).
     """
 
     aux_heads: tuple[AuxHead, ...] = ("progress",)
 
     def reward(self, inputs: RewardInputs) -> float:
-        """Return the progress; it is negative where the present version is worse than expected."""
+        """Return the progress; negative where the error is larger than expected."""
         expected = inputs.prediction.expected_error
         if expected is None:
-            raise ValueError("the dynamics have no error model: its `aux_heads` lack `progress`")
+            raise ValueError("the dynamics have no error model: their `aux_heads` lack `progress`")
         return float(expected[0]) - squared_error(inputs)

@@ -1,4 +1,4 @@
-"""Surprise: how improbable what was seen is to who expected something else."""
+"""Prediction error: the surprise at the observation, as a negative log-likelihood."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pamiq_lightning.nets.forward_dynamics import normal_nll
 
 
 class PredictionError(Curiosity):
-    """-log p(z_t | what was known k+1 steps before), in nats, averaged over the latent's elements.
+    """-log p(z_t | what was seen up to step t-1-k), in nats, averaged over the latent's elements.
 
-    The reward of the original P-AMI<Q>; its known weakness is that pure noise stays surprising for
-    ever. With more than one imagination, those in flight are advanced by the actions really taken,
-    and the one that began k steps before the newest weighs (1 - 1/K)^k.
+    The reward of the original P-AMI<Q>. Pure noise stays surprising for ever. With K imaginations
+    in flight, each advanced by the actions really taken, imagination k has weight (1 - 1/K)^k.
+    Source of the idea: Pathak et al. 2017, "Curiosity-driven Exploration by Self-supervised
+    Prediction" (arXiv:1705.05363).
 
     Args:
         imaginations: how many are in flight (K); 1 predicts one step.
@@ -27,7 +28,7 @@ class PredictionError(Curiosity):
         self._weights = [(1 - 1 / imaginations) ** k for k in range(imaginations)]
 
     def reward(self, inputs: RewardInputs) -> float:
-        """Return the weighted mean of the negative log-likelihoods of the latent that came."""
+        """Return the weighted mean of the imaginations' negative log-likelihoods."""
         prediction = inputs.prediction
         mean, log_var = prediction.mean[: self.horizon], prediction.log_var[: self.horizon]
         nll = normal_nll(inputs.latent.expand_as(mean), mean, log_var).mean(dim=(-2, -1))

@@ -1,4 +1,4 @@
-"""Random network distillation: how new what is seen is, whatever led there."""
+"""Random network distillation: how new the observation is, whatever led to it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pamiq_lightning.nets.aux_heads import AuxHead
 
 
 class RND(Curiosity):
-    """The error of a network that learns what a fixed random network says of the latent.
+    """The error of a network trained to predict a fixed random network of the latent.
 
-    It knows of no dynamics: a picture never seen before is new, be it noise or not. Source: Burda
-    et al. 2018 (arXiv:1810.12894). Both networks are the dynamics' and saved with them.
+    It uses no dynamics: an image that was never seen is new, noise included. Both networks belong
+    to the dynamics and are saved with them. Source: Burda et al. 2018, "Exploration by Random
+    Network Distillation" (arXiv:1810.12894).
     """
 
     aux_heads: tuple[AuxHead, ...] = ("novelty",)
@@ -18,5 +19,7 @@ class RND(Curiosity):
     def reward(self, inputs: RewardInputs) -> float:
         """Return the error."""
         if inputs.novelty is None:
-            raise ValueError("the dynamics have no random network: its `aux_heads` lack `novelty`")
+            raise ValueError(
+                "the dynamics have no random network: their `aux_heads` lack `novelty`"
+            )
         return float(inputs.novelty)

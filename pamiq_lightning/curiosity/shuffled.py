@@ -1,4 +1,4 @@
-"""A control that means nothing: another reward's values, at other times."""
+"""A control reward without information: another reward's values, permuted in time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pamiq_lightning.utils.instantiate import build
 
 
 class Shuffled(Curiosity):
-    """Any reward, permuted in time: each value comes out once, at a random later moment.
+    """Any reward, permuted in time: each value is given once, a random number of steps later.
 
-    The values have the same distribution and drift as the real ones but say nothing of what was
-    done. A value waits `span` transitions on average. Before so many have come, some of those
-    that wait are shown without being let go.
+    The values have the distribution and the drift of the real ones, but say nothing about the
+    transition. A value waits `span` transitions on average. Until `span` values wait, a random one
+    of those waiting is given and stays.
 
     Args:
         reward: class_path and init_args of the reward that is permuted.
-        span: values that wait at a time.
+        span: number of values that wait.
         seed: of the permutation.
 
     Raises:
         ValueError: a span below 2.
-        SpecError: the reward's settings are wrong.
+        SpecError: the settings of the reward are wrong.
     """
 
     def __init__(self, reward: dict[str, Any], span: int = 1000, seed: int = 0) -> None:
@@ -39,21 +39,21 @@ class Shuffled(Curiosity):
         self._generator = torch.Generator().manual_seed(seed)
 
     def reward(self, inputs: RewardInputs) -> float:
-        """Let the present reward wait, and return one that has waited."""
+        """Store the present reward, and return one that has waited."""
         new = torch.tensor([self.inner.reward(inputs)], dtype=torch.float64)
         if len(self._waiting) < self._span:
             self._waiting = torch.cat([self._waiting, new])
             return float(self._waiting[self._draw()])
-        place = self._draw()
-        old = float(self._waiting[place])
-        self._waiting[place] = new[0]
+        index = self._draw()
+        old = float(self._waiting[index])
+        self._waiting[index] = new[0]
         return old
 
     def _draw(self) -> int:
         return int(torch.randint(len(self._waiting), (), generator=self._generator))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the values that wait, the generator's state and the inner reward's."""
+        """Return the waiting values, the generator's state and the inner reward's."""
         return {
             "waiting": self._waiting.clone(),
             "generator": self._generator.get_state(),
@@ -61,7 +61,7 @@ class Shuffled(Curiosity):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on permuting."""
+        """Restore the permutation and the inner reward."""
         self._waiting = state["waiting"].clone()
         self._generator.set_state(state["generator"])
         self.inner.load_state_dict(state["inner"])

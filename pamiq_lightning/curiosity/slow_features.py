@@ -1,4 +1,4 @@
-"""What changes least in a series, and a fair memory: for rewards that remember where they were."""
+"""Slow feature analysis and reservoir sampling, for `SlowNovelty`."""
 
 from __future__ import annotations
 
@@ -10,53 +10,56 @@ from jaxtyping import Float
 from torch import Tensor
 
 SMALLEST_VARIANCE = 1e-3
-"""A direction that varies by less than this share of the one that varies, or varied, most is not
-looked at: its slowness is that of rounding and of chance."""
+"""Directions below this share of the largest variance so far are left out: they hold rounding and
+noise."""
 
 
 class SlowFeatures:
-    """Those directions in which a series changes least, each scaled to a variance of 1.
+    """The directions in which a series changes least, each scaled to a variance of 1.
 
-    Source: Wiskott & Sejnowski 2002, "Slow Feature Analysis" (Neural Computation 14(4)), with
-    statistics that forget.
+    Source: Wiskott & Sejnowski 2002, "Slow Feature Analysis: Unsupervised Learning of Invariances"
+    (Neural Computation 14(4)), with exponentially forgetting statistics.
 
     Args:
         width: F, numbers in a row of the series.
-        forget: rows after which a row's weight in the statistics has fallen to 1/e.
+        forget: rows after which the weight of a row in the statistics has fallen to 1/e.
+
+    Attributes:
+        rows: rows of the series so far.
     """
 
     def __init__(self, width: int, forget: int) -> None:
-        self.seen, self._forget = 0, forget
+        self.rows, self._forget = 0, forget
         self._mean = torch.zeros(width, dtype=torch.float64)
         self._last = torch.zeros_like(self._mean)
-        self._spread = torch.zeros(width, width, dtype=torch.float64)
-        self._change = torch.zeros_like(self._spread)
-        self._most = 0.0
+        self._covariance = torch.zeros(width, width, dtype=torch.float64)
+        self._change = torch.zeros_like(self._covariance)
+        self._largest = 0.0
 
-    def see(self, row: Float[Tensor, " F"]) -> None:
-        """Take the next row into the statistics."""
+    def update(self, row: Float[Tensor, " F"]) -> None:
+        """Update the statistics with the next row."""
         now = row.double()
-        self.seen += 1
-        share = max(1 / self.seen, 1 / self._forget)
+        self.rows += 1
+        rate = max(1 / self.rows, 1 / self._forget)
         from_mean, change = now - self._mean, now - self._last
-        self._mean = self._mean + share * from_mean
-        self._spread = (1 - share) * (self._spread + share * from_mean.outer(from_mean))
-        if self.seen > 1:
-            self._change = self._change + share * (change.outer(change) - self._change)
+        self._mean = self._mean + rate * from_mean
+        self._covariance = (1 - rate) * (self._covariance + rate * from_mean.outer(from_mean))
+        if self.rows > 1:
+            self._change = self._change + rate * (change.outer(change) - self._change)
         self._last = now
 
-    def solve(self, count: int, fastest: float) -> Float[Tensor, "F found"]:
+    def solve(self, count: int, fastest: float) -> Float[Tensor, "F n"]:
         """Return the slowest directions, `count` of them or as many as there are.
 
         Args:
             count: how many at most.
-            fastest: the most that the square of their change from row to row may be on average, in
-                terms of their variance; 2 for a series of independent rows.
+            fastest: largest mean square of a direction's change from row to row, in units of its
+                variance; a series of independent rows has 2.
         """
-        variance, directions = torch.linalg.eigh(self._spread)
-        self._most = max(self._most, float(variance[-1]))
-        kept = variance > max(SMALLEST_VARIANCE * self._most, 1e-30)
-        white = directions[:, kept] / variance[kept].sqrt()
+        variance, directions = torch.linalg.eigh(self._covariance)
+        self._largest = max(self._largest, float(variance[-1]))
+        large = variance > max(SMALLEST_VARIANCE * self._largest, 1e-30)
+        white = directions[:, large] / variance[large].sqrt()
         change, slowest = torch.linalg.eigh(white.T @ self._change @ white)
         found: Tensor = (white @ slowest[:, change <= fastest][:, :count]).float()
         return found
@@ -64,58 +67,58 @@ class SlowFeatures:
     def state_dict(self) -> dict[str, Any]:
         """Return the statistics."""
         return {
-            "seen": self.seen,
-            "most": self._most,
+            "rows": self.rows,
+            "largest": self._largest,
             "mean": self._mean.clone(),
             "last": self._last.clone(),
-            "spread": self._spread.clone(),
+            "covariance": self._covariance.clone(),
             "change": self._change.clone(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.seen, self._most = state["seen"], state["most"]
+        """Restore the statistics."""
+        self.rows, self._largest = state["rows"], state["largest"]
         self._mean, self._last = state["mean"].clone(), state["last"].clone()
-        self._spread, self._change = state["spread"].clone(), state["change"].clone()
+        self._covariance, self._change = state["covariance"].clone(), state["change"].clone()
 
 
 class Reservoir:
-    """A memory in which, at any time, every row so far had the same chance to be.
+    """A uniform random sample of all rows so far.
 
     Source: Vitter 1985, "Random Sampling with a Reservoir" (algorithm R).
 
     Args:
-        capacity: rows remembered.
+        capacity: rows stored.
         width: F, numbers in a row.
-        seed: of what is forgotten.
+        seed: of the sampling.
     """
 
     def __init__(self, capacity: int, width: int, seed: int) -> None:
-        self._rows, self._seen = torch.zeros(capacity, width), 0
+        self._rows, self._count = torch.zeros(capacity, width), 0
         self._generator = torch.Generator().manual_seed(seed)
 
     @property
     def rows(self) -> Float[Tensor, "n F"]:
-        """What is remembered."""
-        return self._rows[: self._seen]
+        """The stored rows."""
+        return self._rows[: self._count]
 
     def add(self, row: Float[Tensor, " F"]) -> int | None:
-        """Remember a row, or not; return where."""
-        place, self._seen = self._seen, self._seen + 1
-        if place >= len(self._rows):
-            place = int(torch.randint(self._seen, (), generator=self._generator))
-        if place >= len(self._rows):
+        """Offer a row; return the index where it is stored, or None."""
+        index, self._count = self._count, self._count + 1
+        if index >= len(self._rows):
+            index = int(torch.randint(self._count, (), generator=self._generator))
+        if index >= len(self._rows):
             return None
-        self._rows[place] = row
-        return place
+        self._rows[index] = row
+        return index
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the memory."""
+        """Return the rows, how many were offered, and the generator's state."""
         rows = self.rows.clone()
-        return {"rows": rows, "seen": self._seen, "generator": self._generator.get_state()}
+        return {"rows": rows, "count": self._count, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self._seen = state["seen"]
+        """Restore the sample."""
+        self._count = state["count"]
         self._rows[: len(state["rows"])] = state["rows"]
         self._generator.set_state(state["generator"])

@@ -1,4 +1,4 @@
-"""Novelty of where one is, not of what flickers there: distances among slow features."""
+"""Slow novelty: distances to remembered observations, in slow features of the latents."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.curiosity.slow_features import Reservoir, SlowFeatures
 
 ROWS_PER_NUMBER = 4
-"""Rows of a series, by the numbers in one, before its slow features are more than chance."""
+"""Rows of the series for each number in a row, before its slow features mean anything."""
 
 
 class SlowNovelty(Curiosity):
-    """The mean squared distance to the nearest remembered moments, in slow features of latents.
+    """The mean squared distance to the nearest remembered observations, in slow features.
 
-    That slow features tell places: Franzius, Sprekeler & Wiskott 2007 (PLoS Computational Biology
-    3(8)); rewarding distances to nearest neighbours: Seo et al. 2021, RE3 (arXiv:2102.09430). What
-    changes from tick to tick, as pictures that flicker do, is not slow and does not count. The
-    series is a random projection of the latents and its running mean, so that slow features may
-    know some of the past. It predicts nothing. Until it has seen enough to tell what is slow, and
-    remembers enough, it is 0. Memories are as they were seen: where the encoder has changed since,
-    they look further away than they are.
+    Slow features of images encode where one is: Franzius, Sprekeler & Wiskott 2007 (PLoS
+    Computational Biology 3(8)). Distances to nearest neighbours as a reward: Seo et al. 2021, RE3
+    (arXiv:2102.09430). What changes from tick to tick, like a flickering screen, is not slow and
+    does not count.
+
+    The series is a random projection of the latents and its running mean, so slow features can
+    depend on the recent past. The reward is 0 until there are slow features and enough remembered
+    observations. Latents are remembered as they were: after a change of the encoder they look
+    further away than they are.
 
     Args:
         features: slow features at most.
         projections: random projections of a latent.
         smoothed: time constant of their running mean, in transitions.
-        neighbours: remembered moments whose distance counts.
-        memory: moments remembered.
-        gap: newest moments that are no neighbours: one is always near to where one just was.
+        neighbours: number of nearest observations whose distance counts.
+        memory: observations remembered.
+        gap: newest observations that are no neighbours, because the latest are always near.
         solve_every: transitions between two solutions for the slow features.
-        forget: transitions after which one's weight in their statistics has fallen to 1/e.
-        seed: of the projection and of what is forgotten.
+        forget: transitions after which the weight of one in the statistics has fallen to 1/e.
+        seed: of the projection and of the reservoir.
 
     Raises:
         ValueError: a number below 1, or more neighbours than memory.
@@ -55,7 +57,7 @@ class SlowNovelty(Curiosity):
         forget: int = 5000,
         seed: int = 0,
     ) -> None:
-        self._made_with = {
+        self._settings = {
             "features": features,
             "projections": projections,
             "smoothed": smoothed,
@@ -65,12 +67,12 @@ class SlowNovelty(Curiosity):
             "solve_every": solve_every,
             "forget": forget,
         }
-        for name, number in self._made_with.items():
+        for name, number in self._settings.items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
         if neighbours > memory:
             raise ValueError(f"neighbours {neighbours} must be at most memory {memory}")
-        self._made_with["seed"] = seed
+        self._settings["seed"] = seed
         width = 2 * projections
         self._features, self._projections, self._smoothed = features, projections, smoothed
         self._neighbours, self._gap, self._solve_every = neighbours, gap, solve_every
@@ -80,30 +82,29 @@ class SlowNovelty(Curiosity):
         self._newest = torch.zeros(0, width)
         self._analysis = SlowFeatures(width, forget)
         self._reservoir = Reservoir(memory, width, seed)
-        self._view = torch.zeros(width, 0)
-        self._known = torch.zeros(memory, features)
+        self._directions = torch.zeros(width, 0)
+        self._remembered = torch.zeros(memory, features)
         floats = width * (memory + gap + features + 1) + memory * features
         doubles = 2 * width * (width + 1)
         self.state_bytes = 4 * floats + 8 * doubles + (64 << 10)
 
     def reward(self, inputs: RewardInputs) -> float:
-        """Return how far what is seen now is from what is remembered, and remember it."""
+        """Return the distance of the latent to the remembered ones, and remember it."""
         row = self._row(inputs.latent)
-        self._analysis.see(row)
-        seen = self._analysis.seen
-        if seen % self._solve_every == 0 and seen >= ROWS_PER_NUMBER * len(row):
-            # Of chance and its running mean the slowest changes by 1 / smoothed of its variance.
-            self._view = self._analysis.solve(self._features, fastest=0.5 / self._smoothed)
-            # What is remembered is looked at as the present is.
+        self._analysis.update(row)
+        count = self._analysis.rows
+        if count % self._solve_every == 0 and count >= ROWS_PER_NUMBER * len(row):
+            # The running mean of noise changes by 1 / smoothed of its variance: faster than this.
+            self._directions = self._analysis.solve(self._features, fastest=0.5 / self._smoothed)
             rows = self._reservoir.rows
-            self._known[: len(rows), : self._view.shape[1]] = rows @ self._view
+            self._remembered[: len(rows), : self._directions.shape[1]] = rows @ self._directions
         distance = self._distance(row)
         self._newest = torch.cat([self._newest, row[None]])
         if len(self._newest) > self._gap:
             oldest, self._newest = self._newest[0], self._newest[1:]
-            place = self._reservoir.add(oldest)
-            if place is not None:
-                self._known[place, : self._view.shape[1]] = oldest @ self._view
+            index = self._reservoir.add(oldest)
+            if index is not None:
+                self._remembered[index, : self._directions.shape[1]] = oldest @ self._directions
         return distance
 
     def _row(self, latent: Float[Tensor, "P D"]) -> Float[Tensor, " F"]:
@@ -114,42 +115,44 @@ class SlowNovelty(Curiosity):
             drawn = torch.randn(len(flat), self._projections, generator=rng)
             self._projection = drawn / math.sqrt(self._projections)
         now = flat @ self._projection
-        # The first moments are weighed alike, so that the mean does not begin at 0.
-        self._ema = self._ema + (now - self._ema) / min(self._analysis.seen + 1, self._smoothed)
+        # The first rows have equal weights, so the mean does not begin at 0.
+        self._ema = self._ema + (now - self._ema) / min(self._analysis.rows + 1, self._smoothed)
         return torch.cat([now, self._ema])
 
     def _distance(self, row: Float[Tensor, " F"]) -> float:
-        count, features = len(self._reservoir.rows), self._view.shape[1]
+        count, features = len(self._reservoir.rows), self._directions.shape[1]
         if not features or count < self._neighbours:
             return 0.0
-        square = (self._known[:count, :features] - row @ self._view).square().sum(dim=1)
+        remembered = self._remembered[:count, :features]
+        square = (remembered - row @ self._directions).square().sum(dim=1)
         return float(square.topk(self._neighbours, largest=False).values.mean())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the statistics, the memory and the present view of it."""
+        """Return the statistics, the remembered rows and their slow features."""
         return {
-            "made_with": dict(self._made_with),
+            "settings": dict(self._settings),
             "ema": self._ema.clone(),
             "newest": self._newest.clone(),
-            "view": self._view.clone(),
+            "directions": self._directions.clone(),
+            "remembered": self._remembered.clone(),
             "analysis": self._analysis.state_dict(),
             "reservoir": self._reservoir.state_dict(),
-            "known": self._known.clone(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned.
+        """Restore the state that `state_dict` returned.
 
         Raises:
             KeyError: it is the state of another reward.
             ValueError: it was made with other settings.
         """
-        if state["made_with"] != self._made_with:
+        if state["settings"] != self._settings:
             raise ValueError(
-                f"what SlowNovelty remembers was made with {state['made_with']}, not with "
-                f"{self._made_with}"
+                f"the state of SlowNovelty was made with {state['settings']}, not with "
+                f"{self._settings}"
             )
         self._ema, self._newest = state["ema"].clone(), state["newest"].clone()
-        self._view, self._known = state["view"].clone(), state["known"].clone()
+        self._directions = state["directions"].clone()
+        self._remembered = state["remembered"].clone()
         self._analysis.load_state_dict(state["analysis"])
         self._reservoir.load_state_dict(state["reservoir"])

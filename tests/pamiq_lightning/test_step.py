@@ -6,11 +6,11 @@ from pamiq_lightning.step import is_transition
 from tests.synthetic import SHAPE, arrays
 
 
-def test_sound_steps_are_all_transitions() -> None:
+def test_all_neighbouring_valid_steps_are_transitions() -> None:
     assert is_transition(arrays(5)).tolist() == [True] * 4
 
 
-def test_no_transition_across_first_invalid_or_gap() -> None:
+def test_first_rows_invalid_rows_and_gaps_are_no_transitions() -> None:
     steps = arrays(8)
     steps["is_first"][2] = True
     steps["valid"][4] = False
@@ -19,7 +19,7 @@ def test_no_transition_across_first_invalid_or_gap() -> None:
     assert is_transition(steps).tolist() == [True, False, True, False, False, True, False]
 
 
-def test_fields_follow_the_sizes() -> None:
+def test_fields_have_the_shapes_of_the_step_shape() -> None:
     fields = SHAPE.fields()
     assert fields["frame"].shape == (3, 24, 24)
     assert fields["latent"].shape == (4, 8)

@@ -22,8 +22,8 @@ PREDICTION = Prediction(
 )
 
 
-class Clock(Curiosity):
-    """Rewards the n-th transition with n; for tests."""
+class Counting(Curiosity):
+    """Rewards the n-th transition with n."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -39,7 +39,7 @@ class Clock(Curiosity):
         self.count = state["count"]
 
 
-CLOCK = {"class_path": f"{__name__}.Clock"}
+COUNTING = {"class_path": f"{__name__}.Counting"}
 
 
 def step(
@@ -50,7 +50,7 @@ def step(
     return RewardInputs(LATENT, LATENT, PREDICTION, action, info)
 
 
-def test_headings_by_hand() -> None:
+def test_heading_bins_are_eighths_of_the_circle() -> None:
     eighth = math.tau / 8
     assert [heading_bin(n * eighth) for n in range(-4, 9)] == [
         4,
@@ -71,16 +71,16 @@ def test_headings_by_hand() -> None:
     assert heading_bin(0.51 * eighth) == 1
 
 
-def test_visits_by_hand() -> None:
+def test_count_oracle_rewards_one_over_the_root_of_the_count() -> None:
     count = CountOracle()
     assert [count.reward(step()) for _ in range(4)] == pytest.approx([1, 2**-0.5, 3**-0.5, 0.5])
-    # What makes another transition, and what does not.
+    # Jump is not counted; cell, heading, Vertical and LookHorizontal are.
     assert count.reward(step(jump=1)) == pytest.approx(5**-0.5)
     for other in (step(cell=1), step(heading=2.0), step(vertical=1), step(look=2)):
         assert count.reward(other) == 1
 
 
-def test_visits_go_on_where_they_were_saved() -> None:
+def test_count_oracle_resumes_where_it_was_saved() -> None:
     count, restored = CountOracle(), CountOracle()
     for cell in (1, 1, 2):
         count.reward(step(cell=cell))
@@ -91,13 +91,13 @@ def test_visits_go_on_where_they_were_saved() -> None:
         assert restored.reward(step(cell=cell)) == count.reward(step(cell=cell))
 
 
-def test_visits_without_ground_truth_are_refused() -> None:
+def test_count_oracle_refuses_inputs_without_ground_truth() -> None:
     with pytest.raises(ValueError, match="ground truth"):
         CountOracle().reward(RewardInputs(LATENT, LATENT, PREDICTION))
 
 
-def test_shuffled_values_come_out_once_and_later() -> None:
-    shuffled = Shuffled(CLOCK, span=10, seed=1)
+def test_shuffled_gives_each_value_once_and_later() -> None:
+    shuffled = Shuffled(COUNTING, span=10, seed=1)
     first = [shuffled.reward(step()) for _ in range(10)]
     assert all(value <= at for at, value in enumerate(first, start=1))
     values = [shuffled.reward(step()) for _ in range(500)]
@@ -107,15 +107,15 @@ def test_shuffled_values_come_out_once_and_later() -> None:
     assert 7 < sum(delays) / len(delays) < 13
 
 
-def test_shuffled_goes_on_where_it_was_saved() -> None:
-    one, other = Shuffled(CLOCK, span=5, seed=1), Shuffled(CLOCK, span=5, seed=2)
+def test_shuffled_resumes_where_it_was_saved() -> None:
+    one, other = Shuffled(COUNTING, span=5, seed=1), Shuffled(COUNTING, span=5, seed=2)
     for _ in range(8):
         one.reward(step())
     other.load_state_dict(one.state_dict())
     assert [one.reward(step()) for _ in range(20)] == [other.reward(step()) for _ in range(20)]
 
 
-def test_shuffled_asks_for_what_its_reward_needs() -> None:
+def test_shuffled_requires_what_its_inner_reward_requires() -> None:
     path = "pamiq_lightning.curiosity"
     assert Shuffled({"class_path": f"{path}.rnd.RND"}).aux_heads == ("novelty",)
     assert Shuffled({"class_path": f"{path}.count_oracle.CountOracle"}).info_keys == (
@@ -127,10 +127,10 @@ def test_shuffled_asks_for_what_its_reward_needs() -> None:
     with pytest.raises(SpecError, match="imagination"):
         Shuffled({**spec, "init_args": {"imagination": 3}})
     with pytest.raises(ValueError, match="span"):
-        Shuffled(CLOCK, span=1)
+        Shuffled(COUNTING, span=1)
 
 
-def test_what_remembers_nothing_refuses_the_state_of_others() -> None:
+def test_a_reward_without_state_refuses_the_state_of_another() -> None:
     assert PredictionError().state_dict() == {}
     PredictionError().load_state_dict({})
     with pytest.raises(KeyError, match="counts"):

@@ -21,16 +21,16 @@ def reward(error: float, std: float) -> float:
     return PredictionError().reward(RewardInputs(latent, latent, prediction))
 
 
-def test_by_hand() -> None:
+def test_prediction_error_is_the_negative_log_likelihood() -> None:
     expected = 0.5 * math.log(2 * math.pi) + math.log(2) + 0.5 * (3 / 2) ** 2
     assert reward(error=3.0, std=2.0) == pytest.approx(expected)
 
 
-def test_more_surprise_is_more_reward() -> None:
+def test_a_larger_error_is_a_larger_reward() -> None:
     assert reward(0.0, 1.0) < reward(1.0, 1.0) < reward(2.0, 1.0)
 
 
-def test_imaginations_weigh_less_the_earlier_they_began() -> None:
+def test_earlier_imaginations_weigh_less() -> None:
     latent, stds = torch.zeros(4, 8), (1.0, 2.0, 4.0)
     prediction = Prediction(
         mean=torch.zeros(3, 4, 8),
@@ -43,9 +43,9 @@ def test_imaginations_weigh_less_the_earlier_they_began() -> None:
     weights = [1, 2 / 3, 4 / 9]
     expected = sum(w * n for w, n in zip(weights, nll, strict=True)) / sum(weights)
     assert PredictionError(imaginations=3).reward(inputs) == pytest.approx(expected)
-    # Whoever looks at fewer sees those that began last.
+    # A shorter horizon reads the newest imaginations.
     assert PredictionError().reward(inputs) == pytest.approx(nll[0])
-    # So soon after a reset not all are in flight.
+    # Soon after a reset not all are in flight.
     early = Prediction(*(part[:2] for part in prediction[:4]))
     expected = (nll[0] + nll[1] * 2 / 3) / (5 / 3)
     assert PredictionError(imaginations=3).reward(
@@ -53,6 +53,6 @@ def test_imaginations_weigh_less_the_earlier_they_began() -> None:
     ) == pytest.approx(expected)
 
 
-def test_no_imagination_at_all_is_refused() -> None:
+def test_zero_imaginations_are_refused() -> None:
     with pytest.raises(ValueError, match="imaginations"):
         PredictionError(imaginations=0)

@@ -11,11 +11,11 @@ from pamiq_lightning.curiosity.slow_features import Reservoir, SlowFeatures
 def analysed(rows: torch.Tensor, forget: int = 10_000) -> SlowFeatures:
     analysis = SlowFeatures(rows.shape[1], forget)
     for row in rows:
-        analysis.see(row)
+        analysis.update(row)
     return analysis
 
 
-def test_the_slowest_of_mixed_series_is_found() -> None:
+def test_slow_features_find_the_slowest_of_mixed_series() -> None:
     rng = torch.Generator().manual_seed(0)
     slow = (torch.arange(2000.0) / 100).sin()
     sources = torch.stack([slow, *torch.randn(4, 2000, generator=rng)], 1)
@@ -23,12 +23,11 @@ def test_the_slowest_of_mixed_series_is_found() -> None:
     found = mixed @ analysed(mixed).solve(3, fastest=2.5)
     assert abs(torch.corrcoef(torch.stack([found[:, 0], slow]))[0, 1]) > 0.98
     assert found.std(dim=0).tolist() == pytest.approx([1.0, 1.0, 1.0], abs=0.05)
-    # Of the five only one is slow.
+    # One of the five is slow.
     assert analysed(mixed).solve(3, fastest=0.1).shape == (5, 1)
 
 
-def test_statistics_forget() -> None:
-    """What was slow long ago is not, once it has become fast."""
+def test_slow_features_forget_a_direction_that_was_slow_long_ago() -> None:
     rng = torch.Generator().manual_seed(0)
     slow = 2**0.5 * (torch.arange(3000.0) / 100).sin()
     fast = torch.randn(3000, generator=rng)
@@ -37,14 +36,14 @@ def test_statistics_forget() -> None:
     assert abs(view[1, 0]) > 10 * abs(view[0, 0])
 
 
-def test_a_mean_far_from_zero_is_no_variance() -> None:
+def test_slow_features_are_scaled_without_a_mean_far_from_zero() -> None:
     rng = torch.Generator().manual_seed(0)
     rows = 1000 + torch.randn(3000, 2, generator=rng).cumsum(0) / 30
     found = rows @ analysed(rows).solve(2, fastest=2.0)
     assert found.std(dim=0).tolist() == pytest.approx([1.0, 1.0], abs=0.05)
 
 
-def test_what_never_varies_has_no_slowness() -> None:
+def test_slow_features_leave_out_constant_directions() -> None:
     rng = torch.Generator().manual_seed(0)
     value = torch.randn(300, generator=rng)
     rows = torch.stack([value, -value, torch.full_like(value, 5.0)], 1)
@@ -52,32 +51,32 @@ def test_what_never_varies_has_no_slowness() -> None:
     assert analysed(torch.ones(300, 3)).solve(2, fastest=3.0).shape == (3, 0)
 
 
-def test_a_long_stillness_leaves_nothing_to_look_at() -> None:
+def test_slow_features_leave_out_the_noise_of_a_long_standstill() -> None:
     rng = torch.Generator().manual_seed(0)
     moving = torch.randn(500, 3, generator=rng)
     still = moving[-1:] + 1e-6 * torch.randn(5000, 3, generator=rng)
-    before = analysed(moving, forget=200)
-    before.solve(3, fastest=3.0)
+    analysis = analysed(moving, forget=200)
+    analysis.solve(3, fastest=3.0)
     for row in still:
-        before.see(row)
-    assert before.solve(3, fastest=3.0).shape == (3, 0)
+        analysis.update(row)
+    assert analysis.solve(3, fastest=3.0).shape == (3, 0)
 
 
-def test_every_row_has_the_same_rng_to_be_remembered() -> None:
-    kept = Counter[float]()
+def test_reservoir_stores_every_row_with_equal_probability() -> None:
+    stored = Counter[float]()
     for seed in range(3000):
         reservoir = Reservoir(1, 1, seed)
         for row in range(3):
             reservoir.add(torch.tensor([float(row)]))
-        kept[float(reservoir.rows[0, 0])] += 1
-    assert sorted(kept) == [0, 1, 2]
+        stored[float(reservoir.rows[0, 0])] += 1
+    assert sorted(stored) == [0, 1, 2]
     # A third of 3,000 each; five standard deviations are 129.
-    assert all(abs(times - 1000) < 129 for times in kept.values())
+    assert all(abs(times - 1000) < 129 for times in stored.values())
 
 
-def test_a_reservoir_says_where_a_row_went() -> None:
+def test_reservoir_returns_the_index_of_a_stored_row() -> None:
     reservoir = Reservoir(4, 2, seed=0)
-    places = [reservoir.add(torch.full((2,), float(row))) for row in range(50)]
-    assert places[:4] == [0, 1, 2, 3] and None in places
-    newest = {place: row for row, place in enumerate(places) if place is not None}
-    assert reservoir.rows[:, 0].tolist() == [newest[place] for place in range(4)]
+    indices = [reservoir.add(torch.full((2,), float(row))) for row in range(50)]
+    assert indices[:4] == [0, 1, 2, 3] and None in indices
+    newest = {index: row for row, index in enumerate(indices) if index is not None}
+    assert reservoir.rows[:, 0].tolist() == [newest[index] for index in range(4)]
