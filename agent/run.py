@@ -17,7 +17,7 @@ from agent.lifecycle.resume import AUTO, resolve_checkpoint
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import bind_tcp
 from agent.run_dir import SETTINGS
-from agent.settings.compose import CommandLine, compose, read_command_line
+from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import Settings, parse
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
@@ -47,8 +47,7 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
     if command.resume not in (None, AUTO) and not Path(str(command.resume)).is_dir():
         raise UsageError(f"resume={command.resume}: is no folder; name that of a run, or auto")
     composed = compose(command, default_size)
-    roles = set(compose(CommandLine(command.conf), lambda: "tiny").get("learners") or {})
-    settings = parse(composed, roles)
+    settings = parse(composed)
     if command.help:
         from agent.settings.help import render
 

@@ -21,7 +21,7 @@ def load_settings(*arguments: str) -> Settings:
         UsageError: an argument is wrong.
     """
     composed = compose(read_command_line(arguments), lambda: "tiny")
-    return parse(composed, set(composed["learners"]))
+    return parse(composed)
 
 
 @dataclass

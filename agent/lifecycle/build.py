@@ -72,6 +72,7 @@ def build_learners(settings: Settings, resuming: bool = False) -> dict[str, Lear
             if learner.init_weights and not resuming:
                 load_weights(learners[role], Path(learner.init_weights))
         check_shared_shapes(learners)
+        _check_stated_shapes(settings, learners)
     except CheckpointError as error:
         raise UsageError(f"learners.{role}.init_weights: {error}") from error
     except ValueError as error:
@@ -80,6 +81,22 @@ def build_learners(settings: Settings, resuming: bool = False) -> dict[str, Lear
         if role not in learners or learners[role].acting_module is None:
             raise UsageError(f"learners.{role}: there must be one, and it must act")
     return learners
+
+
+def _check_stated_shapes(settings: Settings, learners: dict[str, Learner]) -> None:
+    """Check that learners have the shapes that `shapes` states.
+
+    Raises:
+        UsageError: one has another.
+    """
+    for role, learner in learners.items():
+        for name, shape in learner.shared_shapes().items():
+            stated = getattr(settings.shapes, name, None)
+            if stated is not None and stated != shape:
+                raise UsageError(
+                    f"shapes.{name}={list(stated)}: but learners.{role}.model.init_args.{name} is "
+                    f"{list(shape)}: they must be equal"
+                )
 
 
 def open_checkpoint(start: Path, learners: dict[str, Learner], notify: Notify) -> Checkpoint:

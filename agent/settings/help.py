@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 
 from agent.errors import UsageError
-from agent.settings.compose import conf_folders
-from agent.settings.schema import Settings
-from agent.worlds.vrchat.settings import VRChatSettings
-from pamiq_lightning.recording.settings import RecordingSettings
-from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
+from agent.settings.compose import conf_names
+from agent.settings.schema import ClassSpec, Settings
 from pamiq_lightning.utils.instantiate import SpecError, find_class
 
 USAGE = """\
@@ -29,59 +26,42 @@ Examples:
   python -m agent.run resume=runs/japan_street/DATE-TIME
   python -m agent.run conf=japan_street resume=auto
 
-resume: folder of a run to go on with from its newest checkpoint, or auto for the newest run of conf
+resume: folder of a run to resume from its newest checkpoint, or auto for the newest run of conf
 """
 
 
-def render(settings: dict[str, Any]) -> str:
+def render(settings: Mapping[str, Any]) -> str:
     """Return the whole help for composed settings: their values stand as the defaults."""
-    names = sorted({p.stem for d in conf_folders() if d.is_dir() for p in d.glob("*.yaml")})
-    lines = [USAGE, f"conf: one of {', '.join(names)}", ""]
-    for key, default, sentence in _keys(settings):
+    lines = [USAGE, f"conf: one of {', '.join(conf_names())}", ""]
+    for key, default, sentence in _keys(Settings, settings, ""):
         lines.append(f"  {key} (default: {default})" if default != "" else f"  {key}")
         lines += textwrap.wrap(sentence, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
 
 
-def _keys(settings: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield key, default and sentence of everything that can be set."""
-    nested = (
-        "learners",
-        "trainer",
-        "recording",
-        "vrchat",
-        "scene",
-        "curiosity",
-        "logged_rewards",
-    )
-    for name, default, sentence in _dataclass_keys(Settings):
-        value = "" if name in nested else settings.get(name, default)
-        yield name, value, sentence
-        if name in ("scene", "curiosity"):
-            yield from _class_keys(name, settings.get(name) or {})
-    sections = (
-        ("vrchat", VRChatSettings),
-        ("recording", RecordingSettings),
-        ("trainer", TrainerSettings),
-    )
-    for section, cls in sections:
-        for name, default, sentence in _dataclass_keys(cls):
-            yield f"{section}.{name}", (settings.get(section) or {}).get(name, default), sentence
-    for role, entry in (settings.get("learners") or {}).items():
-        for name, default, sentence in _dataclass_keys(LearnerSettings):
-            yield f"learners.{role}.{name}", "" if name == "model" else default, sentence
-            if name == "model":
-                yield from _class_keys(f"learners.{role}.model", entry.get("model") or {})
-
-
-def _dataclass_keys(cls: type) -> Iterator[tuple[str, Any, str]]:
-    sentences = _sentences(cls)
+def _keys(cls: type, given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield key, default and sentence of everything that can be set in a dataclass."""
+    hints, sentences = get_type_hints(cls), _sentences(cls)
     for item in dataclasses.fields(cls):
-        default = "" if item.default is dataclasses.MISSING else item.default
-        yield item.name, default, sentences[item.name]
+        key, hint, value = f"{prefix}{item.name}", hints[item.name], given.get(item.name)
+        if dataclasses.is_dataclass(hint):
+            yield key, "", sentences[item.name]
+            yield from _keys(hint, value or {}, f"{key}.")  # type: ignore[arg-type]
+        elif get_origin(hint) is dict:
+            yield key, "", sentences[item.name]
+            inner = get_args(hint)[1]
+            if hint == ClassSpec:
+                yield from _class_keys(key, value or {})
+            elif dataclasses.is_dataclass(inner):
+                for name, entry in (value or {}).items():
+                    yield from _keys(inner, entry, f"{key}.{name}.")  # type: ignore[arg-type]
+        else:
+            default = "" if item.default is dataclasses.MISSING else item.default
+            yield key, given.get(item.name, default), sentences[item.name]
 
 
-def _class_keys(key: str, spec: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
+def _class_keys(key: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield key, default and sentence of a class and its arguments."""
     if "class_path" not in spec:
         return
     try:
@@ -91,10 +71,9 @@ def _class_keys(key: str, spec: dict[str, Any]) -> Iterator[tuple[str, Any, str]
     yield f"{key}.class_path", spec["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
     sentences, given = _sentences(cls), spec.get("init_args") or {}
     for name, parameter in inspect.signature(cls).parameters.items():
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            continue
-        default = given.get(name, parameter.default)
-        yield f"{key}.init_args.{name}", default, sentences[name]
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            default = given.get(name, parameter.default)
+            yield f"{key}.init_args.{name}", default, sentences[name]
 
 
 def _sentences(cls: type) -> dict[str, str]:

@@ -23,6 +23,7 @@ from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
 from pamiq_lightning.learners.imagination import imagination_errors
 from pamiq_lightning.nets.aux_heads import AuxHead
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction, normal_nll
+from pamiq_lightning.shapes import ACTION_CHOICES
 from pamiq_lightning.step import is_transition
 
 
@@ -109,7 +110,7 @@ class SioConvDynamics(Learner):
         self,
         latent: tuple[int, int],
         state: tuple[int, int],
-        action_choices: tuple[int, ...] = (3, 3, 3, 2, 2),
+        action_choices: tuple[int, ...] = ACTION_CHOICES,
         heads: int = 8,
         core: Literal["sioconv", "sioconv_ps"] = "sioconv",
         mix_features: int = 64,

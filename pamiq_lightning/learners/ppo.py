@@ -21,6 +21,7 @@ from torchrl.objectives.value.functional import vec_generalized_advantage_estima
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec, mean_square
 from pamiq_lightning.nets.actor_critic import ActorCritic, ActorCriticOutput
+from pamiq_lightning.shapes import ACTION_CHOICES
 from pamiq_lightning.step import ACTING_ROLES, is_transition, is_transition_into
 
 OUTLIER_SCALES = 10.0
@@ -96,7 +97,7 @@ class PPO(Learner):
         self,
         latent: tuple[int, int],
         state: tuple[int, int],
-        action_choices: tuple[int, ...] = (3, 3, 3, 2, 2),
+        action_choices: tuple[int, ...] = ACTION_CHOICES,
         dim: int = 256,
         depth: int = 2,
         mix_features: int = 64,

@@ -7,10 +7,13 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from jsonargparse import set_parsing_settings
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from pamiq_lightning.checkpoint.files import CheckpointError
 from pamiq_lightning.learners.base import Learner
@@ -18,7 +21,9 @@ from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.evaluate import Evaluation
 from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
+from pamiq_lightning.shapes import Shapes
 
+SHAPES = "shapes.yaml"
 RUNS = "runs"
 """Also the Aim repository of the agent's runs."""
 FOLDER = f"{RUNS}/offline"
@@ -57,6 +62,26 @@ def _is_no_advertisement(record: logging.LogRecord) -> bool:
     return "Tip:" not in record.getMessage()
 
 
+class LearnerCLI(LightningCLI):
+    """LightningCLI whose files may refer to `shapes`, which each size states once."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add `shapes`, which `${shapes.latent}` in a learner's file refers to."""
+        parser.add_class_arguments(Shapes, "shapes")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, with the shapes.yaml beside a config file read before that file."""
+        assert args is None or isinstance(args, list)
+        given: list[str] = []
+        for argument in sys.argv[1:] if args is None else args:
+            given += argument.split("=", 1) if argument.startswith("--config=") else [argument]
+        files = [file for flag, file in pairwise(given) if flag in ("-c", "--config")]
+        shapes = [path for file in files if (path := Path(file).with_name(SHAPES)).is_file()]
+        # Before the first of them, so that what they say counts.
+        given[1:1] = [f"--config={path}" for path in shapes]
+        self.config = parser.parse_args(given)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the CLI; return the exit code."""
     # Lightning 2.6 calls what jsonargparse 4.49 renamed.
@@ -68,9 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    # `${shapes.latent}` in a file of a subcommand refers to that subcommand's `shapes`.
+    mode = {"parser_mode": "omegaconf+"}
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     try:
-        LightningCLI(
+        LearnerCLI(
             Learner,
             RecordingDataModule,
             subclass_mode_model=True,
@@ -83,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "callbacks": [Evaluation(), Predictions()],
             },
             save_config_kwargs={"overwrite": True},
+            parser_kwargs={**mode, **dict.fromkeys(LearnerCLI.subcommands(), mode)},
             args=list(arguments) if arguments is not None else None,
         )
     except (RecordingError, CheckpointError, ValueError) as error:

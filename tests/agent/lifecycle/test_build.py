@@ -11,12 +11,10 @@ from agent.settings.compose import CommandLine, compose
 from agent.settings.schema import Settings, parse
 from agent.worlds.factory import build_world
 
-ROLES = {"encoder", "dynamics", "policy", "decoder"}
-
 
 def debug(**overrides: Any) -> Settings:
     line = CommandLine("debug", {key.replace("__", "."): v for key, v in overrides.items()})
-    return parse(compose(line, lambda: "tiny"), ROLES)
+    return parse(compose(line, lambda: "tiny"))
 
 
 def test_the_sizes_of_a_step_come_from_the_learners() -> None:
@@ -56,6 +54,20 @@ def test_mistakes_in_learners_are_named(override: dict[str, Any], words: list[st
         build.build_learners(debug(**override))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_shape_is_set_once_for_all_learners() -> None:
+    learners = build.build_learners(debug(shapes__state=[2, 64]))
+    shapes = [learners[role].shared_shapes()["state"] for role in ("dynamics", "policy")]
+    assert shapes == [(2, 64), (2, 64)]
+
+
+def test_learners_with_another_shape_than_stated_are_refused() -> None:
+    changes: dict[str, Any] = {
+        f"learners__{role}__model__init_args__state": [2, 64] for role in ("policy", "dynamics")
+    }
+    with pytest.raises(UsageError, match=r"shapes\.state=\[2, 32\]: but learners\.dynamics"):
+        build.build_learners(debug(**changes))
 
 
 def test_actions_the_body_does_not_have_are_refused() -> None:

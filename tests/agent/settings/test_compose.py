@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "learners: {policy: {model: {init_args: {clip: 0.1}}}}",
             "learners/ppo.yaml": "model: {class_path: A, init_args: {clip: 0.2, lr: 1e-3, dim: 8}}"
             "\ndata: {recording: null}",
+            "sizes/small/shapes.yaml": "shapes: {}",
             "sizes/tiny/ppo.yaml": "model: {init_args: {clip: 0.3, dim: 64}}",
         },
     )
@@ -33,7 +35,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "conf"
 
 
-def composed(*arguments: str) -> dict[str, object]:
+def composed(*arguments: str) -> dict[str, Any]:
     return compose(read_command_line(arguments), lambda: "small")
 
 
@@ -48,6 +50,34 @@ def test_layers_win_in_the_order_learner_size_conf_command_line(conf: Path) -> N
             }
         },
     }
+
+
+def test_shapes_of_the_size_are_referred_to_and_give_way_to_conf_and_command_line(
+    conf: Path,
+) -> None:
+    write(
+        conf.parent,
+        {
+            "learners/ppo.yaml": "model: {class_path: A, init_args: {k: '${shapes.state}'}}",
+            "sizes/tiny/shapes.yaml": "shapes: {state: [2, 8], latent: [4, 4]}",
+            "wide.yaml": "extends: base.yaml\nshapes: {state: [2, 16]}",
+            "wider.yaml": "extends: wide.yaml\nlearners: {policy: learners/ppo.yaml}",
+        },
+    )
+
+    def state(*arguments: str) -> Any:
+        return composed(*arguments, "size=tiny")["learners"]["policy"]["model"]["init_args"]["k"]
+
+    assert state("conf=base") == [2, 8]
+    assert state("conf=wide") == state("conf=wider") == [2, 16]
+    assert state("conf=wide", "shapes.state=[3, 32]") == [3, 32]
+    with pytest.raises(UsageError, match=r"learners\.policy.*shapes\.state"):
+        composed("conf=base", "size=small")
+
+
+def test_an_unknown_size_names_the_nearest(conf: Path) -> None:
+    with pytest.raises(UsageError, match=r"size=smal: .*did you mean small\?"):
+        composed("conf=street", "size=smal")
 
 
 def test_without_a_size_the_default_is_asked_for(conf: Path) -> None:
@@ -115,7 +145,7 @@ def test_weights_are_looked_for_beside_the_file_that_names_them(conf: Path) -> N
             "cold.yaml": "extends: street.yaml\nlearners: {policy: {init_weights: b.ckpt}}",
         },
     )
-    found = composed("conf=warm")["learners"]["policy"]  # type: ignore[index]
+    found = composed("conf=warm")["learners"]["policy"]
     assert Path(found["init_weights"]) == (conf / "weights" / "a.safetensors").resolve()
     assert found["model"]["init_args"]["clip"] == 0.1
-    assert composed("conf=cold")["learners"]["policy"]["init_weights"] == "b.ckpt"  # type: ignore[index]
+    assert composed("conf=cold")["learners"]["policy"]["init_weights"] == "b.ckpt"

@@ -48,6 +48,21 @@ def test_a_size_can_be_laid_over(here: Path, capsys: pytest.CaptureFixture[str])
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
 
 
+@pytest.mark.parametrize("flag", [["--config"], []])
+def test_a_size_file_brings_the_shapes_of_its_size(
+    flag: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = Path(__file__).parents[3] / "conf"
+    files = [str(conf / folder / "ppo.yaml") for folder in ("learners", "sizes/small")]
+    given = [part for file in files for part in ([*flag, file] if flag else [f"--config={file}"])]
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *given, "--model.init_args.lr=1e-5", "--print_config"])
+    assert end.value.code == 0
+    arguments = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    assert (arguments["latent"], arguments["state"]) == ([144, 32], [6, 1024])
+    assert (arguments["dim"], arguments["gamma"], arguments["lr"]) == (512, 0.99, 1e-5)
+
+
 def test_no_recording_is_one_clear_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIT[:3], *QUIET]) == 1
     assert "--data.recording" in capsys.readouterr().err

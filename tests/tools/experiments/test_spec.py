@@ -70,7 +70,7 @@ def test_shipped_experiments_compose_and_build(path: Path) -> None:
     for job in read_spec(path).jobs(Path("out")):
         if job.seed == 0:
             composed = compose(read_command_line(job.arguments()), lambda: "tiny")
-            settings = parse(composed, set(composed["learners"]))
+            settings = parse(composed)
             # As a run does: once for the settings, and again to enter.
             resolve_scene(settings)
             resolve_scene(settings)

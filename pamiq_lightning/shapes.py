@@ -1,0 +1,21 @@
+"""Shapes that learners share, stated once for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ACTION_CHOICES = (3, 3, 3, 2, 2)
+"""Choices of each action category of the body."""
+
+
+@dataclass
+class Shapes:
+    """Shapes that learners share: their settings refer to these as `${shapes.latent}`.
+
+    Args:
+        latent: tokens and features [P, D] of the encoder's latent.
+        state: blocks and width [depth, dim] of the dynamics' recurrent state.
+    """
+
+    latent: tuple[int, int] | None = None
+    state: tuple[int, int] | None = None
