@@ -1,4 +1,4 @@
-"""Where the agent lives: settled before anything heavy is imported, entered when it is ready."""
+"""Which world a run acts in: resolved before heavy imports, built when everything else is ready."""
 
 from __future__ import annotations
 
@@ -16,26 +16,22 @@ Notify = Callable[[str], None]
 
 
 def resolve_world(settings: Settings, notify: Notify) -> None:
-    """Decide where to live, say so, and fail at once if that cannot be; nothing heavy is imported.
+    """Resolve `world=auto`, report the choice, and fail early; imports nothing heavy.
 
     Raises:
-        UsageError: a setting of the body in VRChat cannot be.
-        CaptureError: VRChat is asked for and cannot be seen.
+        UsageError: a wrong setting of VRChat.
+        CaptureError: VRChat is requested and cannot be captured.
         OSError: another program holds a port.
     """
     if settings.world == "auto":
-        window = None
-        if settings.clock == "real":
-            window = find_window(settings.vrchat.title)
-        found = window is not None
+        window = find_window(settings.vrchat.title) if settings.clock == "real" else None
         if window is not None:
             window.close()
-        settings.world = "vrchat" if found else "embedded"
-        notify(
-            "World: VRChat (its window was found)."
-            if found
-            else "World: the embedded one (no VRChat window was found)."
-        )
+            settings.world = "vrchat"
+            notify("World: VRChat (its window was found).")
+        else:
+            settings.world = "embedded"
+            notify("World: the embedded one (no VRChat window was found).")
     if settings.world == "vrchat":
         try:
             check_vrchat(settings.vrchat)
@@ -46,10 +42,10 @@ def resolve_world(settings: Settings, notify: Notify) -> None:
 
 
 def resolve_scene(settings: Settings) -> None:
-    """Fill in the defaults of the embedded world's place.
+    """Fill in the default settings of the embedded world's scene.
 
     Raises:
-        UsageError: its settings are wrong.
+        UsageError: wrong settings of the scene.
     """
     if settings.world == "vrchat":
         return
@@ -62,17 +58,18 @@ def resolve_scene(settings: Settings) -> None:
 
 
 def build_world(settings: Settings, size: int) -> World:
-    """Enter VRChat or an embedded world, as was settled.
+    """Connect to VRChat or build an embedded world, for square frames of `size` pixels.
 
     Raises:
-        UsageError: the place's settings are wrong.
-        RuntimeError: VRChat cannot be entered, or the embedded world cannot start.
+        UsageError: wrong settings of the scene.
+        RuntimeError: VRChat cannot be reached, or the embedded world does not start.
     """
     if settings.world == "vrchat":
         return enter_vrchat(
             settings.vrchat, size, settings.rate, settings.osc_host, settings.osc_port or 9000
         )
-    from agent.worlds.embedded.make import make_world
+    from agent.worlds.embedded.lockstep import LockstepWorld
+    from agent.worlds.embedded.realtime import RealtimeWorld
     from agent.worlds.embedded.scenes.base import Scene
 
     resolve_scene(settings)
@@ -80,12 +77,6 @@ def build_world(settings: Settings, size: int) -> World:
         scene = build(Scene, settings.scene, "scene")
     except SpecError as error:
         raise UsageError(str(error)) from error
-    return make_world(
-        scene,
-        size,
-        settings.seed,
-        settings.clock,
-        settings.rate,
-        settings.osc_port,
-        scale=settings.time_scale,
-    )
+    if settings.clock == "lockstep":
+        return LockstepWorld(scene, size, settings.seed, settings.rate)
+    return RealtimeWorld(scene, size, settings.seed, settings.osc_port, scale=settings.time_scale)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from agent.actions import ACTIONS, CHOICES
 from agent.lifecycle.recorder import Recorder
 from agent.run_dir import RECORDING
-from agent.worlds.embedded.make import make_world
+from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from agent.worlds.embedded.scenes.street import Street
@@ -70,7 +70,7 @@ def dataset_spec(info_names: tuple[str, ...], lossless: bool = False) -> Dataset
 
 def collect(scene: Scene, count: int) -> tuple[tuple[str, ...], list[Steps]]:
     """Return rollouts of a random policy in a scene; log_prob, value and reward are noise."""
-    world = make_world(scene, SIZE, 0, "lockstep", RATE)
+    world = LockstepWorld(scene, SIZE, 0, RATE)
     random = np.random.default_rng(0)
     shape = dataclasses.replace(SHAPE, info_names=world.info_names)
     rollouts = []

@@ -19,7 +19,8 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from agent.actions import CHOICES, inputs
 from agent.worlds.embedded.fixed_timestep import TIMESTEP
-from agent.worlds.embedded.make import LockstepWorld, RealtimeWorld
+from agent.worlds.embedded.lockstep import LockstepWorld
+from agent.worlds.embedded.realtime import RealtimeWorld
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation, Size
 from tools.bench.limits import Measurement, at_least, at_most, bench_parser, print_measurements
@@ -29,9 +30,9 @@ _FRAMES = 200
 _DISCARD_PORT = "9"
 """The discard port: nothing listens there."""
 _START = """
-import agent.worlds.embedded.make as embedded
 from agent.worlds.embedded.scenes.street import Street
-embedded.Simulation(Street(), 144, 0).frame()
+from agent.worlds.embedded.simulation import Simulation
+Simulation(Street(), 144, 0).frame()
 """
 _REAL_TIME = """
 import resource, sys, time

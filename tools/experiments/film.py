@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from agent.worlds.embedded.fixed_timestep import PHYSICS_HZ
 from agent.worlds.embedded.lockstep import LockstepWorld
-from agent.worlds.embedded.scenes.state import Picture
+from agent.worlds.embedded.scenes.state import Frame
 from tools.experiments.metrics import Run
 from tools.series import largest_apart
 
@@ -39,16 +39,14 @@ def surprising_rows(run: Run, count: int = COUNT) -> tuple[list[int], list[int]]
     return largest_apart(reward, count, apart), largest_apart(-reward, count, apart)
 
 
-def render_again(
-    run: Run, seed: int, wanted: Sequence[int], size: int = SIZE
-) -> dict[int, Picture]:
+def render_again(run: Run, seed: int, wanted: Sequence[int], size: int = SIZE) -> dict[int, Frame]:
     """Repeat the run's actions, and return the frames (3, size, size) of the rows wanted.
 
     Raises:
         RenderError: the body went elsewhere.
     """
     world = LockstepWorld(run.map.scene, size, seed, run.rate)
-    simulation, frames, left = world.simulation, dict[int, Picture](), set(wanted)
+    simulation, frames, left = world.simulation, dict[int, Frame](), set(wanted)
     steps = round(PHYSICS_HZ / run.rate)
     for row in range(max(wanted) + 1):
         for _ in range(steps if row else 0):

@@ -57,7 +57,7 @@ def to_number(value: object) -> float:
     return number
 
 
-class Controls:
+class InputController:
     """The latched state of all inputs."""
 
     def __init__(self) -> None:

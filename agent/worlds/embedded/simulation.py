@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.inputs import Controls
+from agent.worlds.embedded.inputs import InputController
 from agent.worlds.embedded.physics import Body, advance, is_clear
 from agent.worlds.embedded.render.renderer import Renderer
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.state import CellGrid, Picture, SceneState
+from agent.worlds.embedded.scenes.state import CellGrid, Frame, SceneState
 
 INFO_NAMES = (
     "x",
@@ -66,7 +66,7 @@ class Simulation:
         height, width = (size, size) if isinstance(size, int) else size
         self._renderer = Renderer(built, height, width, field_of_view, supersample)
         self._effects = built.effects
-        self._controls = Controls()
+        self._inputs = InputController()
         index = self._renderer.texture_index
         self.scene_state = SceneState(
             seed=seed,
@@ -90,7 +90,7 @@ class Simulation:
         # Stand still once: what is not compiled yet is compiled now, not in the middle of a run.
         advance(
             self.scene_state.body,
-            Controls().wish(),
+            InputController().wish(),
             self.scene_state.solids,
             self.scene_state.bounds,
         )
@@ -105,17 +105,17 @@ class Simulation:
         Raises:
             ValueError: an address that is no input, or a value that is no number.
         """
-        self._controls.set(address, value)
+        self._inputs.set(address, value)
 
     def release_inputs(self) -> None:
         """Put every input back to neutral."""
-        self._controls.release_inputs()
+        self._inputs.release_inputs()
 
     def step(self) -> None:
         """Take exactly one physics step of 1/30 s."""
         scene_state = self.scene_state
         scene_state.step += 1
-        advance(scene_state.body, self._controls.wish(), scene_state.solids, scene_state.bounds)
+        advance(scene_state.body, self._inputs.wish(), scene_state.solids, scene_state.bounds)
         for effect in self._effects:
             effect.advance(scene_state)
 
@@ -124,7 +124,7 @@ class Simulation:
         return {
             "step": self.scene_state.step,
             "body": asdict(self.scene_state.body),
-            "controls": self._controls.state_dict(),
+            "inputs": self._inputs.state_dict(),
             "effects": [[type(h).__name__, h.state_dict()] for h in self._effects],
         }
 
@@ -141,11 +141,11 @@ class Simulation:
         self.scene_state.body = Body(
             **state["body"] | {"velocity": tuple(state["body"]["velocity"])}
         )
-        self._controls.load_state_dict(state["controls"])
+        self._inputs.load_state_dict(state["inputs"])
         for effect, (_, told) in zip(self._effects, state["effects"], strict=True):
             effect.load_state_dict(told, self.scene_state)
 
-    def frame(self) -> Picture:
+    def frame(self) -> Frame:
         """Draw what the body sees now, (3, H, W)."""
         picture, share = self._draw()
         for effect in self._effects:
@@ -154,12 +154,12 @@ class Simulation:
         self._flicker_share, self._drawn_step = share, self.scene_state.step
         return picture
 
-    def _draw(self) -> tuple[Picture, float]:
+    def _draw(self) -> tuple[Frame, float]:
         for effect in self._effects:
             effect.arrange(self.scene_state)
         return self._renderer.draw(self.scene_state)
 
-    def _look(self, x: float, y: float, heading: float) -> Picture:
+    def _look(self, x: float, y: float, heading: float) -> Frame:
         body = self.scene_state.body
         self.scene_state.body = Body(x, y, heading)
         picture, _ = self._draw()

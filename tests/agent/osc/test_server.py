@@ -13,7 +13,7 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from agent.osc.ports import PortTakenError
 from agent.osc.server import HOST, OscReceiver, silence_python_osc
-from agent.worlds.embedded.inputs import Controls
+from agent.worlds.embedded.inputs import InputController
 
 Received = queue.Queue[tuple[str, object]]
 PATIENCE = 10.0
@@ -27,10 +27,10 @@ def received() -> Received:
 
 @pytest.fixture
 def receiver(received: Received) -> Iterator[OscReceiver]:
-    controls = Controls()
+    inputs = InputController()
 
     def take(address: str, value: object) -> None:
-        controls.set(address, value)
+        inputs.set(address, value)
         received.put((address, value))
 
     receiver = OscReceiver(0, take)

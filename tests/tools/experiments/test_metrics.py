@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from agent.worlds.embedded.lockstep import LockstepWorld
-from agent.worlds.embedded.make import INFO_NAMES
 from agent.worlds.embedded.scenes.street import Street
+from agent.worlds.embedded.simulation import INFO_NAMES
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.trainer.step_log import StepLog
 from tests.synthetic import SHAPE, arrays

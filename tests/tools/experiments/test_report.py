@@ -10,8 +10,8 @@ import yaml
 
 from agent.errors import UsageError
 from agent.worlds.embedded.lockstep import LockstepWorld
-from agent.worlds.embedded.make import INFO_NAMES
 from agent.worlds.embedded.scenes.food_room import FoodRoom
+from agent.worlds.embedded.simulation import INFO_NAMES
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.trainer.step_log import StepLog
 from tests.synthetic import SHAPE, arrays

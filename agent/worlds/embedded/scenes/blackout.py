@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone
-from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
+from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
 
 _STREAM = 101
 
@@ -70,7 +70,7 @@ class Darkness(SceneEffect):
         """Last until then."""
         self._until = int(state["until"])
 
-    def cover(self, picture: Picture, scene_state: SceneState) -> float:
+    def cover(self, picture: Frame, scene_state: SceneState) -> float:
         """Paint everything black while it lasts."""
         if scene_state.step >= self._until or not self._zone.holds(scene_state.body):
             return 0.0

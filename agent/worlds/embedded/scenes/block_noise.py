@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
-from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
+from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 
 _STREAM = 104
@@ -65,7 +65,7 @@ class Blocks(SceneEffect):
         self._count, self._density, self._zone = count, density, zone
         self._clock = PictureClock(1, images_per_second, 0)
 
-    def cover(self, picture: Picture, scene_state: SceneState) -> float:
+    def cover(self, picture: Frame, scene_state: SceneState) -> float:
         """Draw the blocks of this moment."""
         if not self._zone.holds(scene_state.body):
             return 0.0

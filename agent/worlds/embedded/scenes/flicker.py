@@ -10,7 +10,7 @@ import numpy as np
 from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
-from agent.worlds.embedded.scenes.state import Look, Picture, SceneEffect, SceneState
+from agent.worlds.embedded.scenes.state import Frame, Look, SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import PictureClock
 
 _STREAM = 103
@@ -66,7 +66,7 @@ class Stills(SceneEffect):
     def __init__(self, images_per_second: float, count: int, density: float, zone: Zone) -> None:
         self._rate, self._count, self._density = images_per_second, count, density
         self._zone = zone
-        self._stills: list[Picture] = []
+        self._stills: list[Frame] = []
         self._clock = PictureClock(1, images_per_second, 0)
 
     def prepare(self, scene_state: SceneState, look: Look) -> None:
@@ -78,7 +78,7 @@ class Stills(SceneEffect):
             x, y = scenes[number]
             self._stills.append(look(x, y, rng.uniform(-math.pi, math.pi)))
 
-    def cover(self, picture: Picture, scene_state: SceneState) -> float:
+    def cover(self, picture: Frame, scene_state: SceneState) -> float:
         """Show the still whose turn it is, if it is one's turn."""
         if not self._zone.holds(scene_state.body):
             return 0.0

@@ -17,9 +17,9 @@ FAR_AWAY = (1e6, 1e6, 1e6 + 1.0, 1e6 + 1.0)
 """Where a solid lies that stops nobody."""
 
 
-Picture = NDArray[np.uint8]
+Frame = NDArray[np.uint8]
 """What is seen, (3, H, W)."""
-Look = Callable[[float, float, float], Picture]
+Look = Callable[[float, float, float], Frame]
 """Draws what a body would see that stood at x, y and looked along a heading."""
 
 
@@ -108,7 +108,7 @@ class SceneEffect:
         Must be a pure function of the stage, because not every step is drawn.
         """
 
-    def cover(self, picture: Picture, scene_state: SceneState) -> float:
+    def cover(self, picture: Frame, scene_state: SceneState) -> float:
         """Change the finished picture (3, H, W); return the share of it that now flickers."""
         return 0.0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
-from agent.worlds.embedded.scenes.state import Picture, SceneEffect, SceneState
+from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
 
 _STREAM = 102
 
@@ -59,7 +59,7 @@ class Noise(SceneEffect):
         self._strength, self._density, self._coloured = strength, density, coloured
         self._zone = zone
 
-    def cover(self, picture: Picture, scene_state: SceneState) -> float:
+    def cover(self, picture: Frame, scene_state: SceneState) -> float:
         """Draw this step's noise."""
         if self._strength * self._density == 0.0 or not self._zone.holds(scene_state.body):
             return 0.0

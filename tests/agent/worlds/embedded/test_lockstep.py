@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from agent.worlds.embedded.make import LockstepWorld, make_world
+from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from agent.worlds.embedded.scenes.street import Street
@@ -23,7 +23,7 @@ def test_a_rate_must_divide_thirty(rate: float) -> None:
 
 @pytest.mark.parametrize("rate", [1, 10, 30])
 def test_a_tick_takes_its_share_of_a_second(rate: int) -> None:
-    world = make_world(SCENE, 16, 0, "lockstep", rate)
+    world = LockstepWorld(SCENE, 16, 0, rate)
     step = world.info_names.index("step")
     seen = []
     for _ in range(3):
@@ -60,11 +60,6 @@ def test_rest_stands_still() -> None:
     assert moved[y] > 3.0 and rested[y] == moved[y]
     world.close()
     world.close()
-
-
-def test_an_unknown_clock_is_an_error() -> None:
-    with pytest.raises(ValueError, match="clock must be"):
-        make_world(SCENE, 16, 0, "sundial", 10)  # type: ignore[arg-type]
 
 
 def test_a_world_goes_on_as_if_nothing_had_been(scene: Scene) -> None:

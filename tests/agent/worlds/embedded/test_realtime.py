@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pythonosc.udp_client import SimpleUDPClient
 
-from agent.worlds.embedded.make import RealtimeWorld, make_world
+from agent.worlds.embedded.lockstep import LockstepWorld
+from agent.worlds.embedded.realtime import RealtimeWorld
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 
 SCENE = FoodRoom(pool=2)
@@ -33,8 +34,7 @@ def value(world: RealtimeWorld, name: str) -> float:
 
 @pytest.fixture
 def world() -> Iterator[RealtimeWorld]:
-    world = make_world(SCENE, 32, 0, "real", 10)
-    assert isinstance(world, RealtimeWorld)
+    world = RealtimeWorld(SCENE, 32, 0)
     yield world
     world.close()
 
@@ -64,7 +64,7 @@ def test_time_passes_and_frames_are_whole(world: RealtimeWorld) -> None:
 
 
 def test_it_draws_what_lockstep_draws(world: RealtimeWorld) -> None:
-    lockstep = make_world(SCENE, 32, 0, "lockstep", 30)
+    lockstep = LockstepWorld(SCENE, 32, 0, 30)
     names = world.info_names
     moved_at = None
     world.act(np.array([1, 0, 1, 0, 0]))
@@ -96,7 +96,7 @@ def test_a_dead_world_is_an_error(world: RealtimeWorld) -> None:
 
 def test_a_taken_port_is_an_error_that_names_it(world: RealtimeWorld) -> None:
     with pytest.raises(RuntimeError, match=f"UDP port {world.port} is taken"):
-        make_world(SCENE, 32, 0, "real", 10, osc_port=world.port)
+        RealtimeWorld(SCENE, 32, 0, osc_port=world.port)
 
 
 def test_it_closes_twice_and_leaves_nothing(world: RealtimeWorld) -> None:
@@ -108,7 +108,7 @@ def test_it_closes_twice_and_leaves_nothing(world: RealtimeWorld) -> None:
 
 PARENT = """
 import os
-from agent.worlds.embedded.make import RealtimeWorld
+from agent.worlds.embedded.realtime import RealtimeWorld
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 world = RealtimeWorld(FoodRoom(pool=1), 16, 0)
 print(world._process.pid, flush=True)
@@ -140,7 +140,7 @@ def alive(pid: int) -> bool:
 
 def test_no_torch_in_the_worlds() -> None:
     program = (
-        "import sys, agent.worlds.embedded.make, agent.worlds.embedded.realtime_process;"
+        "import sys, agent.worlds.embedded.realtime, agent.worlds.embedded.realtime_process;"
         "import agent.worlds.embedded.scenes.street;"
         "sys.exit(any(name in sys.modules for name in ('torch', 'lightning')))"
     )
