@@ -18,6 +18,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from tensordict import TensorDict
 
 from agent.run_dir import SETTINGS
 from pamiq_lightning.checkpoint.files import newest_weights
@@ -116,7 +117,7 @@ def film(run: Path, start_s: float, seconds: float, every: int) -> tuple[list[Im
     stop = min(start + round(seconds * fps), len(reader))
     rows = np.zeros(len(reader), np.bool_)
     rows[start - 1 : stop] = True
-    steps = torch.cat(list(dataset.rollouts(rows, {"frame", "latent", "state"})))
+    steps = TensorDict.cat(list(dataset.rollouts(rows, {"frame", "latent", "state"})))
     pictures = []
     for at in range(1, len(steps), every):
         preview = newest_preview(steps[at - 1 : at + 1], decoder, dynamics)
