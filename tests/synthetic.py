@@ -53,7 +53,7 @@ DYNAMICS = {
         "heads": 4,
         "mix_features": 8,
         "burn_in": 2,
-        "slice_length": 8,
+        "sequence_length": 8,
         "capacity": 100,
         "batch_size": 3,
         "updates": 2,

@@ -82,7 +82,7 @@ class SioConvDynamics(Learner):
         imagined_steps: steps that a second loss predicts in closed loop; 0 for no such loss.
         imagination_coef: weight of that loss.
         burn_in: first steps of a sequence that only warm the state up.
-        slice_length: steps of a sequence that are predicted from, burn-in included.
+        sequence_length: steps of a sequence that are predicted from, burn-in included.
         capacity: steps in the replay buffer, the newest ones.
         batch_size: sequences of one update.
         updates: updates of a training round.
@@ -122,7 +122,7 @@ class SioConvDynamics(Learner):
         imagined_steps: int = 0,
         imagination_coef: float = 1.0,
         burn_in: int = 16,
-        slice_length: int = 256,
+        sequence_length: int = 256,
         capacity: int = 1000,
         batch_size: int = 4,
         updates: int = 64,
@@ -134,19 +134,19 @@ class SioConvDynamics(Learner):
         super().__init__()
         self.save_hyperparameters()
         self.require_positive(
-            "heads", "mix_features", "slice_length", "capacity", "batch_size", "updates", "lr"
+            "heads", "mix_features", "sequence_length", "capacity", "batch_size", "updates", "lr"
         )
         self.require_positive("progress_rounds")
-        if not 0 <= burn_in < slice_length:
-            raise ValueError(f"burn_in {burn_in} must be below slice_length {slice_length}")
-        if not 0 <= imagined_steps <= slice_length - max(burn_in, 1):
+        if not 0 <= burn_in < sequence_length:
+            raise ValueError(f"burn_in {burn_in} must be below sequence_length {sequence_length}")
+        if not 0 <= imagined_steps <= sequence_length - max(burn_in, 1):
             raise ValueError(
-                f"imagined_steps {imagined_steps} must be at most slice_length {slice_length} less "
+                f"imagined_steps {imagined_steps} must be at most sequence_length {sequence_length} less "
                 f"burn_in {burn_in}"
             )
-        if capacity < slice_length + 1:
+        if capacity < sequence_length + 1:
             raise ValueError(
-                f"capacity {capacity} must be at least slice_length {slice_length} + 1"
+                f"capacity {capacity} must be at least sequence_length {sequence_length} + 1"
             )
         self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
         self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
@@ -162,7 +162,7 @@ class SioConvDynamics(Learner):
             batch_size,
             updates,
             # One more: the last step of a sequence is only a target.
-            length=slice_length + 1,
+            length=sequence_length + 1,
             max_version_lag=max_version_lag,
         )
         self.net = ForwardDynamics(

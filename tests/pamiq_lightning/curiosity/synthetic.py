@@ -50,7 +50,7 @@ def dynamics_learner(**changes: Any) -> SioConvDynamics:
         "heads": 4,
         "mix_features": 16,
         "burn_in": 1,
-        "slice_length": T,
+        "sequence_length": T,
         "dropout": 0.0,
         "lr": 3e-3,
         "aux_heads": ("ensemble", "progress", "novelty"),

@@ -17,7 +17,7 @@ def dynamics(**changes: object) -> SioConvDynamics:
         "heads": 4,
         "mix_features": 16,
         "burn_in": 2,
-        "slice_length": 8,
+        "sequence_length": 8,
         "dropout": 0.0,
         "lr": 3e-3,
     }
@@ -134,6 +134,6 @@ def test_imagined_futures_are_scored_as_they_would_be_lived() -> None:
 
 
 def test_a_future_longer_than_a_slice_is_refused() -> None:
-    with pytest.raises(ValueError, match="imagined_steps 7 must be at most slice_length 8"):
+    with pytest.raises(ValueError, match="imagined_steps 7 must be at most sequence_length 8"):
         dynamics(imagined_steps=7)
     dynamics(imagined_steps=6).training_step(slices(), 0)
