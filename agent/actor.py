@@ -21,10 +21,9 @@ from torch import Tensor
 from agent.hot_swap import DoubleBufferedModule
 from pamiq_lightning.checkpoint.files import value_bytes
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
-from pamiq_lightning.learners.ppo import PPOPolicy
+from pamiq_lightning.learners.roles import ActingDynamics, ActingEncoder, ActingPolicy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
-from pamiq_lightning.nets.forward_dynamics import ForwardDynamics, Prediction
-from pamiq_lightning.nets.vit import LatentEncoder
+from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 
 WARM_UP_TICKS = 3
@@ -35,9 +34,9 @@ WARM_UP_TICKS = 3
 class ActingModules:
     """The three modules that act, each with its weights in two copies."""
 
-    encoder: DoubleBufferedModule[LatentEncoder]
-    dynamics: DoubleBufferedModule[ForwardDynamics]
-    policy: DoubleBufferedModule[PPOPolicy]
+    encoder: DoubleBufferedModule[ActingEncoder]
+    dynamics: DoubleBufferedModule[ActingDynamics]
+    policy: DoubleBufferedModule[ActingPolicy]
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         """Iterate in the order of a row's versions."""
@@ -129,7 +128,7 @@ class Actor:
                 so that none learns from it.
         """
         reward, *logged_rewards = self._compute_rewards() if valid else self._no_rewards()
-        row = {
+        row: dict[str, ArrayLike] = {
             "frame": self._frame[0].cpu().numpy(),
             "latent": self._latent[0].cpu().numpy(),
             "state": self._state[0].cpu().numpy(),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsSpec, tensors_of
 from pamiq_lightning.utils.torch_compile import compile_acting
 
-M = TypeVar("M", bound=nn.Module)
+M = TypeVar("M")
 
 
 class PinnedCopy:
@@ -69,11 +69,11 @@ class DoubleBufferedModule(Generic[M]):
     def __init__(
         self, module: nn.Module, spec: WeightsSpec, device: torch.device, compiled: bool = False
     ) -> None:
-        self.active: M = self._frozen_copy(module, device)
-        self.standby: M = self._frozen_copy(module, device)
+        copies = [self._frozen_copy(module, device) for _ in range(2)]
         if compiled:
-            compile_acting(self.active, device)
-            compile_acting(self.standby, device)
+            for frozen in copies:
+                compile_acting(frozen, device)
+        self.active, self.standby = (cast(M, frozen) for frozen in copies)
         self._reader = WeightsReader(spec, module)
         self._pinned = PinnedCopy(tensors_of(module), device) if device.type == "cuda" else None
         self._incoming = 0
@@ -84,8 +84,8 @@ class DoubleBufferedModule(Generic[M]):
         """Whether the standby still holds the previous weights; see `release_previous`."""
 
     @staticmethod
-    def _frozen_copy(module: nn.Module, device: torch.device) -> M:
-        return cast(M, copy.deepcopy(module).requires_grad_(False).eval().to(device))
+    def _frozen_copy(module: nn.Module, device: torch.device) -> nn.Module:
+        return copy.deepcopy(module).requires_grad_(False).eval().to(device)
 
     def copy_chunk(self, max_bytes: int | None) -> int:
         """Copy some of the newest weights into the standby; start a copy if there are newer ones.
@@ -105,7 +105,7 @@ class DoubleBufferedModule(Generic[M]):
             if self._reader.latest_version == self.version:
                 return 0
             self._incoming = self._reader.begin()
-        standby = tensors_of(self.standby)
+        standby = tensors_of(cast(nn.Module, self.standby))
         copied = self._reader.copy(self._pinned.host if self._pinned else standby, max_bytes)
         if not self._reader.copying and self._pinned is not None:
             self._pinned.start(standby)
@@ -134,7 +134,7 @@ class DoubleBufferedModule(Generic[M]):
             version: of the weights.
             tensors: `tensors_of` a module that holds them.
         """
-        for target, tensor in zip(tensors_of(self.active), tensors, strict=True):
+        for target, tensor in zip(tensors_of(cast(nn.Module, self.active)), tensors, strict=True):
             target.copy_(tensor)
         self.version, self.just_swapped = version, False
 

@@ -10,9 +10,8 @@ A learner must have
     training_step         the loss of one batch
     configure_optimizers  exactly one optimizer
     the methods of its role in `pamiq_lightning.learners.roles`
-and, where it has something that the agent runs,
-    acting_module         encoder: module(frames); dynamics: module.step(latent, action, state) and
-                          module.novelty; policy: module(latent, state)
+and, where the agent runs a part of it,
+    acting_module         that part, as `pamiq_lightning.learners.roles` says for its role
 
 Everything else has a default: `on_rollout`, `log_later`, `shared_shapes`, `should_stop_round`,
 `clip_groups`, `optional_prefixes`, `derived_prefixes`, `on_acting_restored`, and Lightning's own

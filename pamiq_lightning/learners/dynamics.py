@@ -141,8 +141,8 @@ class SioConvDynamics(Learner):
             raise ValueError(f"burn_in {burn_in} must be below sequence_length {sequence_length}")
         if not 0 <= imagined_steps <= sequence_length - max(burn_in, 1):
             raise ValueError(
-                f"imagined_steps {imagined_steps} must be at most sequence_length {sequence_length} less "
-                f"burn_in {burn_in}"
+                f"imagined_steps {imagined_steps} must be at most sequence_length "
+                f"{sequence_length} less burn_in {burn_in}"
             )
         if capacity < sequence_length + 1:
             raise ValueError(
@@ -300,12 +300,12 @@ class SioConvDynamics(Learner):
         The gradient passes through the imagined latents, not into the state they start from.
         """
         ahead, last = self.imagined_steps, batch["latent"].shape[1] - 1
-        begin = torch.arange(max(self.burn_in, 1), last - ahead + 1, ahead, device=states.device)
-        rows = begin[:, None] + torch.arange(ahead, device=states.device)
-        latent = batch["latent"][:, begin].flatten(0, 1)
+        starts = torch.arange(max(self.burn_in, 1), last - ahead + 1, ahead, device=states.device)
+        rows = starts[:, None] + torch.arange(ahead, device=states.device)
+        latent = batch["latent"][:, starts].flatten(0, 1)
         action = batch["action"][:, rows].flatten(0, 1)
         # The state before a step is the one after the step before it.
-        state = states[:, begin - 1].detach().flatten(0, 1)
+        state = states[:, starts - 1].detach().flatten(0, 1)
         goal = batch["latent"][:, rows + 1].flatten(0, 1)
         return mean_square(self.net.imagine(latent, action, state).float() - goal)
 

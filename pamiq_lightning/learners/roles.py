@@ -1,7 +1,8 @@
 """What each role offers to the code outside a learner's own file.
 
 Offline tools, previews and programs ask for a role and never for an algorithm. A learner offers a
-role by having its methods; it inherits nothing from here.
+role by having its methods; it inherits nothing from here. The agent runs the learner's
+`acting_module`: `ActingEncoder`, `ActingDynamics` or `ActingPolicy`.
 
 Letters: B batch, T time, K steps ahead, P tokens and D features of a latent, A action categories,
 C the sum of their choices, L layers and N width of a recurrent state, H and W pixels.
@@ -9,6 +10,7 @@ C the sum of their choices, L layers and N width of a recurrent state, H and W p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +19,46 @@ from torch import Tensor
 
 from pamiq_lightning.nets.actor_critic import ActorCriticOutput
 from pamiq_lightning.nets.forward_dynamics import Prediction
+
+
+class ActingEncoder(Protocol):
+    """Called with frames, returns the latents that act."""
+
+    def __call__(self, frames: UInt8[Tensor, "B 3 H W"], /) -> Float[Tensor, "B P D"]:
+        """Encode."""
+        ...
+
+
+class ActingPolicy(Protocol):
+    """Called with latents and the dynamics' state before them."""
+
+    def __call__(
+        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"], /
+    ) -> ActorCriticOutput:
+        """Return action logits (B, C) and values (B,)."""
+        ...
+
+
+class _Steps(Protocol):
+    """Predicts one step."""
+
+    def step(
+        self,
+        latent: Float[Tensor, "B P D"],
+        action: Int[Tensor, "B A"],
+        state: Float[Tensor, "B L N"],
+    ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
+        """Predict the step after this one; return also the state after it."""
+        ...
+
+
+class ActingDynamics(_Steps, Protocol):
+    """Predicts one step; scores the novelty of latents if a reward needs that."""
+
+    @property
+    def novelty(self) -> Callable[[Float[Tensor, "B P D"]], Float[Tensor, " B"]] | None:
+        """Novelty of each latent, or None."""
+        ...
 
 
 class _Module(Protocol):
@@ -49,7 +91,7 @@ class Encoder(_Module, Protocol):
 
 
 @runtime_checkable
-class Dynamics(_Module, Protocol):
+class Dynamics(_Steps, _Module, Protocol):
     """Predicts the next latent from a latent, an action and a recurrent state.
 
     Its `validation_step` logs `pamiq_lightning.learners.imagination.imagination_errors`.
@@ -58,15 +100,6 @@ class Dynamics(_Module, Protocol):
     @property
     def state_shape(self) -> tuple[int, int]:
         """(L, N) of the recurrent state; a blank state is all zeros."""
-        ...
-
-    def step(
-        self,
-        latent: Float[Tensor, "B P D"],
-        action: Int[Tensor, "B A"],
-        state: Float[Tensor, "B L N"],
-    ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
-        """Predict the step after this one; return also the state after it."""
         ...
 
     def forward(

@@ -18,7 +18,7 @@ from tools.export_encoder import export
 ROOT = Path(__file__).parents[2]
 
 
-def test_what_is_exported_acts_the_same_and_is_smaller(tmp_path: Path) -> None:
+def test_exported_encoder_acts_the_same_and_is_smaller(tmp_path: Path) -> None:
     source, target = checkpoint(tmp_path, "encoder"), tmp_path / "out" / "encoder.safetensors"
     export(source, target)
     frames = rollout(4)["frame"]
@@ -31,7 +31,7 @@ def test_what_is_exported_acts_the_same_and_is_smaller(tmp_path: Path) -> None:
     assert target.stat().st_size < 0.6 * source.stat().st_size
 
 
-def test_the_encoder_that_ships_fits_its_conf_and_sees() -> None:
+def test_shipped_encoder_fits_its_conf_and_is_not_collapsed() -> None:
     composed = compose(CommandLine("japan_street_warm"), lambda: "tiny")
     role = composed["learners"]["encoder"]
     path = Path(role["init_weights"])

@@ -93,8 +93,8 @@ def make_dynamics(task: Task) -> SioConvDynamics:
     """Return the dynamics to be trained; their sequences are short, as the first episodes are."""
     return SioConvDynamics(
         (1, len(task.observed)), task.state, CHOICES, heads=8, mix_features=32, dropout=0.0,
-        lr=5e-4, burn_in=4, sequence_length=16, capacity=8 * task.streams * task.rows, batch_size=64,
-        updates=12,
+        lr=5e-4, burn_in=4, sequence_length=16, capacity=8 * task.streams * task.rows,
+        batch_size=64, updates=12,
     )  # fmt: skip
 
 

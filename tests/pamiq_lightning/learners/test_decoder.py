@@ -6,7 +6,7 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.decoder import ConvDecoder
 
 
-def test_learns_to_draw_what_the_latent_says() -> None:
+def test_decoder_learns_to_reconstruct() -> None:
     learner = ConvDecoder(latent=(4, 3), image_size=8, channels=16, lr=3e-3)
     learner.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     optimizer = learner.configure_optimizers()
@@ -24,5 +24,5 @@ def test_learns_to_draw_what_the_latent_says() -> None:
     assert sum(losses[-10:]) / 10 < 0.3 * losses[0]
 
 
-def test_nothing_of_it_acts() -> None:
+def test_decoder_has_no_acting_module() -> None:
     assert ConvDecoder(latent=(4, 3), image_size=8, channels=8).acting_module is None

@@ -28,7 +28,7 @@ def dynamics(**changes: object) -> SioConvDynamics:
     return learner
 
 
-def slices(B: int = 8, T: int = 9) -> TensorDict:
+def sequences(B: int = 8, T: int = 9) -> TensorDict:
     """Latents that stand at one of two places, as the last action's first category was 0 or 1."""
     action = torch.zeros(B, T, 5, dtype=torch.long)
     action[..., 0] = torch.randint(0, 2, (B, T))
@@ -45,24 +45,24 @@ def slices(B: int = 8, T: int = 9) -> TensorDict:
     )
 
 
-def test_learns_what_an_action_does() -> None:
+def test_dynamics_learn_the_effect_of_an_action() -> None:
     learner = dynamics()
     optimizer = learner.configure_optimizers()
     for step in range(300):
-        loss = learner.training_step(slices(), step)
+        loss = learner.training_step(sequences(), step)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    learner.training_step(slices(64), 0)
+    learner.training_step(sequences(64), 0)
     logged = learner.logged
     assert logged["latent_error"] < 0.5 * logged["copy_last_error"]  # type: ignore[index, operator]
     # It knows that it knows: the variance it predicts has come down with the error.
     assert logged["log_var"] < -1  # type: ignore[index, operator]
 
 
-def test_the_burn_in_is_not_scored() -> None:
+def test_dynamics_loss_excludes_the_burn_in() -> None:
     learner = dynamics()
-    batch = slices()
+    batch = sequences()
     before = learner.training_step(batch, 0)
     # The rows that are only predicted during burn-in: 1 and 2 are inputs too, so change rewards.
     batch["reward"][:, 1:3] = 1e6
@@ -71,12 +71,12 @@ def test_the_burn_in_is_not_scored() -> None:
     assert learner.training_step(batch, 0) > before
 
 
-def test_the_stored_state_starts_the_slice() -> None:
+def test_dynamics_start_a_sequence_from_the_stored_state() -> None:
     learner = dynamics()
     with torch.no_grad():
         for p in learner.net.parameters():
             p.add_(0.3 * torch.randn_like(p))
-    batch = slices()
+    batch = sequences()
     before = learner.training_step(batch, 0)
     batch["state"][:, 0] = 5 * torch.randn(8, 2, 16)
     assert not torch.allclose(learner.training_step(batch, 0), before)
@@ -85,7 +85,7 @@ def test_the_stored_state_starts_the_slice() -> None:
     torch.testing.assert_close(learner.training_step(batch, 0), before)
 
 
-def test_online_error_counts_only_sound_transitions() -> None:
+def test_online_error_counts_only_valid_transitions() -> None:
     learner = dynamics()
     steps = rollout(12)
     learner.on_rollout(steps)
@@ -99,30 +99,30 @@ def test_online_error_counts_only_sound_transitions() -> None:
     assert not learner.logged
 
 
-def test_symlog_by_hand() -> None:
+def test_symlog_equals_its_formula() -> None:
     x = torch.tensor([-3.0, 0.0, math.e - 1])
     torch.testing.assert_close(symlog(x), torch.tensor([-math.log(4), 0.0, 1.0]))
 
 
-def test_a_slice_that_is_all_burn_in_is_refused() -> None:
+def test_dynamics_refuse_a_sequence_that_is_all_burn_in() -> None:
     with pytest.raises(ValueError, match="burn_in"):
         dynamics(burn_in=8)
 
 
-def test_imagined_futures_are_scored_as_they_would_be_lived() -> None:
+def test_imagination_loss_equals_stepping_by_hand() -> None:
     learner = dynamics(imagined_steps=3, imagination_coef=2.0)
     with torch.no_grad():
         for parameter in learner.net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    batch = slices(4)
+    batch = sequences(4)
     loss = learner.training_step(batch, 0)
     errors = []
-    for begin in (2, 5):
+    for start in (2, 5):
         state = batch["state"][:, 0]
-        for t in range(begin):
+        for t in range(start):
             _, state = learner.net.step(batch["latent"][:, t], batch["action"][:, t], state)
-        latent = batch["latent"][:, begin]
-        for t in range(begin, begin + 3):
+        latent = batch["latent"][:, start]
+        for t in range(start, start + 3):
             prediction, state = learner.net.step(latent, batch["action"][:, t], state)
             latent = prediction.mean
             errors.append((latent - batch["latent"][:, t + 1]).square().mean())
@@ -133,7 +133,7 @@ def test_imagined_futures_are_scored_as_they_would_be_lived() -> None:
     torch.testing.assert_close(loss - without, 2.0 * expected)
 
 
-def test_a_future_longer_than_a_slice_is_refused() -> None:
+def test_dynamics_refuse_imagined_steps_beyond_the_sequence() -> None:
     with pytest.raises(ValueError, match="imagined_steps 7 must be at most sequence_length 8"):
         dynamics(imagined_steps=7)
-    dynamics(imagined_steps=6).training_step(slices(), 0)
+    dynamics(imagined_steps=6).training_step(sequences(), 0)

@@ -35,13 +35,13 @@ def train(learner: IJEPA, updates: int) -> None:
 
 
 def pictures(n: int) -> torch.Tensor:
-    """Smooth random pictures: what one patch shows tells something of the next."""
+    """Smooth random pictures: each patch predicts something of its neighbours."""
     coarse = torch.randint(0, 256, (n, 3, 3, 3)).float()
     smooth = torch.nn.functional.interpolate(coarse, size=24, mode="bilinear")
     return smooth.to(torch.uint8)
 
 
-def test_the_target_follows_by_the_share_that_was_set() -> None:
+def test_target_is_an_ema_of_the_encoder() -> None:
     learner = ijepa(ema=0.9)
     before = copy.deepcopy(learner.target.state_dict())
     with torch.no_grad():
@@ -53,7 +53,7 @@ def test_the_target_follows_by_the_share_that_was_set() -> None:
     assert learner.n_updates == 1
 
 
-def test_an_average_as_slow_as_ours_does_not_stall_under_mixed_precision() -> None:
+def test_target_ema_does_not_stall_under_mixed_precision() -> None:
     """Against 0.996^n in float64; in bfloat16 four fifths of the way would be left after 2,000."""
     learner = ijepa(ema=0.996)
     with torch.no_grad():
@@ -73,14 +73,14 @@ def test_an_average_as_slow_as_ours_does_not_stall_under_mixed_precision() -> No
         )
 
 
-def test_no_gradient_reaches_the_target() -> None:
+def test_target_gets_no_gradient() -> None:
     learner = ijepa()
     learner.training_step(rollout(4), 0).backward()
     assert all(p.grad is None for p in learner.target.parameters())
     assert any(p.grad is not None for p in learner.encoder.parameters())
 
 
-def test_no_weight_decay_on_one_dimensional_parameters() -> None:
+def test_decay_groups_exempt_one_dimensional_parameters() -> None:
     optimizer = ijepa().configure_optimizers()
     for group in optimizer.param_groups:
         for p in group["params"]:
@@ -100,7 +100,7 @@ def test_rank_me_does_not_count_positions() -> None:
     assert rank_me(positions + content) == pytest.approx(1.0, abs=0.05)
 
 
-def test_content_stays_varied_where_plain_ijepa_collapses() -> None:
+def test_vicreg_terms_prevent_the_collapse_of_plain_ijepa() -> None:
     """A long run of small updates on smooth pictures, with and without the spread terms."""
     stds = {}
     for coefficient in (0.0, 1.0):
@@ -113,7 +113,7 @@ def test_content_stays_varied_where_plain_ijepa_collapses() -> None:
     assert stds[1.0] > 2 * stds[0.0]
 
 
-def test_health_is_logged_once_there_are_enough_frames() -> None:
+def test_collapse_alarms_are_logged_once_there_are_enough_frames() -> None:
     learner = ijepa(batch_size=32, updates=2)
     for _ in range(2):
         batch = TensorDict({"frame": pictures(32)}, [32])
@@ -123,7 +123,7 @@ def test_health_is_logged_once_there_are_enough_frames() -> None:
     assert learner.logged["feature_std"] > 0  # type: ignore[index, operator]
 
 
-def test_drift_is_zero_against_itself() -> None:
+def test_latent_drift_is_zero_against_itself() -> None:
     learner = ijepa()
     steps = rollout(8)
     steps["latent"] = learner.acting_module(steps["frame"]).detach()
@@ -132,12 +132,12 @@ def test_drift_is_zero_against_itself() -> None:
     assert learner.logged["latent_drift"] == pytest.approx(0, abs=1e-5)  # type: ignore[index]
 
 
-def test_a_latent_that_cannot_be_is_refused() -> None:
+def test_ijepa_refuses_an_impossible_latent_shape() -> None:
     with pytest.raises(SpecError, match="latent says 5 tokens"):
         ijepa(latent=[5, 8])
 
 
-def test_no_drift_from_latents_of_another_size() -> None:
+def test_latent_drift_is_not_logged_for_another_latent_shape() -> None:
     learner = ijepa()
     steps = rollout(8)
     steps["latent"] = torch.zeros(8, 5, 3)
@@ -147,7 +147,7 @@ def test_no_drift_from_latents_of_another_size() -> None:
     assert "latent_drift" not in learner.logged  # type: ignore[operator]
 
 
-def test_weights_without_the_encoder_begin_it_at_its_target() -> None:
+def test_weights_without_the_encoder_start_it_from_the_target() -> None:
     trained, fresh = ijepa(), ijepa()
     train(trained, 3)
     weights = {k: v for k, v in trained.state_dict().items() if not k.startswith("encoder.")}

@@ -20,13 +20,13 @@ def drawn(grid: int, batches: int, batch: int = 16) -> tuple[torch.Tensor, torch
 
 
 @pytest.mark.parametrize("grid", [8, 12])
-def test_every_patch_is_reachable_as_context_and_as_target(grid: int) -> None:
+def test_masks_reach_every_patch_as_context_and_as_target(grid: int) -> None:
     context, target = drawn(grid, 200)
     assert (context > 0).all()
     assert (target > 0).all()
 
 
-def test_rows_are_not_starved() -> None:
+def test_masks_cover_all_rows_equally() -> None:
     context, _ = drawn(12, 200)
     rows = context.view(12, 12).sum(1)
     # The upper half mirrors the lower in distribution; a row-major cut would favour the upper.
@@ -35,7 +35,7 @@ def test_rows_are_not_starved() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(6, 16), st.integers(1, 24), st.integers(0, 2**31))
-def test_context_and_targets_never_meet(grid: int, batch: int, seed: int) -> None:
+def test_context_and_targets_are_disjoint(grid: int, batch: int, seed: int) -> None:
     torch.manual_seed(seed)
     masks = MaskSampler(grid)(batch)
     assert masks.context.shape[0] == masks.targets.shape[0] == batch
@@ -57,7 +57,7 @@ def test_target_blocks_are_rectangles_of_one_size() -> None:
     assert len(shapes) == 1
 
 
-def test_against_the_published_counts() -> None:
+def test_masks_match_the_published_counts() -> None:
     """The reference's sampler at 12x12, batch 16: context 41 (18-56), targets 24 (20-30).
 
     Ours leaves more context, for its context block may use the last row and column too.
@@ -72,7 +72,7 @@ def test_against_the_published_counts() -> None:
 
 
 @pytest.mark.parametrize("batch, fewest, most", [(16, 39.5, 43), (32, 37, 41)])
-def test_with_its_quirks_against_the_published_counts(
+def test_masks_with_reference_quirks_match_the_published_counts(
     batch: int, fewest: float, most: float
 ) -> None:
     """Context 41 on average (batch 16) and 39.1 (batch 32), targets 24.4, 121 of 144 patches."""
@@ -89,13 +89,13 @@ def test_with_its_quirks_against_the_published_counts(
     assert rows[:5].sum() > 1.18 * rows[6:11].sum()
 
 
-def test_many_block_sizes_occur() -> None:
+def test_mask_blocks_have_many_sizes() -> None:
     sampler = MaskSampler(12)
     sizes = {sampler(1).targets.shape[2] for _ in range(200)}
     assert len(sizes) >= 4
 
 
-def test_there_is_always_something_to_see() -> None:
+def test_context_is_never_empty() -> None:
     """Targets that nearly always hide a small grid."""
     sampler = MaskSampler(4, targets=12)
     for _ in range(50):
@@ -105,6 +105,6 @@ def test_there_is_always_something_to_see() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"grid": 2}, {"grid": 12, "target_scale": (0.2, 0.9)}])
-def test_masks_that_leave_nothing_are_refused(settings: dict[str, object]) -> None:
+def test_mask_sampler_refuses_settings_without_context(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="leave no context"):
         MaskSampler(**settings)  # type: ignore[arg-type]

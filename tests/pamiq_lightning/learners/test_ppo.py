@@ -29,7 +29,7 @@ def ppo(**changes: object) -> PPO:
 
 
 def ppo_like(learner: PPO) -> PPO:
-    """A learner with the same weights that has seen no window yet."""
+    """A learner with the same weights that has had no rollout yet."""
     twin = ppo(gamma=learner.gamma, gae_lambda=learner.gae_lambda)
     twin.net.load_state_dict(learner.net.state_dict())
     return twin
@@ -38,7 +38,7 @@ def ppo_like(learner: PPO) -> PPO:
 def gae_by_hand(
     value: list[float], reward: list[float], valid: list[bool], gamma: float, lam: float
 ) -> list[float]:
-    """A plain loop: an unsound transition gives nothing and stops what comes from behind it."""
+    """A plain loop: an invalid transition has no advantage and ends the trajectory."""
     advantage, later = [0.0] * len(valid), 0.0
     for t in reversed(range(len(valid))):
         if valid[t]:
@@ -49,7 +49,7 @@ def gae_by_hand(
     return advantage
 
 
-def test_gae_by_hand_with_broken_traces() -> None:
+def test_advantages_equal_a_plain_loop_over_broken_trajectories() -> None:
     learner = ppo(gamma=0.9, gae_lambda=0.8)
     value, reward = torch.randn(9), torch.randn(9)
     for broken in ([], [3], [0, 7], [2, 3, 4]):
@@ -67,7 +67,7 @@ def test_action_t_is_credited_with_reward_t_plus_1() -> None:
     torch.testing.assert_close(advantage, torch.tensor([1.0, 2.0, 3.0]))
 
 
-def test_surrogate_by_hand() -> None:
+def test_ppo_surrogate_equals_its_formula() -> None:
     learner = ppo(entropy_coef=0.0, value_coef=0.0)
     batch = TensorDict(
         {
@@ -80,8 +80,8 @@ def test_surrogate_by_hand() -> None:
         },
         [16],
     )
-    judged = learner.net(batch["latent"], batch["state"])
-    log_prob = learner.net.distribution(judged.logits).log_prob(batch["action"])
+    output = learner.net(batch["latent"], batch["state"])
+    log_prob = learner.net.distribution(output.logits).log_prob(batch["action"])
     ratio = (log_prob - batch["log_prob"]).exp()
     a = batch["advantage"]
     a = (a - a.mean()) / (a.std() + 1e-8)
@@ -112,7 +112,7 @@ class EndOfDays(PPO):
         return value * ~rollout["terminal"]
 
 
-def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
+def test_subclass_may_end_episodes_by_bootstrap_values() -> None:
     learner = EndOfDays((4, 8), (2, 16), dim=32, depth=1, gamma=0.5, gae_lambda=1.0)
     with torch.no_grad():
         learner.net.critic.bias.fill_(8.0)
@@ -127,7 +127,7 @@ def test_a_subclass_may_say_that_nothing_comes_after_a_row() -> None:
     torch.testing.assert_close(rows["advantage"], torch.tensor([1.5 - 8, 1.0 - 8, 1 + 4.0 - 8]))
 
 
-def test_stale_and_unsound_steps_are_left_out() -> None:
+def test_prepare_drops_stale_and_invalid_steps() -> None:
     learner = ppo(max_version_lag=2)
     learner.latest_version = 9
     steps = rollout(11, version=9)
@@ -138,33 +138,33 @@ def test_stale_and_unsound_steps_are_left_out() -> None:
     assert len(rows) == 4
 
 
-def noted(learner: PPO) -> dict[str, float]:
-    """What the learner will log with its next update."""
+def pending(learner: PPO) -> dict[str, float]:
+    """The metrics that the learner logs with its next update."""
     logged: dict[str, float] = {}
     learner.log_dict = logged.update  # type: ignore[method-assign, assignment]
     learner.on_train_batch_start(None, 0)
     return logged
 
 
-def test_steps_the_policy_has_left_behind_are_left_out_and_counted() -> None:
+def test_prepare_drops_and_counts_diverged_steps() -> None:
     """An action may at most be twice, or half, as likely as it was when it was taken."""
     learner = ppo(max_version_lag=2)
     learner.latest_version = 9
     steps = rollout(9, version=9)
-    judged = learner.net(steps["latent"], steps["state"])
-    now = learner.net.distribution(judged.logits).log_prob(steps["action"]).detach()
+    output = learner.net(steps["latent"], steps["state"])
+    now = learner.net.distribution(output.logits).log_prob(steps["action"]).detach()
     log_ratio = torch.tensor([0.0, 0.69, -0.69, 0.70, -0.70, 50.0, -50.0, 0.70, 0.0])
     steps["log_prob"] = now - log_ratio
     steps["versions"][7, 2] = 6
     rows = learner.prepare(steps)
     torch.testing.assert_close(rows["log_prob"], steps["log_prob"][:3])
-    metrics = noted(learner)
-    # The eighth is too old to begin with, and counted only as that.
+    metrics = pending(learner)
+    # The eighth is stale too, and counted as that alone.
     assert metrics["diverged_steps"] == 4
     assert metrics["stale_steps"] == 1
 
 
-def test_what_is_left_out_still_rewards_the_steps_before_it() -> None:
+def test_dropped_steps_still_reward_the_steps_before_them() -> None:
     learner = ppo(gamma=0.9, gae_lambda=0.9)
     steps = rollout(5)
     steps["reward"] = torch.tensor([0.0, 0.0, 0.0, 100.0, 0.0])
@@ -190,7 +190,7 @@ def test_rewards_are_scaled_by_the_std_of_their_return() -> None:
 
 
 @pytest.mark.parametrize("mean, std", [(-3.08, 0.01), (1.0, 0.3)])
-def test_the_scale_is_right_far_from_zero_and_from_the_start(mean: float, std: float) -> None:
+def test_reward_scale_is_right_far_from_zero_and_from_the_start(mean: float, std: float) -> None:
     """A reward that hardly varies: neither a ramp from 0 nor float32 may hide its spread."""
     noise = torch.randn(400, 200)
     learner = scale_after(lambda n: mean + std * noise[n], 100)
@@ -199,7 +199,7 @@ def test_the_scale_is_right_far_from_zero_and_from_the_start(mean: float, std: f
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e3])
-def test_the_same_reward_in_another_unit_teaches_the_same(unit: float) -> None:
+def test_advantages_do_not_depend_on_the_unit_of_the_reward(unit: float) -> None:
     noise = torch.randn(20, 200)
     plain = scale_after(lambda n: 0.5 + noise[n], 20)
     other = scale_after(lambda n: unit * (0.5 + noise[n]), 20)
@@ -212,25 +212,25 @@ def test_the_same_reward_in_another_unit_teaches_the_same(unit: float) -> None:
     torch.testing.assert_close(other.prepare(steps)["advantage"], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_a_reward_that_never_changes_stays_within_bounds() -> None:
+def test_constant_rewards_stay_bounded() -> None:
     learner = scale_after(lambda _: torch.full((200,), 0.3), 50)
     assert 0.3 / learner.reward_scale.item() < 2000
 
 
 @pytest.mark.parametrize("first", [0.0, 0.3])
-def test_a_reward_that_says_nothing_at_first_is_scaled_by_what_comes_then(first: float) -> None:
+def test_rewards_that_start_as_zeros_are_scaled_by_the_later_ones(first: float) -> None:
     """Rewards that must learn or remember first are constant until then."""
     noise = torch.randn(10, 200)
 
     def rewards(number: int) -> torch.Tensor:
         return torch.full((200,), first) if number < 3 else 2 + 0.5 * noise[number]
 
-    # The return of what comes then varies by 0.5 / (1 - 0.99^2)^0.5 = 3.5; in a window, by less.
+    # The later return varies by 0.5 / (1 - 0.99^2)^0.5 = 3.5; in one rollout, by less.
     assert 1 < scale_after(rewards, 4).reward_scale.item() < 100
     assert 1 < scale_after(rewards, 8).reward_scale.item() < 100
 
 
-def test_values_are_in_terms_of_what_comes_after_a_silence() -> None:
+def test_values_follow_the_scale_after_zero_rewards() -> None:
     learner, noise = ppo(), torch.randn(10, 200)
     for number in range(8):
         steps = rollout(200, 200 * number)
@@ -241,7 +241,7 @@ def test_values_are_in_terms_of_what_comes_after_a_silence() -> None:
 
 
 @pytest.mark.parametrize("surprise", [1e4, 1e8])
-def test_one_absurd_reward_does_not_flatten_the_rest(surprise: float) -> None:
+def test_one_outlier_does_not_flatten_the_other_rewards(surprise: float) -> None:
     noise = torch.randn(400, 200)
 
     def rewards(number: int) -> torch.Tensor:
@@ -254,7 +254,7 @@ def test_one_absurd_reward_does_not_flatten_the_rest(surprise: float) -> None:
     assert learner.reward_scale.item() < 10 * 0.3 / (1 - 0.99**2) ** 0.5
 
 
-def test_stops_a_round_when_the_policy_has_moved_far() -> None:
+def test_should_stop_round_beyond_the_target_kl() -> None:
     learner = ppo(target_kl=1e-9, lr=0.1, epochs=50)
     optimizer = learner.configure_optimizers()
     replay = OnPolicyReplay(learner.replay)
@@ -267,7 +267,7 @@ def test_stops_a_round_when_the_policy_has_moved_far() -> None:
     assert batches < 50 * 2
 
 
-def test_learns_a_known_optimum() -> None:
+def test_ppo_learns_a_known_optimum() -> None:
     """Reward 1 where the first category was 1 and the second 2: the best policy always does so."""
     learner = ppo(gamma=0.0, gae_lambda=0.0, lr=3e-3, entropy_coef=0.001, target_kl=1.0)
     optimizer = learner.configure_optimizers()
@@ -290,20 +290,20 @@ def test_learns_a_known_optimum() -> None:
     assert good.float().mean() > 0.9
 
 
-def test_a_new_policy_has_the_entropy_of_rng() -> None:
+def test_new_policy_has_the_entropy_of_a_uniform_one() -> None:
     learner = ppo()
     steps = rollout(40)
     actions = learner.net.distribution(learner.net(steps["latent"], steps["state"]).logits)
     assert abs(actions.entropies().sum(1).mean().item() - math.log(108)) < 0.01
 
 
-def test_what_a_researcher_asks_for_is_logged() -> None:
+def test_ppo_logs_its_diagnostics() -> None:
     learner = PPO((4, 8), (2, 16), dim=32, depth=1, mix_features=8)
     updater = Updater(learner, "cpu", "32-true")
     for batch in training_round(learner, OnPolicyReplay(learner.replay), [rollout(40)]):
         updater.update(batch)
     metrics = updater.metrics.take()
-    told = {"loss", "policy_loss", "value_loss", "grad_norm", "explained_variance", "approx_kl"}
-    told |= {"clip_fraction", "entropy", *(f"entropy_{i}" for i in range(5))}
-    told |= {"stale_steps", "diverged_steps", "reward_raw", "reward_scale", "reward_outliers"}
-    assert set(metrics) == told
+    expected = {"loss", "policy_loss", "value_loss", "grad_norm", "explained_variance", "approx_kl"}
+    expected |= {"clip_fraction", "entropy", *(f"entropy_{i}" for i in range(5))}
+    expected |= {"stale_steps", "diverged_steps", "reward_raw", "reward_scale", "reward_outliers"}
+    assert set(metrics) == expected

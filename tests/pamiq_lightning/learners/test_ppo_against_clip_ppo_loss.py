@@ -27,7 +27,7 @@ def gradient(learner: PPO, loss: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     "changes", [{}, {"clip": 0.1, "entropy_coef": 0.3, "value_coef": 2.0}, {"entropy_coef": 0.0}]
 )
-def test_loss_parts_and_gradient_are_theirs(rows: int, changes: dict[str, float]) -> None:
+def test_ppo_loss_and_gradient_equal_clip_ppo_loss(rows: int, changes: dict[str, float]) -> None:
     learner, batch = learner_and_batch(rows, **changes)
     logged: dict[str, torch.Tensor] = {}
     learner.log_dict = logged.update  # type: ignore[method-assign, assignment]

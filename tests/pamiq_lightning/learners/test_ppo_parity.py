@@ -1,8 +1,8 @@
 """Stored numbers, made once in float64 with numpy alone, from formulas unlike the ones tested.
 
 Advantages: A_t = sum over k = t .. end of (gamma lambda)^(k-t) (r_{k+1} + gamma V_{k+1} - V_k),
-every sum written out, the end being the last transition before an unsound one; 0 where t -> t+1
-itself is unsound.
+every sum written out, the end being the last transition before an invalid one; 0 where t -> t+1
+itself is invalid.
 
 Loss: probabilities by exp(logit) / sum, category by category; ratio = their product now over
 exp(log_prob); advantages z = (A - mean) / std with n - 1; for each row min(ratio z, ratio held
@@ -21,7 +21,7 @@ from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.nets.actor_critic import ActorCritic, ActorCriticOutput
 
 
-def test_advantages_are_the_stored_ones() -> None:
+def test_advantages_equal_the_stored_ones() -> None:
     learner = PPO((1, 1), (1, 1), gamma=0.97, gae_lambda=0.9)
     value = torch.tensor([0.5, -1.25, 2.0, 0.75, -0.5, 1.5, 0.25, -2.0, 1.0])
     reward = torch.tensor([9.0, 1.0, -0.5, 0.25, 3.0, -1.0, 0.0, 2.0, -0.75])
@@ -36,13 +36,13 @@ class Said(ActorCritic):
 
     def __init__(self, logits: Tensor, value: Tensor) -> None:
         super().__init__((1, 1), (1, 1), (3, 2), dim=1, depth=1, mix_features=1)
-        self.said = ActorCriticOutput(logits, value)
+        self.output = ActorCriticOutput(logits, value)
 
     def forward(self, latent: Tensor, state: Tensor) -> ActorCriticOutput:
-        return self.said
+        return self.output
 
 
-def test_loss_and_its_figures_are_the_stored_ones() -> None:
+def test_ppo_loss_and_metrics_equal_the_stored_ones() -> None:
     learner = PPO((1, 1), (1, 1), (3, 2), clip=0.2, value_coef=0.5, entropy_coef=0.01)
     logits = torch.tensor(
         [

@@ -58,12 +58,12 @@ def cli(role: str, command: str, recording: Path, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("role", list(LEARNERS))
-def test_every_learner_has_its_role_and_no_other(role: str) -> None:
+def test_learners_satisfy_their_own_role_only(role: str) -> None:
     learner = build(Learner, LEARNERS[role])
     assert [name for name, protocol in ROLES.items() if isinstance(learner, protocol)] == [role]
 
 
-def test_a_learner_in_another_role_is_refused() -> None:
+def test_check_role_refuses_a_learner_of_another_role() -> None:
     encoder = ConvAutoencoder((16, 16))
     check_role("encoder", encoder)
     check_role("dynamics", GRUDynamics((16, 16), (2, 32)))
@@ -82,7 +82,7 @@ def test_second_learners_train_and_act_live(run: Path) -> None:
     assert all(np.isfinite(values).all() for values in losses.values())
 
 
-def test_previews_show_them(run: Path) -> None:
+def test_previews_show_second_learners(run: Path) -> None:
     (first, *_) = sorted((run / "pictures").glob("*.png"))
     with Image.open(first) as picture:
         pixels = np.asarray(picture.convert("RGB"))
@@ -92,14 +92,14 @@ def test_previews_show_them(run: Path) -> None:
         assert pixels[top : top + 32].std() > 0
 
 
-def test_the_report_draws_their_run(run: Path) -> None:
+def test_report_covers_second_learners(run: Path) -> None:
     page = render(RunData(run))
     assert '<h2 id="curves">' in page
     assert "ConvAutoencoder" in page and "GRUDynamics" in page
 
 
 @pytest.mark.parametrize(("role", "output"), [("encoder", "latent"), ("dynamics", "mean")])
-def test_they_are_fitted_and_predict_with_the_command_line(
+def test_cli_fits_and_predicts_with_second_learners(
     run: Path, role: str, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("role", list(FILES))
-def test_validate_tabulates_and_draws_them(
+def test_cli_validates_second_learners(
     run: Path,
     recording: Path,
     role: str,

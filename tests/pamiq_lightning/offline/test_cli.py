@@ -29,19 +29,19 @@ FIT = ["fit", "--config", "ijepa.yaml", "--data.recording", "recording"]
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
 
 
-def test_fits_one_learner_and_leaves_a_checkpoint_the_agent_can_load(here: Path) -> None:
+def test_fit_saves_a_checkpoint_the_agent_can_load(here: Path) -> None:
     assert main([*FIT, *QUIET]) == 0
     (checkpoint,) = here.glob("runs/offline/**/*.ckpt")
     learner = build(Learner, IJEPA)
     before = learner.encoder.out.weight.clone()  # type: ignore[union-attr, operator]
     load_weights(learner, checkpoint)
     assert (here / "runs" / ".aim").is_dir()
-    # Two windows, three updates each.
+    # Two rollouts, three updates each.
     assert learner.n_updates == 6
     assert not torch.equal(learner.encoder.out.weight, before)  # type: ignore[union-attr]
 
 
-def test_a_size_can_be_laid_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_takes_a_size_on_top(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "sized.yaml").write_text("model: {init_args: {updates: 1}}")
     assert main(["fit", "--config", "ijepa.yaml", "--config", "sized.yaml", *FIT[3:], *QUIET]) == 0
     (checkpoint,) = here.glob("runs/offline/**/*.ckpt")
@@ -63,7 +63,9 @@ def test_a_size_file_brings_the_shapes_of_its_size(
     assert (arguments["dim"], arguments["gamma"], arguments["lr"]) == (512, 0.99, 1e-5)
 
 
-def test_no_recording_is_one_clear_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_recording_is_one_clear_line(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*FIT[:3], *QUIET]) == 1
     assert "--data.recording" in capsys.readouterr().err
     assert main([*FIT[:4], "ijepa.yaml", *QUIET]) == 1
@@ -71,7 +73,7 @@ def test_no_recording_is_one_clear_line(here: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("name", ["dynamics", "ppo"])
-def test_what_the_recording_lacks_is_asked_for(
+def test_fit_asks_for_the_checkpoints_that_are_missing(
     here: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = DYNAMICS if name == "dynamics" else PPO

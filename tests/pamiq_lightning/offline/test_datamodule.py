@@ -20,7 +20,7 @@ from tests.synthetic import LEARNERS, arrays, record
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Three windows, with checkpoints of the run beside them."""
+    """Three rollouts, with checkpoints of the run beside them."""
     (tmp_path / "checkpoints").mkdir()
     for role in ("encoder", "dynamics"):
         checkpoint(tmp_path / "checkpoints", role)
@@ -33,7 +33,7 @@ def dataset(recording: Path, learner: Learner) -> RecordingDataset:
 
 
 @pytest.mark.parametrize("role", list(LEARNERS))
-def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
+def test_every_learner_trains_on_a_recording(recording: Path, role: str) -> None:
     learner = build(Learner, LEARNERS[role])
     batches = list(TrainingRounds(learner, [dataset(recording, learner)]))
     assert len(batches) >= 3 * learner.replay.updates
@@ -41,7 +41,7 @@ def test_every_learner_can_relive_it(recording: Path, role: str) -> None:
     assert torch.isfinite(learner.training_step(batches[-1], 0))
 
 
-def test_a_rollout_is_prepared_by_weights_that_finished_the_one_before(recording: Path) -> None:
+def test_rollouts_are_prepared_after_training_on_the_one_before(recording: Path) -> None:
     """Under Lightning's Trainer too, which fetches ahead where a loader has no length."""
     learner = build(Learner, LEARNERS["policy"])
     behind: list[int] = []
@@ -70,6 +70,6 @@ def test_a_rollout_is_prepared_by_weights_that_finished_the_one_before(recording
         enable_checkpointing=False,
     )
     trainer.fit(learner, DataLoader(data, batch_size=None, collate_fn=lambda batch: batch))
-    # At each window, all that was handed out had been trained on.
+    # At each rollout, the learner had trained on every batch yielded before.
     assert behind == [0, 0, 0]
     assert handed_out == int(learner.n_updates) > 3

@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["ijepa", "dynamics"])
-def test_validate_prints_the_table(
+def test_validate_prints_the_tables_of_a_role(
     here: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     encoder = str(checkpoint(here, "encoder"))
@@ -41,28 +41,28 @@ def test_validate_prints_the_table(
     arguments = ["validate", "--config", f"{name}.yaml", "--data.recording", "recording", *frozen]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
     assert main([*arguments, "--ckpt_path", own, *quiet]) == 0
-    said = capsys.readouterr().out
-    assert "1 minutes, evaluated on 50 steps of them" in said
-    assert ("copy-last" in said) == (name == "dynamics")
+    printed = capsys.readouterr().out
+    assert "1 minutes, evaluated on 50 steps of them" in printed
+    assert ("copy-last" in printed) == (name == "dynamics")
     for line in ("trained encoder", "random-init encoder", "PCA of pixels", "RankMe"):
-        assert line in said
+        assert line in printed
 
 
-def test_what_tells_of_no_place_is_judged_all_the_same(
+def test_validate_works_without_ground_truth(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = arrays(660)
     spec = dataclasses.replace(DATASET_SPEC, fps=1.0, info_names=(), rollout_length=110)
-    record(here / "seen", [{**steps, "info": np.zeros((660, 0), np.float32)}], spec)
+    record(here / "bare", [{**steps, "info": np.zeros((660, 0), np.float32)}], spec)
     encoder, own = str(checkpoint(here, "encoder")), str(checkpoint(here, "dynamics"))
-    given = ["--data.recording", "seen", "--data.encoder", encoder, "--ckpt_path", own]
+    given = ["--data.recording", "bare", "--data.encoder", encoder, "--ckpt_path", own]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
     assert main(["validate", "--config", "dynamics.yaml", *given, *quiet]) == 0
-    said = capsys.readouterr().out
-    assert "copy-last" in said and "not probed, for the recording's info lacks" in said
+    printed = capsys.readouterr().out
+    assert "copy-last" in printed and "not probed, for the recording's info lacks" in printed
 
 
-def test_verdicts_follow_the_limits() -> None:
+def test_error_table_verdicts_follow_the_limits() -> None:
     errors = {}
     for steps, true in zip((1, 2, 4, 8), (0.5, 0.7, 0.9, 1.0), strict=True):
         errors |= {f"true_error_{steps}": true, f"shuffled_error_{steps}": 1.1}

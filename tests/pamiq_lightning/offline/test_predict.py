@@ -40,12 +40,12 @@ def command(here: Path, verb: str, role: str) -> list[str]:
 
 
 @pytest.mark.parametrize("role", list(SAYS))
-def test_every_learner_says_something_of_every_step(
+def test_predict_writes_every_step_for_every_learner(
     here: Path, role: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(here, "predict", role)) == 0
-    (said,) = [line for line in capsys.readouterr().out.splitlines() if "predictions" in line]
-    files = sorted((here / said.split(": ")[1]).glob("*.safetensors"))
+    (output,) = [line for line in capsys.readouterr().out.splitlines() if "predictions" in line]
+    files = sorted((here / output.split(": ")[1]).glob("*.safetensors"))
     rows = [load_file(path) for path in files]
     index = torch.cat([part.pop("index") for part in rows])
     assert torch.equal(index, torch.arange(660))
@@ -55,24 +55,24 @@ def test_every_learner_says_something_of_every_step(
     assert rows[0].keys() == SAYS[role].keys()
 
 
-def test_what_the_dynamics_say_is_what_they_would_have_expected(here: Path) -> None:
+def test_predictions_of_dynamics_equal_stepping_by_hand(here: Path) -> None:
     net = from_checkpoint(checkpoint(here, "dynamics"), SioConvDynamics).net
     learner = build(Learner, DYNAMICS)
     assert isinstance(learner, SioConvDynamics)
     learner.net = net
     steps = rollout(9)
     steps["is_first"][5] = True
-    said = learner.predict_step(steps, 0)["mean"]
+    output = learner.predict_step(steps, 0)["mean"]
     state = torch.zeros(1, 2, 16)
     for row in range(9):
         if row == 5:
             state = torch.zeros(1, 2, 16)
         prediction, state = net.step(steps["latent"][row][None], steps["action"][row][None], state)
-        torch.testing.assert_close(said[row], prediction.mean[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(output[row], prediction.mean[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("role", "figure"),
+    ("role", "metric"),
     [
         ("encoder", "feature_std"),
         ("dynamics", "true_error_1"),
@@ -80,24 +80,24 @@ def test_what_the_dynamics_say_is_what_they_would_have_expected(here: Path) -> N
         ("decoder", "reconstruction_error"),
     ],
 )
-def test_every_learner_can_be_tested(
-    here: Path, role: str, figure: str, capsys: pytest.CaptureFixture[str]
+def test_every_learner_runs_the_test_command(
+    here: Path, role: str, metric: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(here, "test", role)) == 0
-    said = capsys.readouterr().out
-    assert figure in said
-    assert "1 minutes, evaluated on 50 steps of them" in said
+    output = capsys.readouterr().out
+    assert metric in output
+    assert "1 minutes, evaluated on 50 steps of them" in output
 
 
-def test_a_value_that_foretells_explains_the_returns() -> None:
+def test_ppo_validation_logs_the_explained_variance() -> None:
     learner = build(Learner, PPO_SPEC)
     assert isinstance(learner, PPO)
     logged: dict[str, torch.Tensor] = {}
     learner.log_dict = lambda metrics, **_: logged.update(metrics)  # type: ignore[method-assign, assignment]
     steps = rollout(20)
     learner.validation_step(steps, 0)
-    judged = learner.net(steps["latent"], steps["state"])
-    value = learner.value_norm.denormalize(judged.value).float()
+    actor_critic = learner.net(steps["latent"], steps["state"])
+    value = learner.value_norm.denormalize(actor_critic.value).float()
     valid = torch.ones(19, dtype=torch.bool)
     advantage = learner.advantages(value, steps["reward"], valid)
     target = advantage + value[:-1]

@@ -8,7 +8,7 @@ import torch
 from pamiq_lightning.offline.probe import PixelComponents, position_targets, ridge_r2
 
 
-def test_a_linear_map_is_recovered_and_noise_is_not() -> None:
+def test_ridge_recovers_a_linear_map_and_no_noise() -> None:
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(400, 6, generator=generator)
     linear = features.double() @ torch.randn(6, 2, generator=generator).double() + 3
@@ -23,13 +23,13 @@ def test_a_linear_map_is_recovered_and_noise_is_not() -> None:
     torch.testing.assert_close(again, scores, rtol=1e-3, atol=1e-3)
 
 
-def test_too_few_groups_are_refused() -> None:
+def test_ridge_refuses_too_few_groups() -> None:
     rows = torch.randn(20, 2)
     with pytest.raises(ValueError, match="needs 5 groups"):
         ridge_r2(rows, rows, torch.zeros(20, dtype=torch.long), rows, rows)
 
 
-def test_targets_are_place_and_direction() -> None:
+def test_position_targets_are_position_and_heading() -> None:
     info = torch.tensor([[9.0, 1.0, math.pi / 2, 2.0]])
     targets = position_targets(info, ("z", "x", "heading", "y"))
     torch.testing.assert_close(targets, torch.tensor([[1.0, 2.0, 1.0, 0.0]]).double())
@@ -39,10 +39,10 @@ def test_targets_are_place_and_direction() -> None:
         position_targets(info * math.nan, ("z", "x", "heading", "y"))
 
 
-def test_components_keep_the_directions_of_most_spread() -> None:
+def test_pixel_components_span_the_directions_of_most_variance() -> None:
     frames = torch.randn(50, 8) * torch.tensor([10.0, 5.0, *[0.01] * 6])
     components = PixelComponents(frames, 2)(frames)
-    kept = components.square().sum() / (frames - frames.mean(dim=0)).square().sum()
-    assert kept > 0.999
+    explained = components.square().sum() / (frames - frames.mean(dim=0)).square().sum()
+    assert explained > 0.999
     with pytest.raises(ValueError, match="more frames"):
         PixelComponents(frames[:2], 2)

@@ -5,7 +5,7 @@ import numpy as np
 from pamiq_lightning.offline.splits import split
 
 
-def test_every_tenth_minute_is_judged_on_without_its_edges() -> None:
+def test_split_holds_out_every_tenth_minute_without_its_edges() -> None:
     seconds = np.arange(0, 1500, 0.5)
     made = split(seconds)
     assert set(made.minute[made.evaluated]) == {9, 19}

@@ -85,7 +85,7 @@ def test_validate_saves_the_pictures(here: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_pictures_go_to_aim(tmp_path: Path) -> None:
+def test_save_picture_writes_to_aim(tmp_path: Path) -> None:
     from aim import Image as AimImage
     from aim.pytorch_lightning import AimLogger
     from aim.storage.context import Context
