@@ -171,7 +171,7 @@ def check_recording(folder: Path, plan: DatasetSpec) -> None:
     """See that a run's recording, if it has one, can be gone on with.
 
     Raises:
-        UsageError: it was recorded otherwise.
+        UsageError: it was recorded with other settings.
     """
     try:
         check_spec(folder, plan)

@@ -1,1 +1,1 @@
-"""What was lived, on disk, in the layout of LeRobotDataset v3.0."""
+"""Recordings of the agent's steps on disk, in the format LeRobotDataset v3.0."""

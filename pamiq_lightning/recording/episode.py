@@ -1,4 +1,4 @@
-"""One episode's way to the disk: open while it grows, then closed for good."""
+"""One episode on disk: open while steps are appended, then closed; recovered after a kill."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from pamiq_lightning.recording.schema import (
     RecordingError,
 )
 from pamiq_lightning.recording.stats import SAMPLE_EVERY, Stats
-from pamiq_lightning.recording.video import FilmReader, FilmWriter
+from pamiq_lightning.recording.video import VideoReader, VideoWriter
 from pamiq_lightning.utils.atomic_io import sync_folder
 
 
 class OpenEpisode:
-    """Takes steps; what a kill leaves of it can be read and closed afterwards.
+    """Appends steps to the newest episode; after a kill it can be read and recovered.
 
     Args:
-        files: where it goes.
-        plan: of the recording.
-        first_index: rows of the recording before it.
+        files: of the episode.
+        spec: of the recording.
+        first_index: rows of the recording before this episode.
         crf: constant rate factor of the video.
 
     Raises:
@@ -46,13 +46,13 @@ class OpenEpisode:
         self._frames: list[NDArray[np.uint8]] = []
         self._journal = JournalWriter(files.journal, tables.schema(spec))
         try:
-            self._film = FilmWriter(files.video, spec.fps, spec.frame_size, crf, spec.lossless)
+            self._video = VideoWriter(files.video, spec.fps, spec.frame_size, crf, spec.lossless)
         except OSError:
             self._journal.close()
             raise
 
     def append(self, steps: Mapping[str, NDArray[Any]]) -> None:
-        """Write steps.
+        """Append steps.
 
         Raises:
             OSError: the disk refuses.
@@ -62,7 +62,7 @@ class OpenEpisode:
         )
         self._journal.write(batch)
         frames = steps["frame"]
-        self._film.write(frames)
+        self._video.write(frames)
         self._frames.append(frames[-self.rows % SAMPLE_EVERY :: SAMPLE_EVERY].copy())
         self._batches.append(batch)
         self.rows += len(batch)
@@ -73,39 +73,38 @@ class OpenEpisode:
         Raises:
             OSError: the disk refuses.
         """
-        self._film.close()
+        self._video.close()
         self._journal.close()
         table = pa.Table.from_batches(self._batches)
         return close_episode(self.files, self._spec, table, np.concatenate(self._frames))
 
     def abandon(self) -> None:
-        """Let go of all files as they are."""
-        self._film.abandon()
+        """Close all files as they are, for a later recovery."""
+        self._video.abandon()
         self._journal.close()
 
 
 def close_episode(
     files: EpisodeFiles, spec: DatasetSpec, table: pa.Table, frames: NDArray[np.uint8]
 ) -> Stats:
-    """Write an episode's rows and then, which closes it, its line in LeRobot's table of episodes.
+    """Write an episode's rows, then its entry in LeRobot's table of episodes, which closes it.
 
     Args:
-        files: where it lies; its video is complete.
-        plan: of the recording.
-        table: its rows.
-        frames: every `SAMPLE_EVERY`th of its frames.
+        files: of the episode; the video is complete.
+        spec: of the recording.
+        table: the rows.
+        frames: every `SAMPLE_EVERY`th frame (n, 3, H, W).
 
     Raises:
         OSError: the disk refuses.
     """
+    # Rows and video must be on the disk before the entry that closes the episode.
     tables.write_table(files.data, table)
-    # Before the line that says they are there.
-    sync_folder(files.data.parent)
     sync_folder(files.video.parent)
-    found = stats.of_episode(table, frames)
+    found = stats.compute(table, frames)
     chunk, file = divmod(files.number, CHUNKS_SIZE)
     first_index = table.column("index")[0].as_py()
-    line: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "episode_index": files.number,
         "tasks": [TASK],
         "length": len(table),
@@ -120,19 +119,18 @@ def close_episode(
         "meta/episodes/chunk_index": chunk,
         "meta/episodes/file_index": file,
     }
-    for name, of_one in found.items():
-        for what, value in of_one.items():
-            line[f"stats/{name}/{what}"] = value.tolist()
-    tables.write_table(files.meta, pa.Table.from_pylist([line]))
-    sync_folder(files.meta.parent)
+    for name, statistics in found.items():
+        for what, value in statistics.items():
+            entry[f"stats/{name}/{what}"] = value.tolist()
+    tables.write_table(files.meta, pa.Table.from_pylist([entry]))
     files.journal.unlink(missing_ok=True)
     return found
 
 
-def stats_of(line: Mapping[str, Any]) -> Stats:
-    """Return the statistics in an episode's line."""
+def stats_of(entry: Mapping[str, Any]) -> Stats:
+    """Return the statistics in an episode's entry."""
     found: Stats = {}
-    for column, value in line.items():
+    for column, value in entry.items():
         if column.startswith("stats/"):
             _, name, what = column.split("/")
             found.setdefault(name, {})[what] = np.array(value)
@@ -140,24 +138,27 @@ def stats_of(line: Mapping[str, Any]) -> Stats:
 
 
 def unclosed_rows(files: EpisodeFiles, spec: DatasetSpec) -> pa.Table:
-    """Return the rows, with a frame to each, of an episode whose writer was killed; maybe none."""
+    """Return the rows of a killed writer's episode that have a frame; possibly none."""
     table = read_journal(files.journal, tables.schema(spec))
     count = 0
-    with suppress(RecordingError), FilmReader(files.video, spec.fps) as film:
-        count = film.count()
+    with suppress(RecordingError), VideoReader(files.video, spec.fps) as video:
+        count = video.count()
     return table.slice(0, min(len(table), count))
 
 
 def recover(files: EpisodeFiles, spec: DatasetSpec) -> Stats | None:
-    """Close an episode whose writer was killed with what can be read of it; None if nothing can.
+    """Close a killed writer's episode with the rows that can be read.
+
+    Returns:
+        Its statistics, or None if no row can be read and its files were removed.
 
     Raises:
         OSError: the disk refuses.
     """
     table = read_journal(files.journal, tables.schema(spec))
     frames = np.empty((0, 3, 0, 0), np.uint8)
-    with suppress(RecordingError), FilmReader(files.video, spec.fps) as film:
-        count, frames = film.check(len(table), SAMPLE_EVERY)
+    with suppress(RecordingError), VideoReader(files.video, spec.fps) as video:
+        count, frames = video.check(len(table), SAMPLE_EVERY)
         table = table.slice(0, count)
     if not len(frames):
         for path in (files.video, files.journal):

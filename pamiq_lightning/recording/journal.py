@@ -1,4 +1,4 @@
-"""The rows of an open episode: an Arrow stream that can be read up to wherever it was torn."""
+"""The rows of an open episode: an Arrow stream, readable up to where a kill cut it off."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pamiq_lightning.utils.atomic_io import WholeFile
 
 
 class JournalWriter:
-    """Appends rows to a file, each batch on its way to the disk before the call returns.
+    """Appends rows to a file, unbuffered.
 
     Args:
-        path: file; must not exist.
+        path: of the file; must not exist.
         schema: of the rows.
 
     Raises:
@@ -34,12 +34,12 @@ class JournalWriter:
         self._stream.write_batch(batch)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
 def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
-    """Return all whole batches of a journal; a torn end, or a damaged file, is left out."""
+    """Return all whole batches of a journal, without a cut-off end; none of a damaged file."""
     batches: list[pa.RecordBatch] = []
     try:
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:

@@ -1,4 +1,4 @@
-"""Reads a recording as steps: all of it that is closed, and what can be read of an open episode."""
+"""Reads the steps of a recording: closed episodes, and the readable part of an open one."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pamiq_lightning.recording.schema import (
     DATA_PATH,
     EpisodeFiles,
     RecordingError,
+    episode_numbers,
     find_recording,
-    numbers_of,
-    read_plan,
+    read_spec,
 )
-from pamiq_lightning.recording.video import FilmReader
+from pamiq_lightning.recording.video import VideoReader
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode; `table` holds the rows of one that was never closed."""
+    """One episode; `table` holds its rows if it was never closed."""
 
     files: EpisodeFiles
     rows: int
@@ -36,45 +36,47 @@ class Episode:
 
 
 class RecordingReader:
-    """The steps of a recording, numbered from the oldest that is there; frames can be read from
-    anywhere.
+    """The steps of a recording, numbered from the oldest one stored, with random access.
 
     Args:
-        path: folder of a recording, or of the run it lies in.
+        path: folder of a recording, or of its run.
+
+    Attributes:
+        starts: (episodes + 1,) number of the first step of each episode, then of all steps.
 
     Raises:
-        RecordingError: it is no recording, is damaged, or has no steps.
+        RecordingError: there is no recording, it is damaged, or it has no steps.
     """
 
     def __init__(self, path: Path) -> None:
         self.folder = find_recording(path)
-        self.spec = read_plan(self.folder)
+        self.spec = read_spec(self.folder)
         self.episodes = list(self._find())
         if not self.episodes:
             raise RecordingError(
-                f"{self.folder} has no steps: the run ended before its first window was full"
+                f"{self.folder} has no steps: the run ended before its first rollout was full"
             )
         self.starts: NDArray[np.int64] = np.cumsum([0, *(e.rows for e in self.episodes)])
-        self._film: tuple[int, FilmReader] | None = None
+        self._video: tuple[int, VideoReader] | None = None
         self._steps: tuple[int, dict[str, NDArray[Any]]] | None = None
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     def close(self) -> None:
-        """Let go of all files."""
-        if self._film:
-            self._film[1].close()
-            self._film = None
+        """Close all files."""
+        if self._video:
+            self._video[1].close()
+            self._video = None
 
     def _find(self) -> Iterator[Episode]:
-        closed = list(numbers_of(self.folder, DATA_PATH))
+        closed = list(episode_numbers(self.folder, DATA_PATH))
         for number in closed:
             files = EpisodeFiles(self.folder, number)
-            # Without its line it is not closed: its journal is still there.
+            # An episode with a journal may lack its entry.
             if not files.journal.is_file():
                 yield Episode(files, _rows_in(files.data))
-        for number in numbers_of(self.folder, DATA_PATH, ".arrow"):
+        for number in episode_numbers(self.folder, DATA_PATH, ".arrow"):
             files = EpisodeFiles(self.folder, number)
             if files.meta.is_file():
                 yield Episode(files, _rows_in(files.data))
@@ -82,7 +84,7 @@ class RecordingReader:
                 yield Episode(files, len(table), table)
 
     def column(self, key: str) -> NDArray[Any]:
-        """Return one key of all steps, but not frames."""
+        """Return one key of all steps, any but `frame`."""
         parts = []
         for episode in self.episodes:
             table = episode.table
@@ -92,11 +94,11 @@ class RecordingReader:
         return np.concatenate(parts)
 
     def read(self, start: int, stop: int, without: Collection[str] = ()) -> dict[str, NDArray[Any]]:
-        """Return steps start to stop - 1 as arrays of that many rows.
+        """Return steps start to stop - 1 as arrays (stop - start, ...).
 
         Args:
             start: first step.
-            stop: the one after the last.
+            stop: after the last step.
             without: keys to leave out; frames take nearly all of the time.
 
         Raises:
@@ -111,15 +113,15 @@ class RecordingReader:
             here = slice(max(start - offset, 0), min(stop - offset, self.episodes[number].rows))
             rows = {k: v[here] for k, v in self._tabular(number).items() if k not in without}
             if "frame" not in without:
-                rows["frame"] = self._opened(number).read(here.start, here.stop)
+                rows["frame"] = self._open(number).read(here.start, here.stop)
             parts.append(rows)
         if len(parts) == 1:
-            # Apart from the cache, which others read later.
+            # Copies, because these are slices of the cache.
             return {key: value.copy() for key, value in parts[0].items()}
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def _tabular(self, number: int) -> dict[str, NDArray[Any]]:
-        """Return all but the frames of one episode; the newest asked for is kept."""
+        """Return all but the frames of one episode, with a cache of one episode."""
         if self._steps is None or self._steps[0] != number:
             episode = self.episodes[number]
             table = episode.table
@@ -128,12 +130,12 @@ class RecordingReader:
             self._steps = number, tables.to_steps(self.spec, table)
         return self._steps[1]
 
-    def _opened(self, number: int) -> FilmReader:
-        """Return the film of one episode; the newest asked for stays open."""
-        if self._film is None or self._film[0] != number:
+    def _open(self, number: int) -> VideoReader:
+        """Return the video of one episode, which stays open until the next one is read."""
+        if self._video is None or self._video[0] != number:
             self.close()
-            self._film = number, FilmReader(self.episodes[number].files.video, self.spec.fps)
-        return self._film[1]
+            self._video = number, VideoReader(self.episodes[number].files.video, self.spec.fps)
+        return self._video[1]
 
 
 def _rows_in(path: Path) -> int:

@@ -1,14 +1,13 @@
-"""How a recording lies on disk: LeRobotDataset v3.0, with one data file and one video an episode.
+"""The layout of a recording: LeRobotDataset v3.0, one data file and one video for each episode.
 
-Source of the layout: https://huggingface.co/docs/lerobot/lerobot-dataset-v3. An episode ends where
-a trace does, and after `EPISODE_STEPS` at the latest, so that a crash can spoil no more than that.
-What is not LeRobot's is in a file of its own, `meta/pamiq_lightning.json`.
+Source: https://huggingface.co/docs/lerobot/lerobot-dataset-v3. An episode ends with a trajectory,
+and after `EPISODE_STEPS` at the latest: a crash damages no more than that. What LeRobot does not
+define is in a separate file, `meta/pamiq_lightning.json`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from pamiq_lightning.run_files import RECORDING
-from pamiq_lightning.step import Field, StepShape
+from pamiq_lightning.step import ACTING_ROLES, Field, StepShape
+from pamiq_lightning.utils.atomic_io import replace_atomic
 
 CODEBASE_VERSION = "v3.0"
 CHUNKS_SIZE = 1000
-"""Files in one folder."""
+"""Files in one chunk folder."""
 EPISODE_STEPS = 3000
 INFO = "meta/info.json"
 STATS = "meta/stats.json"
@@ -31,13 +31,13 @@ DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 FRAME_KEY = "observation.image"
-TASK = "live"
-"""LeRobot wants a task; there is none but this."""
+TASK = "explore"
+"""LeRobot requires a task for every row; there is only this one."""
 FORMAT_VERSION = 2
 NOT_RECORDED = ("latent", "state")
-"""Keys of a step that are made anew from the frames, by checkpoints."""
+"""Keys of a step that are recomputed from the frames, by the encoder and dynamics."""
 COLUMNS = {"index": "tick", "frame": FRAME_KEY}
-"""Keys of a step that are called otherwise here: LeRobot's `index` counts rows without gaps."""
+"""Columns with another name than their key: LeRobot's `index` counts rows without gaps."""
 COUNTERS = {
     "timestamp": "float32",
     "frame_index": "int64",
@@ -45,25 +45,25 @@ COUNTERS = {
     "index": "int64",
     "task_index": "int64",
 }
-"""Columns that LeRobot asks of every dataset."""
+"""Columns that LeRobot requires in every dataset."""
 
 
 class RecordingError(Exception):
-    """A folder is not a recording, or a part of it is damaged; the message says which."""
+    """A folder is not a recording, or a part of it is damaged; the message names it."""
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What all episodes of a recording have in common.
+    """The settings that all episodes of a recording share.
 
     Attributes:
-        fps: steps a second.
+        fps: steps per second.
         frame_size: height and width of a frame, in pixels.
         action_choices: choices of each action category.
-        action_names: what each action category is called.
-        info_names: what each number of `info` is.
-        window: steps in a window, after which the learners trained.
-        lossless: whether frames are kept exactly.
+        action_names: names of the action categories.
+        info_names: names of the numbers in `info`.
+        rollout_length: steps in a rollout, after which the learners train.
+        lossless: whether frames are stored exactly.
     """
 
     fps: float
@@ -75,12 +75,12 @@ class DatasetSpec:
     lossless: bool = False
 
     def fields(self) -> dict[str, Field]:
-        """Return every key that is recorded, with its shape, type and meaning."""
+        """Return every recorded key with its shape, type and meaning."""
         shape = StepShape(self.frame_size, (0, 0), (0, 0), self.action_choices, self.info_names)
         return {key: field for key, field in shape.fields().items() if key not in NOT_RECORDED}
 
     def tabular(self) -> dict[str, Field]:
-        """Return what is in the data files: all but frames, and no list without an element."""
+        """Return the keys in the data files: all but frames and empty lists."""
         return {
             key: field
             for key, field in self.fields().items()
@@ -92,7 +92,7 @@ class DatasetSpec:
         names = {
             "action": list(self.action_names),
             "info": list(self.info_names),
-            "versions": ["encoder", "dynamics", "policy"],
+            "versions": list(ACTING_ROLES),
         }
         side = self.frame_size
         features: dict[str, dict[str, Any]] = {
@@ -106,7 +106,7 @@ class DatasetSpec:
                     "video.codec": "h264",
                     "video.pix_fmt": "gbrp" if self.lossless else "yuv444p",
                     "video.is_depth_map": False,
-                    "video.fps": whole(self.fps),
+                    "video.fps": int_if_whole(self.fps),
                     "video.channels": 3,
                     "has_audio": False,
                 },
@@ -126,8 +126,8 @@ class DatasetSpec:
         """Return LeRobot's description of the dataset.
 
         Args:
-            first: oldest episode that has not been removed.
-            episodes: episodes there ever were; LeRobot counts on their numbers beginning at 0.
+            first: oldest episode that was not removed.
+            episodes: all episodes ever closed; LeRobot requires numbers from 0.
             frames: rows in all of them.
         """
         return {
@@ -139,7 +139,7 @@ class DatasetSpec:
             "chunks_size": CHUNKS_SIZE,
             "data_files_size_in_mb": 100,
             "video_files_size_in_mb": 500,
-            "fps": whole(self.fps),
+            "fps": int_if_whole(self.fps),
             "splits": {"train": f"{first}:{episodes}"},
             "data_path": DATA_PATH,
             "video_path": VIDEO_PATH,
@@ -147,20 +147,20 @@ class DatasetSpec:
         }
 
 
-def whole(number: float) -> int | float:
-    """Return an int where it is one: LeRobot's frame rates are."""
+def int_if_whole(number: float) -> int | float:
+    """Return an int for a whole number: LeRobot's frame rates are integers."""
     return int(number) if float(number).is_integer() else number
 
 
 @dataclass(frozen=True)
 class EpisodeFiles:
-    """Where one episode lies.
+    """The paths of one episode.
 
     Attributes:
         data: its rows, once it is closed.
         journal: its rows while it is open, readable up to where the writer was killed.
         video: its frames; while it is open, readable up to the last whole fragment.
-        meta: says that it is closed.
+        meta: its entry in the table of episodes; exists once it is closed.
     """
 
     folder: Path
@@ -189,7 +189,7 @@ class EpisodeFiles:
         return self._path(EPISODES_PATH)
 
 
-def numbers_of(folder: Path, template: str, suffix: str = ".parquet") -> Iterator[int]:
+def episode_numbers(folder: Path, template: str, suffix: str = ".parquet") -> Iterator[int]:
     """Yield the numbers of the episodes that have a file of this kind, in order."""
     where = folder / template.partition("/chunk")[0].format(video_key=FRAME_KEY)
     for path in sorted(where.glob(f"chunk-*/file-*{suffix}")):
@@ -199,7 +199,7 @@ def numbers_of(folder: Path, template: str, suffix: str = ".parquet") -> Iterato
 
 
 def find_recording(path: Path) -> Path:
-    """Return the folder of a recording, given it or the run folder it lies in.
+    """Return the folder of a recording, given this folder or the run folder around it.
 
     Raises:
         RecordingError: there is no recording.
@@ -213,15 +213,15 @@ def find_recording(path: Path) -> Path:
 
 
 def recorder_lock(folder: Path) -> Path:
-    """Return the file that whoever writes a recording of a life holds."""
+    """Return the lock file that the recorder of a run holds."""
     return folder / "recorder.lock"
 
 
-def read_plan(folder: Path) -> DatasetSpec:
-    """Return what all episodes of a recording have in common.
+def read_spec(folder: Path) -> DatasetSpec:
+    """Return the spec of a recording.
 
     Raises:
-        RecordingError: it is damaged, or of a format this version does not know.
+        RecordingError: it is damaged, or of a format that this version does not know.
     """
     path = folder / DATASET_SPEC
     try:
@@ -236,32 +236,34 @@ def read_plan(folder: Path) -> DatasetSpec:
 
 
 def check_spec(folder: Path, spec: DatasetSpec) -> None:
-    """See that a recording, if one is there, can be gone on with.
+    """Check that a recording, where there is one, can be continued with this spec.
 
     Raises:
-        RecordingError: it was recorded otherwise; the message says in what.
+        RecordingError: it has another spec; the message names the differences.
     """
     if not (folder / DATASET_SPEC).is_file():
         return
-    had, wanted = asdict(read_plan(folder)), asdict(spec)
-    other = [f"{key} {had[key]} -> {wanted[key]}" for key in wanted if wanted[key] != had[key]]
-    if other:
+    found, wanted = asdict(read_spec(folder)), asdict(spec)
+    changed = [
+        f"{key} {found[key]} -> {wanted[key]}" for key in wanted if wanted[key] != found[key]
+    ]
+    if changed:
         raise RecordingError(
-            f"{folder} was recorded otherwise and cannot be gone on with: {'; '.join(other)}"
+            f"{folder} was recorded with other settings and cannot be continued: "
+            + "; ".join(changed)
         )
 
 
-def write_plan(folder: Path, spec: DatasetSpec) -> None:
-    """Write what `read_plan` reads."""
+def write_spec(folder: Path, spec: DatasetSpec) -> None:
+    """Write the spec of a recording."""
     write_json(folder / DATASET_SPEC, {"format": FORMAT_VERSION, **asdict(spec)})
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, whole."""
+    """Write a file atomically.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(path.name + ".part")
-    with staged.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=4)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    replace_atomic(path, json.dumps(content, indent=4).encode())

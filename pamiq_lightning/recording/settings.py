@@ -1,4 +1,4 @@
-"""The settings of the recorder: their names, types, defaults, and one sentence on each."""
+"""The settings of the recorder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RecordingSettings:
     Args:
         max_gb: size of a recording (GB) beyond which its oldest episodes are removed.
         crf: constant rate factor of the video, 0 (best) to 51; about 6 more halve its size.
-        lossless: keep every pixel as it was; takes about six times the space.
+        lossless: store every pixel exactly; takes about six times the space.
     """
 
     max_gb: PositiveFloat = 20.0

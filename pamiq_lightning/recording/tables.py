@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pamiq_lightning.recording.schema import COLUMNS, COUNTERS, TASK, DatasetSpec, RecordingError
+from pamiq_lightning.utils.atomic_io import replace_atomic
 
 Steps = Mapping[str, NDArray[Any]]
 
@@ -23,7 +23,7 @@ def schema(spec: DatasetSpec) -> pa.Schema:
     columns = []
     for key, field in spec.tabular().items():
         kind = pa.from_numpy_dtype(np.dtype(field.dtype))
-        # LeRobot has a plain column where a list would have one element.
+        # LeRobot stores a list of one element as a plain column.
         many = field.shape and field.shape != (1,)
         columns.append((COLUMNS.get(key, key), pa.list_(kind, field.shape[0]) if many else kind))
     counters = [(name, pa.type_for_alias(dtype)) for name, dtype in COUNTERS.items()]
@@ -36,7 +36,7 @@ def to_batch(
     """Return steps as rows of a data file.
 
     Args:
-        plan: of the recording.
+        spec: of the recording.
         steps: arrays of N rows.
         episode: number of their episode.
         first_frame: number of the first row within its episode.
@@ -73,7 +73,7 @@ def to_steps(
     """Return the rows of a data file as arrays; the inverse of `to_batch`, without frames.
 
     Args:
-        plan: of the recording.
+        spec: of the recording.
         table: the rows.
         keys: keys wanted; default: all.
     """
@@ -94,46 +94,43 @@ def to_steps(
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return a Parquet file, or some columns of it.
+    """Read a Parquet file, or some columns of it.
 
     Raises:
         RecordingError: it is damaged.
     """
     try:
-        # Not memory-mapped: the writer may remove the file meanwhile.
+        # Not memory-mapped: the writer may remove the file during the read.
         return pq.read_table(path, columns=columns, memory_map=False, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path} is damaged: {error}") from error
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file so that a crash leaves all of it or nothing.
+    """Write a Parquet file atomically.
 
     Raises:
         OSError: the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(path.name + ".part")
     floats = [c.name for c in table.schema if pa.types.is_floating(c.type)]
     others = [c.name for c in table.schema if c.name not in floats]
-    with staged.open("wb") as file:
-        pq.write_table(
-            table,
-            file,
-            compression="zstd",
-            use_dictionary=others,
-            # Numbers that hardly repeat pack better byte by byte.
-            use_byte_stream_split=floats,
-            # Of little use in a file of one episode, and longer than a line of the table.
-            write_statistics=False,
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    content = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        content,
+        compression="zstd",
+        use_dictionary=others,
+        # Numbers that rarely repeat compress better byte by byte.
+        use_byte_stream_split=floats,
+        # Of little use in a file of one episode, and larger than an entry of the table of episodes.
+        write_statistics=False,
+    )
+    replace_atomic(path, content.getvalue().to_pybytes())
 
 
 def write_tasks(path: Path) -> None:
-    """Write LeRobot's table of tasks, which pandas reads with the task as its index."""
+    """Write LeRobot's table of tasks; pandas reads the task as its index."""
     table = pa.table({"task_index": pa.array([0], pa.int64()), "task": pa.array([TASK])})
     described = {
         "index_columns": ["task"],

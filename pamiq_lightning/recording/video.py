@@ -1,8 +1,8 @@
-"""Frames as H.264 in fragmented MP4, by PyAV: written as they come, read from anywhere.
+"""Frames as H.264 in fragmented MP4, by PyAV, appended one by one and read with random access.
 
-Lossy film is 4:4:4: halving the resolution of colour, as 4:2:0 does, alone costs more than the
-whole of the compression may (29.4 dB are left of the street, whose colours end sharply). There are
-no B-frames, so that every frame's time is its number, from 0, as LeRobot expects.
+Lossy video is 4:4:4: the halved colour resolution of 4:2:0 alone leaves 29.4 dB of the street,
+whose colours have sharp edges, less than the whole compression may cost. There are no B-frames:
+LeRobot expects that the time of a frame is its number, from 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.atomic_io import WholeFile
 
 KEY_EVERY = 50
-"""Frames from one key frame to the next; each begins a fragment, and is where a reader can jump."""
+"""Frames from one key frame to the next; each begins a fragment, and a reader can seek to it."""
 _LOSSY = {"preset": "fast", "tune": "psnr", "bf": "0"}
 _LOSSLESS = {"preset": "veryfast", "qp": "0", "bf": "0"}
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -32,15 +32,15 @@ _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 Frames = NDArray[np.uint8]
 
 
-class FilmWriter:
+class VideoWriter:
     """Writes one video.
 
     Args:
-        path: file; must not exist.
-        fps: frames a second.
-        size: height and width, pixels.
-        crf: constant rate factor.
-        lossless: keep every pixel as it was; `crf` then says nothing.
+        path: of the file; must not exist.
+        fps: frames per second.
+        size: height and width, in pixels.
+        crf: constant rate factor; without effect if lossless.
+        lossless: store every pixel exactly.
 
     Raises:
         OSError: the disk refuses.
@@ -49,7 +49,7 @@ class FilmWriter:
     def __init__(self, path: Path, fps: float, size: int, crf: int, lossless: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.count, self._lossless = path, 0, lossless
-        # Our own file, unbuffered: what the disk refuses is told at once, and by its errno.
+        # An unbuffered file of ours: what the disk refuses is raised at once, with its errno.
         self._file = WholeFile(path)
         self._container = av.open(self._file, "w", format="mp4", options=_FRAGMENTED)
         self._rate = rate = Fraction(fps).limit_denominator(1000)
@@ -85,7 +85,7 @@ class FilmWriter:
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds, and see it on the disk.
+        """Write the frames that the encoder still holds, and sync the file.
 
         Raises:
             OSError: the disk refuses.
@@ -98,19 +98,19 @@ class FilmWriter:
             self._file.close()
 
     def abandon(self) -> None:
-        """Let go of the file as it is: readable up to its last whole fragment."""
+        """Close the file as it is, readable up to its last whole fragment."""
         self._file.close()
 
 
-class FilmReader:
-    """Reads one video, one piece after another or from anywhere.
+class VideoReader:
+    """Reads one video, in sequence or from any frame.
 
     Args:
-        path: file.
-        fps: frames a second.
+        path: of the file.
+        fps: frames per second.
 
     Raises:
-        RecordingError: there is no video in it.
+        RecordingError: it holds no video.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -118,14 +118,14 @@ class FilmReader:
         try:
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
-            # It has none where the file's head is damaged.
+            # The codec context is missing where the head of the file is damaged.
             self._stream.codec_context.thread_count = 1
         except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
             raise RecordingError(f"{path} is damaged: {error}") from error
         self._decoded = self._decode()
         self._next = 0
 
-    def __enter__(self) -> FilmReader:
+    def __enter__(self) -> VideoReader:
         return self
 
     def __exit__(
@@ -137,11 +137,11 @@ class FilmReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._container.close()
 
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield frames with their numbers, up to the end or to where the file is torn."""
+        """Yield frames with their numbers, up to the end or to where the file is cut off."""
         try:
             for frame in self._container.decode(self._stream):
                 yield self._number(frame), frame
@@ -149,7 +149,7 @@ class FilmReader:
             return
 
     def _key_frames(self) -> list[int]:
-        """Return the numbers of all frames that can be read without those before them."""
+        """Return the numbers of all key frames."""
         self._seek(0)
         numbers = []
         with suppress(av.FFmpegError):
@@ -160,11 +160,11 @@ class FilmReader:
         return numbers
 
     def count(self) -> int:
-        """Return how many frames can be read, by decoding the last few.
+        """Return how many frames can be read, by decoding from the last key frame.
 
-        A file is torn at its end alone, so that whatever comes before the last key frame is whole.
+        A file is cut off at its end: everything before the last key frame is whole.
         """
-        # Of the last key frame its packet may be there, but not whole.
+        # The packet of the last key frame itself may be cut off.
         for key in reversed(self._key_frames()):
             self._seek(key)
             decoded = sum(number >= key for number, _ in self._decoded)
@@ -174,11 +174,11 @@ class FilmReader:
         return 0
 
     def check(self, limit: int, every: int) -> tuple[int, Frames]:
-        """Decode all; return how many frames there are before the first that is missing.
+        """Decode the video; return how many frames precede the first missing one, and samples.
 
         Args:
-            limit: frames wanted at most.
-            every: of how many one is returned too, (n, 3, H, W), from the first on.
+            limit: frames to decode at most.
+            every: one of this many frames is sampled, from the first on: (n, 3, H, W).
         """
         self._seek(0)
         count, samples = 0, []
@@ -198,12 +198,12 @@ class FilmReader:
 
     def _seek(self, number: int) -> None:
         assert self._stream.time_base is not None
-        # To the key frame at or before it.
+        # The key frame at or before it.
         at = round(number / self._fps / self._stream.time_base)
         try:
             self._container.seek(at, stream=self._stream, backward=True, any_frame=False)
         except av.FFmpegError:
-            # Torn before its first fragment was whole: there is nothing in it to go to.
+            # Cut off within its first fragment: no frame can be read.
             self._decoded = iter(())
         else:
             self._decoded = self._decode()
@@ -233,7 +233,7 @@ class FilmReader:
 
 
 def _copy(frame: av.VideoFrame, rgb: Frames) -> None:
-    """Copy a frame to where it belongs (3, H, W); plane by plane, nothing has to be turned."""
+    """Copy a frame into `rgb` (3, H, W), plane by plane, without a transposition."""
     green, blue, red = frame.reformat(format="gbrp").planes
     for channel, plane in zip(rgb, (red, green, blue), strict=True):
         pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)

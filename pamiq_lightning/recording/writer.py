@@ -1,4 +1,4 @@
-"""Writes a recording, episode by episode, and keeps it below its size."""
+"""Writes a recording, episode by episode, within a size limit."""
 
 from __future__ import annotations
 
@@ -26,28 +26,31 @@ from pamiq_lightning.recording.schema import (
     EpisodeFiles,
     RecordingError,
     check_spec,
-    numbers_of,
+    episode_numbers,
     write_json,
-    write_plan,
+    write_spec,
 )
 from pamiq_lightning.recording.stats import Stats
 
 DAMAGED = ".damaged"
-"""Behind the names of files that cannot be gone on with."""
+"""Suffix of files that cannot be recovered."""
 
 
 class RecordingWriter:
-    """Appends steps to a recording, a new one or one that is there already.
+    """Appends steps to a new or an existing recording.
 
     A new episode begins at every `is_first`, at every jump of `index`, and after `EPISODE_STEPS`.
-    What a killed writer, or a full disk, left open is closed before anything else is written.
+    An episode that a killed writer or a full disk left open is recovered first.
 
     Args:
         folder: of the recording.
-        plan: what all its episodes have in common.
+        spec: of the recording.
         crf: constant rate factor of the video.
-        max_bytes: size beyond which the oldest closed episodes are removed; checked whenever one is
-            closed, so that the open one comes on top.
+        max_bytes: size beyond which the oldest closed episodes are removed; checked when an episode
+            is closed, so the open one is not counted.
+
+    Attributes:
+        removed: episodes removed by this writer.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class RecordingWriter:
         self._ready = False
         self._open: OpenEpisode | None = None
         self._last_tick = -1
-        # Of what is closed: the next number, the rows, the oldest that is still there.
+        # Of the closed episodes: the next number, all rows, the oldest that was not removed.
         self._next, self._rows, self._first = 0, 0, 0
         self._stats: Stats | None = None
 
@@ -66,14 +69,14 @@ class RecordingWriter:
         """Append steps.
 
         Raises:
-            OSError: the disk refuses; these steps are lost, in part or all, but nothing before.
-            RecordingError: the recording that is there is of another kind, or damaged.
+            OSError: the disk refuses; some or all of these steps are lost, but none before.
+            RecordingError: the existing recording has another spec or is damaged.
         """
         try:
             try:
                 self._prepare()
             except RecordingError as error:
-                # Not damaged, perhaps: what cannot be read now may be readable later.
+                # A file that the disk cannot read now is not necessarily damaged.
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno:
                     raise error.__cause__ from error
                 raise
@@ -85,7 +88,7 @@ class RecordingWriter:
                     self._open = OpenEpisode(files, self.spec, self._rows, self._crf)
                 self._open.append(piece)
         except OSError:
-            self._let_go()
+            self._abandon()
             raise
 
     def close(self) -> None:
@@ -98,11 +101,11 @@ class RecordingWriter:
             if self._open:
                 self._close_episode()
         except OSError:
-            self._let_go()
+            self._abandon()
             raise
 
-    def _let_go(self) -> None:
-        """Leave the open episode as it is, to be closed when the disk has room again."""
+    def _abandon(self) -> None:
+        """Leave the open episode as it is, to be recovered when the disk has room again."""
         self._ready = False
         if self._open:
             self._open.abandon()
@@ -111,7 +114,7 @@ class RecordingWriter:
     def _pieces(
         self, steps: Mapping[str, NDArray[Any]]
     ) -> Iterator[tuple[dict[str, NDArray[Any]], bool]]:
-        """Yield steps cut where an episode must end, and whether a trace begins with each piece."""
+        """Yield steps cut where an episode must end, and whether a trajectory begins with them."""
         ticks = steps["index"]
         fresh = steps["is_first"] | (np.diff(ticks, prepend=self._last_tick) != 1)
         start = 0
@@ -124,68 +127,68 @@ class RecordingWriter:
             self._last_tick, start = int(ticks[stop - 1]), stop
 
     def _prepare(self) -> None:
-        """Take up what is there: close what was left open, and count."""
+        """Recover the episode left open, and count the closed ones."""
         if self._ready:
             return
         check_spec(self.folder, self.spec)
         if not (self.folder / DATASET_SPEC).is_file():
-            write_plan(self.folder, self.spec)
+            write_spec(self.folder, self.spec)
         if not (self.folder / TASKS).is_file():
             tables.write_tasks(self.folder / TASKS)
-        for number in numbers_of(self.folder, DATA_PATH, ".arrow"):
+        for number in episode_numbers(self.folder, DATA_PATH, ".arrow"):
             files = EpisodeFiles(self.folder, number)
             if files.meta.is_file():
                 files.journal.unlink()
             else:
                 self._recover(files)
         self._count()
-        self._keep_size()
+        self._limit_size()
         self._write_totals()
         self._ready = True
 
     def _recover(self, files: EpisodeFiles) -> None:
-        """Close what was left open; what cannot be is put aside, so that others can follow."""
+        """Close an episode left open; set it aside if it cannot be recovered."""
         try:
             recover(files, self.spec)
         except (RecordingError, ValueError) as error:
-            print(f"recorder: {files.journal} is put aside: {error}", file=sys.stderr, flush=True)
+            print(f"recorder: {files.journal} is set aside: {error}", file=sys.stderr, flush=True)
             for path in (files.journal, files.video):
                 if path.is_file():
                     path.replace(path.with_name(path.name + DAMAGED))
 
     def _count(self) -> None:
-        """Read what is closed, and remove videos that no row belongs to any more."""
+        """Read the entries of closed episodes, and remove videos without rows."""
         self._next = self._rows = 0
         self._stats = None
-        for number in numbers_of(self.folder, EPISODES_PATH):
-            (line,) = tables.read_table(EpisodeFiles(self.folder, number).meta).to_pylist()
-            self._next, self._rows = number + 1, line["dataset_to_index"]
-            self._add(stats_of(line))
-        kept = set(numbers_of(self.folder, DATA_PATH))
-        self._first = min(kept, default=self._next)
-        for number in numbers_of(self.folder, VIDEO_PATH, ".mp4"):
-            if number not in kept:
+        for number in episode_numbers(self.folder, EPISODES_PATH):
+            (entry,) = tables.read_table(EpisodeFiles(self.folder, number).meta).to_pylist()
+            self._next, self._rows = number + 1, entry["dataset_to_index"]
+            self._add(stats_of(entry))
+        present = set(episode_numbers(self.folder, DATA_PATH))
+        self._first = min(present, default=self._next)
+        for number in episode_numbers(self.folder, VIDEO_PATH, ".mp4"):
+            if number not in present:
                 EpisodeFiles(self.folder, number).video.unlink()
 
     def _add(self, found: Stats) -> None:
-        self._stats = found if self._stats is None else stats.together([self._stats, found])
+        self._stats = found if self._stats is None else stats.merge([self._stats, found])
 
     def _close_episode(self) -> None:
         assert self._open is not None
         self._add(self._open.close())
         self._next, self._rows = self._next + 1, self._rows + self._open.rows
         self._open = None
-        self._keep_size()
+        self._limit_size()
         self._write_totals()
 
-    def _keep_size(self) -> None:
-        """Remove the oldest episodes; their lines stay, for LeRobot finds a line by its place."""
+    def _limit_size(self) -> None:
+        """Remove the oldest episodes, but not their entries: LeRobot finds them by position."""
         if self._max_bytes is None:
             return
         size = size_of(self.folder)
         while size > self._max_bytes and self._first < self._next - 1:
             files = EpisodeFiles(self.folder, self._first)
-            # Rows first: without them nobody looks for the video.
+            # Rows first: a video without rows is removed later, rows without a video are damaged.
             for path in (files.data, files.video):
                 size -= path.stat().st_size if path.is_file() else 0
                 path.unlink(missing_ok=True)
@@ -194,11 +197,11 @@ class RecordingWriter:
 
     def _write_totals(self) -> None:
         write_json(self.folder / INFO, self.spec.info(self._first, self._next, self._rows))
-        write_json(self.folder / STATS, stats.plain(self._stats) if self._stats else {})
+        write_json(self.folder / STATS, stats.to_json(self._stats) if self._stats else {})
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of a recording, without what was made of it later."""
+    """Return the bytes of a recording, without files computed from it later."""
     return sum(
         (Path(where) / name).stat().st_size
         for part in ("data", "meta", "videos")

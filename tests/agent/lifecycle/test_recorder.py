@@ -15,7 +15,7 @@ from agent.lifecycle.recorder import TELL_EVERY_S, Losses, Recorder, record
 from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutWriter
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.recording.reader import RecordingReader
-from pamiq_lightning.recording.schema import NOT_RECORDED, DatasetSpec, recorder_lock, write_plan
+from pamiq_lightning.recording.schema import NOT_RECORDED, DatasetSpec, recorder_lock, write_spec
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.file_lock import FileLock
@@ -188,7 +188,7 @@ def test_two_never_write_one_recording(
 def test_a_recorder_that_cannot_is_not_replaced(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
-    write_plan(tmp_path, dataclasses.replace(spec, fps=spec.fps + 1))
+    write_spec(tmp_path, dataclasses.replace(spec, fps=spec.fps + 1))
     recorder = begin(writer, board, tmp_path, spec)
     fill(writer, 0)
     wait_until(lambda: not recorder.alive)

@@ -230,7 +230,11 @@ def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_p
     result = run(*common, "resume=auto", "steps=40", "rate=20")
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "recorded otherwise" in line and "fps 30.0 -> 20.0" in line and "record=false" in line
+    assert (
+        "recorded with other settings" in line
+        and "fps 30.0 -> 20.0" in line
+        and "record=false" in line
+    )
     with torch.no_grad():
         latent = encoder.acting_module(torch.from_numpy(seen["frame"][gap : gap + 1]))
     np.testing.assert_allclose(latent[0].numpy(), seen["latent"][gap], atol=1e-5)

@@ -1,4 +1,4 @@
-"""What is left when the writer is killed, or the disk is full."""
+"""Recordings after the writer is killed, the disk is full, or files are damaged."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from pamiq_lightning.recording.tables import schema
 from pamiq_lightning.recording.writer import RecordingWriter
 from tests.synthetic import DATASET_SPEC, arrays, record
 
-WRITE_ON_AND_ON = """
+WRITE_UNTIL_KILLED = """
 import itertools, pickle, sys
 from pathlib import Path
 from pamiq_lightning.recording import writer
 writer.EPISODE_STEPS = 160
-windows, plan = pickle.loads(Path(sys.argv[2]).read_bytes())
-writing = writer.RecordingWriter(Path(sys.argv[1]), plan, crf=20)
-for steps in windows:
+rollouts, spec = pickle.loads(Path(sys.argv[2]).read_bytes())
+writing = writer.RecordingWriter(Path(sys.argv[1]), spec, crf=20)
+for steps in rollouts:
     writing.write(steps)
     print("written", flush=True)
 sys.stdin.read()
 """
-"""Writes what it is given, says so after each window, and waits to be killed."""
+"""Writes rollouts, prints a line after each, and waits to be killed."""
 
 
 def killed(folder: Path, count: int, tmp_path: Path) -> Path:
-    """Write windows of 16 steps in a process that is killed after that many."""
-    given = tmp_path / "rollouts"
-    given.write_bytes(pickle.dumps(([arrays(16, 16 * n) for n in range(count)], DATASET_SPEC)))
+    """Write `count` rollouts of 16 steps in a process that is then killed."""
+    rollouts = tmp_path / "rollouts"
+    rollouts.write_bytes(pickle.dumps(([arrays(16, 16 * n) for n in range(count)], DATASET_SPEC)))
     with subprocess.Popen(
-        [sys.executable, "-c", WRITE_ON_AND_ON, str(folder), str(given)],
+        [sys.executable, "-c", WRITE_UNTIL_KILLED, str(folder), str(rollouts)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -53,25 +53,25 @@ def killed(folder: Path, count: int, tmp_path: Path) -> Path:
     return folder
 
 
-def as_lived(reader: RecordingReader) -> None:
+def assert_as_written(reader: RecordingReader) -> None:
     """Assert that every step that can be read is as it was written, from the first on."""
     rows = reader.read(0, len(reader))
     np.testing.assert_array_equal(rows["index"], np.arange(len(reader)))
-    lived = [arrays(16, start) for start in range(0, len(reader), 16)]
+    written = [arrays(16, start) for start in range(0, len(reader), 16)]
     for key, values in rows.items():
-        whole = np.concatenate([steps[key] for steps in lived])[: len(reader)]
+        whole = np.concatenate([steps[key] for steps in written])[: len(reader)]
         np.testing.assert_array_equal(values, whole, key)
 
 
-def test_a_killed_writer_leaves_what_is_closed_and_most_of_what_is_open(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_closed_episodes_and_most_of_the_open_one(tmp_path: Path) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
     reader = RecordingReader(folder)
     assert [episode.table is None for episode in reader.episodes] == [True, True, False]
     assert [episode.rows for episode in reader.episodes][:2] == [160, 160]
-    # Of the open episode, the fragment being written and what the encoder looks ahead are missing.
+    # The open episode lacks its last fragment and the frames that the encoder held.
     assert reader.episodes[2].rows >= 50 - 1
-    as_lived(reader)
-    # A later writer closes it, and goes on.
+    assert_as_written(reader)
+    # A later writer closes it and continues.
     before = len(reader)
     record(folder, [arrays(16, 800)])
     after = RecordingReader(folder)
@@ -81,7 +81,7 @@ def test_a_killed_writer_leaves_what_is_closed_and_most_of_what_is_open(tmp_path
     assert not list(folder.rglob("*.arrow"))
 
 
-def test_an_open_episode_can_be_torn_anywhere(tmp_path: Path) -> None:
+def test_an_open_episode_is_read_wherever_it_is_cut_off(tmp_path: Path) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
     files = EpisodeFiles(folder, 2)
     journal, video = files.journal.read_bytes(), files.video.read_bytes()
@@ -91,39 +91,39 @@ def test_an_open_episode_can_be_torn_anywhere(tmp_path: Path) -> None:
         files.journal.write_bytes(journal[: int(share * len(journal))])
         files.video.write_bytes(video)
         found.add(len(RecordingReader(folder)))
-        as_lived(RecordingReader(folder))
+        assert_as_written(RecordingReader(folder))
         files.journal.write_bytes(journal)
         files.video.write_bytes(video[: int(share * len(video))])
         found.add(len(RecordingReader(folder)))
-        as_lived(RecordingReader(folder))
+        assert_as_written(RecordingReader(folder))
     assert min(found) == 320 and max(found) > 320
     files.video.unlink()
     assert len(RecordingReader(folder)) == 320
-    # Nothing of it can be read: its place is taken by the next one.
+    # No row of it can be read: the next episode takes its number.
     record(folder, [arrays(16, 320)])
-    as_lived(RecordingReader(folder))
+    assert_as_written(RecordingReader(folder))
     assert [episode.files.number for episode in RecordingReader(folder).episodes] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("beyond", [0, 4, 40])
-def test_a_video_that_has_its_head_alone_is_left_out(tmp_path: Path, beyond: int) -> None:
+def test_a_video_without_a_whole_fragment_is_left_out(tmp_path: Path, beyond: int) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
     files = EpisodeFiles(folder, 2)
     video = files.video.read_bytes()
-    # Four bytes before a fragment's name stands its length.
+    # The length of a fragment is in the four bytes before its name.
     files.video.write_bytes(video[: video.index(b"moof") - 4 + beyond])
     assert len(RecordingReader(folder)) == 320
     record(folder, [arrays(16, 320)])
-    as_lived(RecordingReader(folder))
+    assert_as_written(RecordingReader(folder))
 
 
-def test_a_file_that_takes_a_part_at_a_time_gets_all(
+def test_partial_writes_are_continued_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Path.open
 
     class Halving(io.FileIO):
-        """As a disk does that is about to be full."""
+        """Writes half of what it is given, like a disk that is almost full."""
 
         def write(self, data: Any) -> int:
             return super().write(memoryview(data).cast("B")[: max(1, len(data) // 2)])
@@ -133,7 +133,7 @@ def test_a_file_that_takes_a_part_at_a_time_gets_all(
 
     monkeypatch.setattr(Path, "open", halving_open)
     record(tmp_path, [arrays(16, 16 * n) for n in range(8)])
-    as_lived(RecordingReader(tmp_path))
+    assert_as_written(RecordingReader(tmp_path))
     assert len(RecordingReader(tmp_path)) == 128
     folder = tmp_path / "open"
     writing = RecordingWriter(folder, DATASET_SPEC, crf=20)
@@ -144,13 +144,11 @@ def test_a_file_that_takes_a_part_at_a_time_gets_all(
 
 
 @pytest.mark.parametrize("part", ["head", "middle"])
-def test_an_open_episode_that_was_damaged_does_not_stop_those_after_it(
-    tmp_path: Path, part: str
-) -> None:
+def test_a_damaged_open_episode_does_not_prevent_later_ones(tmp_path: Path, part: str) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
     files = EpisodeFiles(folder, 2)
     video = bytearray(files.video.read_bytes())
-    # As a power cut leaves what was never synced.
+    # Zeros, like data that was not synced before a power cut.
     start = 300 if part == "head" else video.index(b"mdat") + 100
     video[start : start + 200] = bytes(200)
     files.video.write_bytes(video)
@@ -161,7 +159,7 @@ def test_an_open_episode_that_was_damaged_does_not_stop_those_after_it(
     assert not list(folder.rglob("*.arrow"))
 
 
-def test_what_cannot_be_closed_is_put_aside(
+def test_an_episode_that_cannot_be_recovered_is_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
@@ -172,14 +170,14 @@ def test_what_cannot_be_closed_is_put_aside(
     with monkeypatch.context() as patch:
         patch.setattr(writer, "recover", fail)
         record(folder, [arrays(16, 384)])
-    assert "put aside: it is beyond repair" in capsys.readouterr().err
+    assert "set aside: it is beyond repair" in capsys.readouterr().err
     reader = RecordingReader(folder)
     assert reader.read(0, len(reader))["index"].tolist() == [*range(320), *range(384, 400)]
     names = sorted(path.name for path in folder.rglob("*.damaged"))
     assert names == ["file-002.arrow.damaged", "file-002.mp4.damaged"]
 
 
-def test_a_disk_that_cannot_be_read_for_a_while_does_not_end_the_recording(
+def test_a_temporary_read_error_does_not_end_the_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(tmp_path, [arrays(16)])
@@ -197,18 +195,18 @@ def test_a_disk_that_cannot_be_read_for_a_while_does_not_end_the_recording(
     assert Path.read_text is read
     writing.write(arrays(16, 32))
     writing.close()
-    lived = [*range(16), *range(32, 48)]
-    assert RecordingReader(tmp_path).column("index").tolist() == lived
+    recorded = [*range(16), *range(32, 48)]
+    assert RecordingReader(tmp_path).column("index").tolist() == recorded
 
 
-def test_a_recording_without_a_step_says_so(tmp_path: Path) -> None:
+def test_a_recording_without_steps_is_refused(tmp_path: Path) -> None:
     record(tmp_path, [arrays(0)])
     with pytest.raises(RecordingError, match="has no steps"):
         RecordingReader(tmp_path)
 
 
 class Disk:
-    """Refuses what is written after so many more calls, until it has room again."""
+    """Refuses all writes after `room` more, until `room` is raised again."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = 10**9
@@ -241,10 +239,10 @@ class Disk:
         monkeypatch.setattr(Path, "open", refusing_open)
 
 
-def test_a_full_disk_costs_what_is_written_meanwhile(
+def test_a_full_disk_loses_only_the_steps_of_that_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it happens: the disk is full after each number of writes in turn."""
+    """The disk is full after each of several numbers of writes."""
     monkeypatch.setattr(writer, "EPISODE_STEPS", 64)
     disk = Disk(monkeypatch)
     refused_at = set()
@@ -263,15 +261,15 @@ def test_a_full_disk_costs_what_is_written_meanwhile(
         reader = RecordingReader(tmp_path / str(room))
         assert all(episode.table is None for episode in reader.episodes)
         rows = reader.read(0, len(reader))
-        # As soon as there is room, all is recorded again.
+        # With room again, all is recorded.
         assert not lost or max(lost) < 8
         assert {*range(128, 224)} <= set(rows["index"].tolist())
         if lost:
-            # What was written before an episode was broken off may lack its last frames.
+            # An episode that was broken off may lack its last frames.
             assert set(rows["index"].tolist()) <= set(range(224)) - set(
                 range(16 * lost[0] + 16, 128)
             )
         for key in ("frame", "value"):
-            lived = np.concatenate([arrays(16, 16 * n)[key] for n in range(14)])
-            np.testing.assert_array_equal(rows[key], lived[rows["index"]])
+            written = np.concatenate([arrays(16, 16 * n)[key] for n in range(14)])
+            np.testing.assert_array_equal(rows[key], written[rows["index"]])
     assert len(refused_at) > 2

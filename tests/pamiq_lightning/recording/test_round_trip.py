@@ -16,13 +16,15 @@ from tests.synthetic import DATASET_SPEC, arrays, record
 
 def smooth_frames(rows: int) -> NDArray[np.uint8]:
     """Return a moving gradient (N, 3, 24, 24), which unlike noise can be compressed."""
-    place = np.arange(24, dtype=np.float64)
+    x = np.arange(24, dtype=np.float64)
     time = np.arange(rows)[:, None, None, None]
-    wave = np.sin((place[:, None] + 2 * place + time) / 15 + np.arange(3)[:, None, None])
+    wave = np.sin((x[:, None] + 2 * x + time) / 15 + np.arange(3)[:, None, None])
     return (127.5 + 100 * wave).astype(np.uint8)
 
 
-def test_every_key_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_recorded_key_is_read_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writer, "EPISODE_STEPS", 20)
     rollouts = [arrays(16), arrays(16, 16), arrays(16, 40)]
     rollouts[1]["info"][3] = np.nan
@@ -31,10 +33,10 @@ def test_every_key_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(reader) == 48
     assert set(again) == set(rollouts[0]) - set(NOT_RECORDED)
     for key, values in again.items():
-        lived = np.concatenate([steps[key] for steps in rollouts])
-        np.testing.assert_array_equal(values, lived, key)
-        assert values.dtype == lived.dtype, key
-    # From anywhere, forwards and backwards, across episodes.
+        written = np.concatenate([steps[key] for steps in rollouts])
+        np.testing.assert_array_equal(values, written, key)
+        assert values.dtype == written.dtype, key
+    # Random access, forwards and backwards, across episodes.
     for start, stop in ((18, 45), (3, 5), (31, 33), (0, 1), (47, 48)):
         part = reader.read(start, stop, without={"value"})
         assert "value" not in part
@@ -43,7 +45,7 @@ def test_every_key_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(reader.column("versions"), again["versions"])
 
 
-def test_lossy_frames_are_near_and_small(tmp_path: Path) -> None:
+def test_lossy_frames_are_similar_and_small(tmp_path: Path) -> None:
     rollouts = [arrays(200)]
     rollouts[0]["frame"] = smooth_frames(200)
     spec = dataclasses.replace(DATASET_SPEC, lossless=False)
@@ -53,13 +55,13 @@ def test_lossy_frames_are_near_and_small(tmp_path: Path) -> None:
     assert 0 < error < 255**2 / 10**3.5
     assert size_of(lossy / "videos") == 0
     assert size_of(lossy) < 0.7 * size_of(exact)
-    # A jump lands on the very frame that playing on arrives at.
+    # Random access decodes the same frames as reading in sequence.
     again = RecordingReader(lossy)
     for at in (130, 49, 50, 199, 0):
         np.testing.assert_array_equal(again.read(at, at + 1)["frame"][0], frames[at])
 
 
-def test_episodes_end_where_traces_do(tmp_path: Path) -> None:
+def test_episodes_end_where_trajectories_end(tmp_path: Path) -> None:
     steps = arrays(48)
     steps["is_first"][[20, 21]] = True
     steps["index"][30:] += 5
@@ -67,35 +69,39 @@ def test_episodes_end_where_traces_do(tmp_path: Path) -> None:
     assert [episode.rows for episode in reader.episodes] == [20, 1, 9, 18]
 
 
-def test_a_later_writer_goes_on(tmp_path: Path) -> None:
+def test_a_later_writer_continues_a_recording_of_the_same_spec(tmp_path: Path) -> None:
     record(tmp_path, [arrays(16)])
     record(tmp_path, [arrays(16, 16)])
     reader = RecordingReader(tmp_path)
     np.testing.assert_array_equal(reader.read(0, 32)["index"], np.arange(32))
     assert [episode.files.number for episode in reader.episodes] == [0, 1]
     other = dataclasses.replace(DATASET_SPEC, fps=5.0)
-    with pytest.raises(RecordingError, match=r"was recorded otherwise .*: fps 10\.0 -> 5\.0$"):
+    with pytest.raises(
+        RecordingError, match=r"was recorded with other settings .*: fps 10\.0 -> 5\.0$"
+    ):
         RecordingWriter(tmp_path, other, crf=20).write(arrays(16, 32))
 
 
-def test_the_oldest_episodes_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_episodes_are_removed_beyond_the_size_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writer, "EPISODE_STEPS", 16)
     limit = 3.5 * size_of(record(tmp_path / "one", [arrays(16)]))
-    keeping = RecordingWriter(tmp_path / "full", DATASET_SPEC, crf=20, max_bytes=limit)
+    limited = RecordingWriter(tmp_path / "full", DATASET_SPEC, crf=20, max_bytes=limit)
     for number in range(6):
-        keeping.write(arrays(16, 16 * number))
-    keeping.close()
+        limited.write(arrays(16, 16 * number))
+    limited.close()
     assert size_of(tmp_path / "full") <= limit
     reader = RecordingReader(tmp_path / "full")
-    kept = [episode.files.number for episode in reader.episodes]
-    assert kept == list(range(kept[0], 6)) and keeping.removed == kept[0] > 2
+    left = [episode.files.number for episode in reader.episodes]
+    assert left == list(range(left[0], 6)) and limited.removed == left[0] > 2
     rows = reader.read(0, len(reader))
-    np.testing.assert_array_equal(rows["index"], np.arange(16 * kept[0], 96))
+    np.testing.assert_array_equal(rows["index"], np.arange(16 * left[0], 96))
     np.testing.assert_array_equal(rows["frame"][-16:], arrays(16, 80)["frame"])
-    assert f'"train": "{kept[0]}:6"' in (tmp_path / "full/meta/info.json").read_text()
-    # Every line is still there, for LeRobot finds the line of an episode by its place.
+    assert f'"train": "{left[0]}:6"' in (tmp_path / "full/meta/info.json").read_text()
+    # Every entry stays: LeRobot finds the entry of an episode by its position.
     assert len(list((tmp_path / "full/meta/episodes").rglob("*.parquet"))) == 6
-    assert len(list((tmp_path / "full/videos").rglob("*.mp4"))) == len(kept)
-    # And whoever goes on counts on from there.
+    assert len(list((tmp_path / "full/videos").rglob("*.mp4"))) == len(left)
+    # A later writer continues the numbers.
     record(tmp_path / "full", [arrays(16, 96)])
     assert RecordingReader(tmp_path / "full").episodes[-1].files.number == 6

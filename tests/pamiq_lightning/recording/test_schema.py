@@ -1,4 +1,4 @@
-"""The layout, held against what LeRobotDataset v3.0 publishes and its reader asks for.
+"""The layout, compared with the published LeRobotDataset v3.0 and the checks of its reader.
 
 https://huggingface.co/docs/lerobot/lerobot-dataset-v3, and in the library's own sources
 `DatasetInfo`, `get_hf_features_from_features` and `_assert_type_and_shape`.
@@ -19,8 +19,8 @@ import pytest
 
 from pamiq_lightning.recording import writer
 from pamiq_lightning.recording.reader import RecordingReader
-from pamiq_lightning.recording.schema import DATASET_SPEC, RecordingError, find_recording, read_plan
-from tests.synthetic import DATASET_SPEC as SAMPLE_PLAN
+from pamiq_lightning.recording.schema import DATASET_SPEC, RecordingError, find_recording, read_spec
+from tests.synthetic import DATASET_SPEC as SYNTHETIC_SPEC
 from tests.synthetic import arrays, record
 
 INFO_TYPES = {
@@ -49,7 +49,7 @@ DEFAULTS = {
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three episodes: 0-19, 20-31 (full at twenty), and 40-55 after a gap."""
+    """Three episodes: steps 0-19, 20-31 (the first was full), and 40-55 after a gap."""
     monkeypatch.setattr(writer, "EPISODE_STEPS", 20)
     return record(tmp_path / "recording", [arrays(16), arrays(16, 16), arrays(16, 40)])
 
@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_info_has_every_field_of_its_type(dataset: Path) -> None:
+def test_info_has_every_field_with_its_type(dataset: Path) -> None:
     info = read_json(dataset / "meta/info.json")
     assert {key: type(value) for key, value in info.items()} == INFO_TYPES
     assert info["codebase_version"] == "v3.0"
@@ -77,72 +77,72 @@ def test_info_has_every_field_of_its_type(dataset: Path) -> None:
 
 
 def arrow_type(feature: dict[str, Any]) -> pa.DataType:
-    """Return what LeRobot's reader takes a feature to be."""
+    """Return the type that LeRobot's reader gives a feature."""
     kind = pa.from_numpy_dtype(np.dtype(feature["dtype"]))
     return kind if feature["shape"] == [1] else pa.list_(kind, feature["shape"][0])
 
 
-def test_data_files_have_just_the_columns_that_the_features_say(dataset: Path) -> None:
+def test_data_files_have_exactly_the_columns_of_the_features(dataset: Path) -> None:
     info = read_json(dataset / "meta/info.json")
     wanted = {
         name: arrow_type(feature)
         for name, feature in info["features"].items()
         if feature["dtype"] != "video"
     }
-    seen = 0
+    total = 0
     for number in range(3):
         path = dataset / info["data_path"].format(chunk_index=0, file_index=number)
         table = pq.read_table(path)
         assert {field.name: field.type for field in table.schema} == wanted
         rows = len(table)
-        assert table["index"].to_pylist() == list(range(seen, seen + rows))
+        assert table["index"].to_pylist() == list(range(total, total + rows))
         assert table["frame_index"].to_pylist() == list(range(rows))
         assert set(table["episode_index"].to_pylist()) == {number}
         assert set(table["task_index"].to_pylist()) == {0}
         np.testing.assert_allclose(table["timestamp"].to_numpy(), np.arange(rows) / 10, atol=1e-6)
-        seen += rows
-    assert seen == info["total_frames"]
+        total += rows
+    assert total == info["total_frames"]
     assert not list(dataset.rglob("*.part")) and not list(dataset.rglob("*.arrow"))
 
 
-def test_episodes_lead_to_their_rows_and_to_frames_at_their_times(dataset: Path) -> None:
+def test_entries_of_episodes_locate_their_rows_and_their_frames_in_time(dataset: Path) -> None:
     info = read_json(dataset / "meta/info.json")
-    lines = [
-        line
+    entries = [
+        entry
         for path in sorted((dataset / "meta/episodes").glob("*/*.parquet"))
-        for line in pq.read_table(path).to_pylist()
+        for entry in pq.read_table(path).to_pylist()
     ]
-    assert [line["episode_index"] for line in lines] == [0, 1, 2]
-    assert [line["length"] for line in lines] == [20, 12, 16]
+    assert [entry["episode_index"] for entry in entries] == [0, 1, 2]
+    assert [entry["length"] for entry in entries] == [20, 12, 16]
     key, end = "observation.image", 0
-    for line in lines:
-        assert line["tasks"] == ["live"]
-        assert line["dataset_from_index"] == end
-        end = line["dataset_to_index"]
-        assert end - line["dataset_from_index"] == line["length"]
+    for entry in entries:
+        assert entry["tasks"] == ["explore"]
+        assert entry["dataset_from_index"] == end
+        end = entry["dataset_to_index"]
+        assert end - entry["dataset_from_index"] == entry["length"]
         data = info["data_path"].format(
-            chunk_index=line["data/chunk_index"], file_index=line["data/file_index"]
+            chunk_index=entry["data/chunk_index"], file_index=entry["data/file_index"]
         )
-        assert pq.read_metadata(dataset / data).num_rows == line["length"]
+        assert pq.read_metadata(dataset / data).num_rows == entry["length"]
         video = info["video_path"].format(
             video_key=key,
-            chunk_index=line[f"videos/{key}/chunk_index"],
-            file_index=line[f"videos/{key}/file_index"],
+            chunk_index=entry[f"videos/{key}/chunk_index"],
+            file_index=entry[f"videos/{key}/file_index"],
         )
-        begin = line[f"videos/{key}/from_timestamp"]
+        begin = entry[f"videos/{key}/from_timestamp"]
         with av.open(str(dataset / video)) as container:
             times = [f.pts * f.time_base for f in container.decode(video=0) if f.pts is not None]
-        # LeRobot asks for a frame within 0.1 ms of its row's time.
-        assert times == [Fraction(n, 10) + int(begin) for n in range(line["length"])]
-        assert line[f"videos/{key}/to_timestamp"] == pytest.approx(line["length"] / 10)
-        assert {"meta/episodes/chunk_index", "meta/episodes/file_index"} <= set(line)
+        # LeRobot requires each frame within 0.1 ms of the time of its row.
+        assert times == [Fraction(n, 10) + int(begin) for n in range(entry["length"])]
+        assert entry[f"videos/{key}/to_timestamp"] == pytest.approx(entry["length"] / 10)
+        assert {"meta/episodes/chunk_index", "meta/episodes/file_index"} <= set(entry)
         for what in ("min", "max", "mean", "std"):
-            assert np.shape(line[f"stats/{key}/{what}"]) == (3, 1, 1)
-            assert np.shape(line[f"stats/action/{what}"]) == (5,)
-        assert line["stats/action/count"] == [line["length"]]
+            assert np.shape(entry[f"stats/{key}/{what}"]) == (3, 1, 1)
+            assert np.shape(entry[f"stats/action/{what}"]) == (5,)
+        assert entry["stats/action/count"] == [entry["length"]]
 
 
-def test_stats_are_those_of_all_rows(dataset: Path) -> None:
+def test_stats_cover_all_rows(dataset: Path) -> None:
     stats = read_json(dataset / "meta/stats.json")
     info = read_json(dataset / "meta/info.json")
     assert set(stats) == set(info["features"])
@@ -159,7 +159,7 @@ def test_stats_are_those_of_all_rows(dataset: Path) -> None:
     )
 
 
-def test_a_number_that_is_never_there_is_in_no_statistics(tmp_path: Path) -> None:
+def test_stats_leave_out_a_column_that_is_always_missing(tmp_path: Path) -> None:
     steps = arrays(16)
     steps["info"][:] = np.nan
     folder = record(tmp_path, [steps])
@@ -168,16 +168,16 @@ def test_a_number_that_is_never_there_is_in_no_statistics(tmp_path: Path) -> Non
     assert np.isnan(RecordingReader(folder).read(0, 16)["info"]).all()
 
 
-def test_the_task_is_the_index_of_its_table(dataset: Path) -> None:
+def test_the_task_is_the_index_of_the_table_of_tasks(dataset: Path) -> None:
     table = pq.read_table(dataset / "meta/tasks.parquet")
-    assert table.to_pydict() == {"task_index": [0], "task": ["live"]}
+    assert table.to_pydict() == {"task_index": [0], "task": ["explore"]}
     described = json.loads(table.schema.metadata[b"pandas"])
     assert described["index_columns"] == ["task"]
 
 
-def test_what_is_no_recording_is_named(dataset: Path, tmp_path: Path) -> None:
+def test_errors_name_what_is_no_recording_or_damaged(dataset: Path, tmp_path: Path) -> None:
     assert find_recording(tmp_path) == dataset == find_recording(dataset)
-    assert read_plan(dataset) == SAMPLE_PLAN
+    assert read_spec(dataset) == SYNTHETIC_SPEC
     with pytest.raises(RecordingError, match="is not a recording"):
         find_recording(dataset / "deeper")
     data = dataset / "data/chunk-000/file-001.parquet"
@@ -186,7 +186,7 @@ def test_what_is_no_recording_is_named(dataset: Path, tmp_path: Path) -> None:
         RecordingReader(dataset)
     (dataset / DATASET_SPEC).write_text('{"format": 99}')
     with pytest.raises(RecordingError, match="has format 99"):
-        read_plan(dataset)
+        read_spec(dataset)
     (dataset / DATASET_SPEC).write_text("{")
     with pytest.raises(RecordingError, match="is damaged"):
-        read_plan(dataset)
+        read_spec(dataset)
