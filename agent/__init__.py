@@ -1,1 +1,1 @@
-"""What acts: the real-time loop, its mind, its body and the worlds it can live in."""
+"""What acts: the real-time loop, the actor, capture and OSC, and the worlds."""

@@ -1,4 +1,4 @@
-"""Tell a running agent what to do, from another terminal: `python -m agent.ctl pause`."""
+"""Control a running agent from another terminal: `python -m agent.ctl pause`."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from typing import Any
 from agent.run_dir import PID_FILE, read_address
 
 COMMANDS = {
-    "status": "print all figures as JSON",
-    "pause": "every input neutral, no more ticks",
+    "status": "print all metrics as JSON",
+    "pause": "set every input to neutral and stop ticking",
     "resume": "end your pause",
-    "save": "write a checkpoint of everything to disk",
-    "stop": "end the run as Ctrl-C would",
+    "save": "write a checkpoint to disk",
+    "stop": "end the run as Ctrl-C does",
 }
 ANSWER_LIMIT_S = 90.0
-"""Longer than the agent takes for anything before it says that it has failed."""
+"""Longer than any limit of the agent's own commands."""
 STOP_LIMIT_S = 60.0
-LOOK_S = 0.1
+POLL_S = 0.1
 
 
 class NoSuchRunError(Exception):
-    """There is no running agent to talk to; the message says where was looked."""
+    """No agent is running; the message says where it was looked for."""
 
 
 class NoAnswerError(Exception):
-    """The agent's process lives but does not answer; the message says how it failed."""
+    """The agent's process runs but does not answer; the message says how it failed."""
 
 
 class RefusedError(Exception):
-    """The agent answered that it did not do it; the message is its own."""
+    """The agent answered that the command failed; the message is its own."""
 
 
 def find_run(folder: Path) -> tuple[Path, int]:
-    """Return the newest run at or below a folder that is alive, and its process number.
+    """Return the newest running run at or below a folder, and its process number.
 
     Raises:
         NoSuchRunError: there is none.
@@ -55,7 +55,7 @@ def find_run(folder: Path) -> tuple[Path, int]:
 
 
 def is_agent(pid: int) -> bool:
-    """Tell whether a process lives and is an agent's, where the system says what it is."""
+    """Return whether a process runs and, where the system tells, is an agent's."""
     if not Path("/proc").is_dir():
         return True
     try:
@@ -65,16 +65,16 @@ def is_agent(pid: int) -> bool:
 
 
 def ask(folder: Path, command: str) -> dict[str, Any]:
-    """Put a command to the API of a run; return its answer.
+    """Send a command to the API of a run; return its answer.
 
     Raises:
-        NoAnswerError: nobody answers, or not in time.
-        RefusedError: the agent says that it is not done.
+        NoAnswerError: no answer came, or not in time.
+        RefusedError: the command failed.
     """
     method = "GET" if command == "status" else "POST"
     try:
         address = read_address(folder)
-        # No proxy between: this is for this machine alone.
+        # Direct, without a proxy: the agent is on this machine.
         connection = HTTPConnection(address.host, address.port, timeout=ANSWER_LIMIT_S)
         headers = {"Authorization": f"Bearer {address.token}", "X-From": "ctl"}
         with closing(connection):
@@ -91,27 +91,27 @@ def ask(folder: Path, command: str) -> dict[str, Any]:
 
 
 def stop(folder: Path, pid: int) -> bool:
-    """Ask for a clean stop and wait for it; return whether it came in time."""
+    """Request a clean stop and wait for it; return whether the run ended in time."""
     try:
         ask(folder, "stop")
     except NoAnswerError as error:
         print(f"The agent's API does not answer ({error}): sending a signal.", file=sys.stderr)
-        # Windows has no SIGTERM that a process could catch, but Ctrl-Break.
+        # On Windows a process cannot catch SIGTERM, but it can catch Ctrl-Break.
         os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
     end = time.monotonic() + STOP_LIMIT_S
     while time.monotonic() < end:
-        # Removed when the summary is written, which is the last thing a run does.
+        # The run removes it last, after the summary is written.
         if not (folder / PID_FILE).exists() or not is_agent(pid):
             return True
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     return False
 
 
 def _do(command: str, run: Path) -> str:
-    """Do it; return what is to be printed.
+    """Do a command; return what to print.
 
     Raises:
-        NoSuchRunError, NoAnswerError, RefusedError: it is not done.
+        NoSuchRunError, NoAnswerError, RefusedError: it failed.
     """
     folder, pid = find_run(run)
     if command == "stop":
@@ -126,7 +126,7 @@ def _do(command: str, run: Path) -> str:
 
 
 def main() -> int:
-    """Do as told; return the exit code."""
+    """Do the command of the command line; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m agent.ctl",
         description=__doc__,

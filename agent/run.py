@@ -1,7 +1,7 @@
 """The entry: `python -m agent.run conf=NAME key=value ...`.
 
-Reads the settings, starts the trainer, builds a mind in a world, runs the loop, and says what came
-of it. Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage, 130 stopped at once.
+Reads the settings, starts the trainer, builds the agent and its world, runs the loop, and prints a
+summary. Exit codes: 0 stopped on request, 1 a failure, 2 wrong usage, 130 stopped at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pamiq_lightning.trainer.process import TrainerProcess
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one life; return the exit code."""
+    """Do one run; return the exit code."""
     try:
         with StopRequest() as stop:
             return _run(sys.argv[1:] if arguments is None else arguments, stop)
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str], stop: StopRequest) -> int:
     command = read_command_line(arguments)
     if command.resume not in (None, AUTO) and not Path(str(command.resume)).is_dir():
-        raise UsageError(f"resume={command.resume}: is no folder; name that of a run, or auto")
+        raise UsageError(f"resume={command.resume}: is no folder; give that of a run, or auto")
     composed = compose(command, default_size)
     settings = parse(composed)
     if command.help:
@@ -53,17 +53,17 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
 
         print(render(composed))
         return 0
-    return _live(settings, experiment_name(command.conf), command.resume, stop)
+    return _start(settings, experiment_name(command.conf), command.resume, stop)
 
 
 def experiment_name(conf: str) -> str:
-    """Return the folder name that runs of a conf go to; a run's own settings go beside that run."""
+    """Return the folder name of a conf's runs; for a run's own settings file, that of the run."""
     path = Path(conf)
     return path.resolve().parent.parent.name if path.name == SETTINGS else path.stem
 
 
 def default_size() -> str:
-    """Return `small` where torch has CUDA, else `tiny`; ask torch only where there is a card."""
+    """Return `small` where torch has CUDA, else `tiny`; import torch only with an NVIDIA driver."""
     if shutil.which("nvidia-smi") is None:
         return "tiny"
     import torch
@@ -71,13 +71,13 @@ def default_size() -> str:
     return "small" if torch.cuda.is_available() else "tiny"
 
 
-def _live(settings: Settings, conf: str, resume: str | None, stop: StopRequest) -> int:
-    start = None
+def _start(settings: Settings, experiment: str, resume: str | None, stop: StopRequest) -> int:
+    checkpoint = None
     try:
         resolve_world(settings, print)
         if resume is not None:
-            start = resolve_checkpoint(resume, Path(settings.runs), conf, print)
-        # At once, and kept: a port that is taken is told before anything heavy begins.
+            checkpoint = resolve_checkpoint(resume, Path(settings.runs), experiment, print)
+        # Bound now and kept: a port that is taken is reported before anything heavy starts.
         listening = bind_tcp("127.0.0.1", settings.api_port or 0)
     except (CaptureError, OSError) as error:
         raise RunFailure(str(error)) from error
@@ -88,7 +88,7 @@ def _live(settings: Settings, conf: str, resume: str | None, stop: StopRequest) 
 
         if stop():
             raise StoppedEarly
-        return Runner(settings, conf, trainer, stop, listening, start).live()
+        return Runner(settings, experiment, trainer, stop, listening, checkpoint).run()
     finally:
         trainer.kill()
         listening.close()

@@ -85,8 +85,9 @@ def load_agent_state(
         saved: the acting modules by role, with the checkpoint's weights.
 
     Raises:
-        RunFailure: the checkpoint is of another agent or scene.
+        RunFailure: the checkpoint is of another agent or scene, or has newer weights.
     """
+    _check_versions(checkpoint, actor)
     if checkpoint.agent is None:
         return
     tensors, values = checkpoint.agent[0], _values(checkpoint)
@@ -105,6 +106,17 @@ def load_agent_state(
         raise RunFailure(
             f"{checkpoint.folder} is not of this agent in this scene: {error}"
         ) from error
+
+
+def _check_versions(checkpoint: Checkpoint, actor: Actor) -> None:
+    """Check that the actor has the weights of the trainer that resumed from the checkpoint."""
+    for role, module in zip(ACTING_ROLES, actor.modules, strict=True):
+        saved = int(checkpoint.learners[role]["version"])
+        if module.version < saved:
+            raise RunFailure(
+                f"{role}: version {module.version} would act, though {checkpoint.folder} has "
+                f"version {saved}"
+            )
 
 
 def _values(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from agent.actions import ACTIONS, CHOICES
 from agent.actor import ActingModules, Actor
 from agent.errors import UsageError
 from agent.hot_swap import DoubleBufferedModule
-from agent.lifecycle.resume import none_is_sound
+from agent.lifecycle.resume import no_valid_checkpoint
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
 from pamiq_lightning.checkpoint.store import find_checkpoints
@@ -119,7 +119,7 @@ def open_checkpoint(start: Path, learners: dict[str, Learner], notify: Notify) -
             notify(f"Not used: {error}")
             continue
         return checkpoint
-    raise none_is_sound(run, problems)
+    raise no_valid_checkpoint(run, problems)
 
 
 def frame_size(learners: dict[str, Learner]) -> int:

@@ -1,6 +1,6 @@
-"""Which run to go on with, from which checkpoint, and what is set otherwise than it was.
+"""Finds the run and the checkpoint to resume from, and prints which settings differ.
 
-Nothing heavy is imported here, so that all this is told before anything starts.
+Nothing heavy is imported here, so that errors show before anything starts.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from pamiq_lightning.utils.file_lock import FileLock, HeldError
 AUTO = "auto"
 END_LIMIT_S = 60.0
 Notify = Callable[[str], None]
-_OF_THIS_START = ("steps", "seconds", "runs", "api_port")
-"""Keys that say nothing of the life that goes on."""
+_PER_START = ("steps", "seconds", "runs", "api_port")
+"""Settings of one start, not of the run."""
 
 
 def resolve_checkpoint(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
-    """Return the checkpoint that a life goes on from.
+    """Return the checkpoint to resume from.
 
     Raises:
-        RunFailure: the run goes on already, or no checkpoint of it can be used.
+        RunFailure: the run is running, or no checkpoint of it can be used.
     """
     run = find_run(resume, runs, experiment, notify)
     lock = RunLock(run)
@@ -43,12 +43,12 @@ def resolve_checkpoint(resume: str, runs: Path, experiment: str, notify: Notify)
     if recorder.is_file():
         _wait_for_last(run, "recorder", recorder, notify)
     start = choose_checkpoint(run, notify)
-    notify(f"Goes on from {start}.")
+    notify(f"Resuming from {start}.")
     return start
 
 
 def _wait_for_last(run: Path, who: str, path: Path, notify: Notify) -> None:
-    """Return when a process whose agent is gone has let go of its lock: it has saved and ended.
+    """Wait until a process that outlived its agent has released its lock: it has saved and ended.
 
     Raises:
         RunFailure: it does not end.
@@ -57,7 +57,7 @@ def _wait_for_last(run: Path, who: str, path: Path, notify: Notify) -> None:
     try:
         lock.take()
     except HeldError:
-        notify(f"Waiting for the last {who} of this run to save and end.")
+        notify(f"Waiting for the run's last {who} to save and end.")
         try:
             lock.wait(END_LIMIT_S)
         except HeldError as holder:
@@ -72,35 +72,35 @@ def find_run(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
     """Return the folder of the run that `resume=` names.
 
     Raises:
-        RunFailure: no run has a checkpoint to go on from.
+        RunFailure: no run has a checkpoint.
     """
     if resume != AUTO:
         folder = Path(resume)
         if not find_checkpoints(folder):
-            raise RunFailure(f"{folder} has no checkpoint to go on from")
+            raise RunFailure(f"{folder} has no checkpoint to resume from")
         return folder
     found = [folder for folder in (runs / experiment).glob("*") if folder.is_dir()]
     for folder in sorted(found, key=_age, reverse=True):
         if find_checkpoints(folder):
             return folder
-        notify(f"{folder} is passed over: it has no checkpoint.")
+        notify(f"{folder} is skipped: it has no checkpoint.")
     raise RunFailure(
-        f"resume=auto: no run in {runs / experiment} has a checkpoint; without resume= a new life "
-        "begins"
+        f"resume=auto: no run in {runs / experiment} has a checkpoint; without resume= a new run "
+        "starts"
     )
 
 
 def _age(folder: Path) -> tuple[str, str]:
-    """Sort by when a run was begun; a counter behind the second comes after none."""
+    """Return the key that sorts runs by their start; a counter comes after none."""
     stamp, _, rest = folder.name.partition("-")
     return stamp, rest
 
 
 def choose_checkpoint(run: Path, notify: Notify) -> Path:
-    """Return the newest checkpoint of which every file is as it was written.
+    """Return the newest checkpoint whose files are all undamaged.
 
     Raises:
-        RunFailure: there is none. A life is never begun anew in the place of one that is lost.
+        RunFailure: there is none. A new run never starts in the place of a lost one.
     """
     problems = []
     for folder in find_checkpoints(run):
@@ -111,33 +111,33 @@ def choose_checkpoint(run: Path, notify: Notify) -> Path:
             notify(f"Not used: {error}")
             continue
         return folder
-    raise none_is_sound(run, problems)
+    raise no_valid_checkpoint(run, problems)
 
 
-def none_is_sound(run: Path, problems: list[str]) -> RunFailure:
-    """Return what is raised when no checkpoint can be used."""
+def no_valid_checkpoint(run: Path, problems: list[str]) -> RunFailure:
+    """Return the error for a run without a usable checkpoint."""
     return RunFailure(f"{run} has no checkpoint that can be used: {'; '.join(problems)}")
 
 
 def print_config_diff(then: Mapping[str, Any], settings: Settings, notify: Notify) -> None:
-    """Say which settings differ from those that the checkpoint was written under.
+    """Print which settings differ from the checkpoint's.
 
     Args:
-        then: those.
-        settings: of now, the defaults of classes filled in.
-        tell: takes one line at a time.
+        then: the checkpoint's.
+        settings: the present ones, defaults of classes filled in.
+        notify: takes one line at a time.
 
     Raises:
-        UsageError: a learner is to begin from a file, though its weights are in the checkpoint.
+        UsageError: `init_weights` is set, but the weights come from the checkpoint.
     """
     found = config_diff(then, plain_settings(settings))
     for key, (_, now) in found.items():
         if key.endswith(".init_weights") and now is not None:
             raise UsageError(
-                f"{key}={now}: a run that goes on has its weights; begin a new one from that file"
+                f"{key}={now}: a resumed run has its weights; start a new run from that file"
             )
     if found:
-        notify("Set otherwise than when the checkpoint was written:")
+        notify("Settings changed since the checkpoint:")
     for key, (before, after) in found.items():
         notify(f"  {key}: {before} -> {after}")
 
@@ -145,12 +145,12 @@ def print_config_diff(then: Mapping[str, Any], settings: Settings, notify: Notif
 def config_diff(
     then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
 ) -> dict[str, tuple[Any, Any]]:
-    """Return what two nested settings differ in, by the key with dots."""
+    """Return the differences of two nested settings, by dotted key."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in {**then, **now}:
         before, after, name = then.get(key), now.get(key), f"{prefix}{key}"
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found |= config_diff(before, after, f"{name}.")
-        elif before != after and name not in _OF_THIS_START:
+        elif before != after and name not in _PER_START:
             found[name] = before, after
     return found

@@ -1,4 +1,4 @@
-"""How a life is ended from outside: signals become a request, and a second Ctrl-C an order."""
+"""Signals end a run: the first requests a clean stop, a second Ctrl-C quits at once."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from pathlib import Path
 from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""SIGHUP is the terminal closing; SIGBREAK is Windows' Ctrl-Break."""
+"""SIGHUP means a closed terminal; SIGBREAK is Windows' Ctrl-Break."""
 
 
 class ForceQuit(BaseException):
-    """The user pressed Ctrl-C again: no more waiting."""
+    """The user pressed Ctrl-C a second time: quit without waiting."""
 
 
 class StopRequest:
-    """Takes the signals that mean stop, while a life lasts."""
+    """Context in which stop signals become a request to stop.
+
+    Attributes:
+        reason: what requested the stop; None until then.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self._previous: dict[int, object] = {}
 
     def __call__(self) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         return self.reason is not None
 
     def __enter__(self) -> StopRequest:
@@ -39,13 +43,13 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def request(self, reason: str) -> None:
-        """Ask for a clean stop."""
+        """Request a clean stop."""
         self.reason = self.reason or reason
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if name == "SIGHUP":
-            # Nobody reads any more, and a write to a terminal that is gone fails.
+            # The terminal is gone, and a write to it fails.
             sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
         if number == signal.SIGINT and self.reason is not None:
             raise ForceQuit

@@ -9,49 +9,49 @@ import sys
 import threading
 from collections.abc import Callable
 
-from agent.ui.commands import CommandFailed, Controls
+from agent.ui.commands import CommandFailed, Commands
 
 KEYS = {"p": "pause", "r": "resume", "s": "save", "q": "stop"}
 HINT = "keys: p pause   r resume   s save   q stop"
 HINT_WITHOUT_KEYS = "Ctrl-C stops"
-LOOK_S = 0.1
-"""How long a key waits at most where the system cannot wake us for it."""
+POLL_S = 0.1
+"""Longest wait for a key where the system has no event for it."""
 
 
 def can_read_keys() -> bool:
-    """Tell whether somebody is there to press keys: a terminal, and we in its foreground."""
+    """Return whether a person can press keys: on a terminal, with us in its foreground."""
     if sys.stdin is None or not sys.stdin.isatty():
         return False
-    # A program in the background that touches its terminal is stopped by the system.
+    # The system stops a background program that touches its terminal.
     return os.name == "nt" or _in_foreground(sys.stdin.fileno())
 
 
-def press(key: str, controls: Controls) -> threading.Thread | None:
-    """Do what a key means, in a thread of its own, for a save takes a while; others mean nothing.
+def press(key: str, commands: Commands) -> threading.Thread | None:
+    """Do the command of a key in a thread of its own, since a save takes a while.
 
     Returns:
-        That thread.
+        The thread; None where the key has no command.
     """
     verb = KEYS.get(key.lower())
     if verb is None:
         return None
-    thread = threading.Thread(target=_do, args=(verb, key.lower(), controls), daemon=True)
+    thread = threading.Thread(target=_do, args=(verb, key.lower(), commands), daemon=True)
     thread.start()
     return thread
 
 
-def _do(verb: str, key: str, controls: Controls) -> None:
+def _do(verb: str, key: str, commands: Commands) -> None:
     try:
-        controls.do(verb, f"key {key}")
+        commands.do(verb, f"key {key}")
     except CommandFailed as error:
-        controls.notify(f"{verb}: {error}")
+        commands.notify(f"{verb}: {error}")
 
 
 class Keys:
-    """Reads keys as they are pressed, while it is entered, and then leaves the terminal as it was.
+    """Context in which single keys are read; its exit restores the terminal.
 
     Args:
-        on_key: called with each.
+        on_key: called with each key.
     """
 
     def __init__(self, on_key: Callable[[str], object]) -> None:
@@ -59,7 +59,7 @@ class Keys:
         self._end = threading.Event()
 
     def __enter__(self) -> None:
-        read = self._read_rollouts if os.name == "nt" else self._prepare_posix()
+        read = self._read_windows if os.name == "nt" else self._prepare_posix()
         self._thread = threading.Thread(target=read, name="keys", daemon=True)
         self._thread.start()
 
@@ -75,21 +75,21 @@ class Keys:
             os.close(self._wake)
 
     def _prepare_posix(self) -> Callable[[], None]:
-        """Have the terminal give every key at once, and not show it."""
+        """Set the terminal to give every key at once, without echo."""
         import termios
         import tty
 
         self._terminal = sys.stdin.fileno()
         self._before = termios.tcgetattr(self._terminal)
         self._woken, self._wake = os.pipe()
-        # Should the interpreter end without leaving this context.
+        # In case the interpreter ends within this context.
         atexit.register(self._restore)
         tty.setcbreak(self._terminal)
         return self._read_posix
 
     def _read_posix(self) -> None:
         while not self._end.is_set():
-            # In the background the keys are the shell's.
+            # In the background the keys go to the shell.
             ours = [self._terminal] if _in_foreground(self._terminal) else []
             ready, _, _ = select.select([self._woken, *ours], [], [], None if ours else 1.0)
             if self._terminal in ready and _in_foreground(self._terminal):
@@ -104,21 +104,21 @@ class Keys:
     def _restore(self) -> None:
         import termios
 
-        # Of the background, that would stop us; and the shell has its own modes then.
+        # In the background this would stop us, and the shell sets its own modes.
         if _in_foreground(self._terminal):
             termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)
 
-    def _read_rollouts(self) -> None:
+    def _read_windows(self) -> None:
         if sys.platform == "win32":
             import msvcrt
 
-            while not self._end.wait(LOOK_S):
+            while not self._end.wait(POLL_S):
                 while msvcrt.kbhit():
                     self._on_key(msvcrt.getwch())
 
 
 def _in_foreground(terminal: int) -> bool:
-    """Tell whether a terminal is there and its keys are for us."""
+    """Return whether the terminal is there and its keys go to us."""
     if sys.platform == "win32":
         return True
     try:

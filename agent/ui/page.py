@@ -1,4 +1,4 @@
-"""The live page: one file, and the policy that forbids it everything but to talk to its own run."""
+"""The live page: one file, and a policy that lets it talk to its own run alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.resources import files
 
 
 def _hashes(page: str, tag: str) -> str:
-    """Return the policy's words for what stands between <tag> and </tag>, and for nothing else."""
+    """Return the policy's hashes of what stands between <tag> and </tag>."""
     parts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
     digests = (base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in parts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)

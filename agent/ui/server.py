@@ -1,7 +1,7 @@
 """The run's API: HTTP and JSON for this machine alone; `docs/controls.md` describes it.
 
-Whoever may read the run's folder has the token; without it nothing is told and nothing is done. The
-page itself holds no secret: it gets the token from the fragment of its address.
+Whoever may read the run's folder has the token, and every request needs it. The page itself holds
+no secret: it takes the token from the fragment of its address.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from agent.run_dir import ADDRESS, Address
-from agent.ui.commands import VERBS, CommandFailed, Controls, NotDoneInTimeError
+from agent.ui.commands import VERBS, CommandFailed, Commands, NotDoneInTimeError
 from agent.ui.page import PAGE, POLICY
 from agent.ui.views import Views
 
@@ -44,24 +44,24 @@ class Api:
 
     Args:
         listening: a socket that listens on 127.0.0.1; closed with this.
-        controls: what can be done.
-        views: what can be seen.
+        commands: of the run.
+        views: of the run.
 
     Attributes:
         address: where it answers.
     """
 
-    def __init__(self, listening: socket.socket, controls: Controls, views: Views) -> None:
+    def __init__(self, listening: socket.socket, commands: Commands, views: Views) -> None:
         port = listening.getsockname()[1]
         self.address = Address(HOST, port, secrets.token_urlsafe(32))
-        self._server = _Server(listening, controls, views, self.address)
+        self._server = _Server(listening, commands, views, self.address)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="api", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Answer no more. May be called twice."""
+        """Stop answering. May be called twice."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -72,23 +72,23 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, listening: socket.socket, controls: Controls, views: Views, address: Address
+        self, listening: socket.socket, commands: Commands, views: Views, address: Address
     ) -> None:
         super().__init__((HOST, address.port), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
-        self.controls, self.views = controls, views
+        self.commands, self.views = commands, views
         self.token = f"Bearer {address.token}".encode()
-        # By name too; any other is a web site that was made to mean this machine.
+        # Any other name is a web site whose name was pointed at this machine.
         self.hosts = {f"{HOST}:{address.port}", f"localhost:{address.port}"}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Tell of a failure where it can be read; a client that went away is none."""
+        """Report a failure as a message; a client that went away is not one."""
         import sys
 
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            self.controls.notify(f"a request failed: {type(error).__name__}: {error}")
+            self.commands.notify(f"a request failed: {type(error).__name__}: {error}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond(self._act)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal is the status block's."""
+        """Log nothing: the terminal shows the status block."""
 
     def _respond(self, answer: Any) -> None:
         try:
@@ -124,11 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._check_token()
         views = self.server.views
         if url.path == "/status":
-            self._send_json(self.server.controls.status() | {"row": views.row()})
+            self._send_json(self.server.commands.status() | {"row": views.row()})
         elif url.path == "/frame.jpg":
             self._send_frame(url.query)
-        elif url.path == "/drawn.png":
-            self._send_picture(views.drawn(), "image/png", {})
+        elif url.path == "/preview.png":
+            self._send_picture(views.preview(), "image/png", {})
         elif url.path == "/metrics":
             lines, after = views.metrics(_whole_number(url.query, "from"))
             self._send(lines, PLAIN, {"X-Next": str(after)})
@@ -140,18 +140,18 @@ class _Handler(BaseHTTPRequestHandler):
         verb = urlsplit(self.path).path[1:]
         if verb not in VERBS:
             self._refuse_path()
-        controls = self.server.controls
+        commands = self.server.commands
         try:
-            done = controls.do(verb, self.headers.get("X-From", "the API")[:40])
+            result = commands.do(verb, self.headers.get("X-From", "the API")[:40])
         except NotDoneInTimeError as error:
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, str(error)) from error
         except CommandFailed as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
-        reasons = list(controls.pauses.reasons)
-        self._send_json({"done": done, "state": controls.state, "pause_reasons": reasons})
+        reasons = list(commands.pauses.reasons)
+        self._send_json({"done": result, "state": commands.state, "pause_reasons": reasons})
 
     def _refuse_path(self) -> None:
-        known = "GET /status /frame.jpg /drawn.png /metrics; POST /" + " /".join(VERBS)
+        known = "GET /status /frame.jpg /preview.png /metrics; POST /" + " /".join(VERBS)
         raise RefusedError(HTTPStatus.NOT_FOUND, f"there is only: {known}")
 
     def _check_host(self) -> None:
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def _skip_body(self) -> None:
-        """Read what nobody needs, so that the next request of the connection begins after it."""
+        """Read the body and ignore it, so that the connection's next request starts after it."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.close_connection = True
@@ -177,14 +177,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(length))
 
     def _send_frame(self, query: str) -> None:
-        seen, found = _whole_number(query, "after", -1), self.server.views.frame()
-        if found is None or found[0] == seen:
+        known, found = _whole_number(query, "after", -1), self.server.views.frame()
+        if found is None or found[0] == known:
             self._send_picture(None, "image/jpeg", {})
         else:
             self._send_picture(found[1], "image/jpeg", {"X-Tick": str(found[0])})
 
     def _send_picture(self, picture: bytes | None, kind: str, headers: Mapping[str, str]) -> None:
-        """Send a picture, or that there is no (newer) one."""
+        """Send a picture, or 204 if there is no newer one."""
         self._send(picture or b"", kind, headers, HTTPStatus.OK if picture else HTTPStatus(204))
 
     def _send_json(self, content: Mapping[str, Any], code: HTTPStatus = HTTPStatus.OK) -> None:

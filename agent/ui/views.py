@@ -1,6 +1,6 @@
-"""What the API shows of a run: the newest frame and row, what the trainer drew, the metrics.
+"""What the API shows of a run: the newest frame and row, the newest preview, the metrics.
 
-All of it is read from memory and files that are there anyway; nothing is added to a tick.
+All of it is read from shared memory and files; a tick does nothing for it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from agent.actions import inputs
 from agent.run_dir import LIVE_PREVIEW, METRICS
 from pamiq_lightning.exchange.rollouts import RolloutWriter
 
-LARGEST_PIECE = 1_000_000
-"""Bytes of metrics in one answer."""
+LARGEST_ANSWER = 1_000_000
+"""Bytes of metrics in one answer, at most."""
 
 
 class Views:
-    """Reads a run for its watchers; any thread may ask.
+    """Reads a run for the API; any thread may ask.
 
     Args:
-        folder: the run's.
-        windows: where the loop writes its rows.
+        folder: of the run.
+        rollouts: where the loop writes its rows.
         info_names: what each number of a row's `info` is.
     """
 
@@ -65,15 +65,15 @@ class Views:
                 self._encoded = index, _jpeg(row["frame"])
             return self._encoded
 
-    def drawn(self) -> bytes | None:
-        """Return the PNG that the trainer drew last; None where there is none."""
+    def preview(self) -> bytes | None:
+        """Return the trainer's newest preview as a PNG; None where there is none."""
         try:
             return (self._folder / LIVE_PREVIEW).read_bytes()
         except FileNotFoundError:
             return None
 
     def metrics(self, start: int) -> tuple[bytes, int]:
-        """Return whole lines of metrics.jsonl from a byte on, and where to go on from.
+        """Return whole lines of metrics.jsonl from a byte on, and the byte to continue from.
 
         Args:
             start: a byte that begins a line; a negative one counts from the end, and the line it
@@ -86,7 +86,7 @@ class Views:
             size = file.seek(0, io.SEEK_END)
             begin = max(0, size + start) if start < 0 else min(start, size)
             file.seek(begin)
-            piece = file.read(LARGEST_PIECE)
+            piece = file.read(LARGEST_ANSWER)
         if start < 0 and begin > 0:
             cut = piece.find(b"\n") + 1
             piece, begin = piece[cut:], begin + cut
@@ -96,7 +96,7 @@ class Views:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number that JSON knows: it has no NaN."""
+    """Return the number, or None for what JSON does not have: NaN and infinity."""
     number = float(value)
     return number if math.isfinite(number) else None
 
@@ -105,6 +105,6 @@ def _jpeg(frame: Any) -> bytes:
     """Encode a frame (3, H, W)."""
     encoded = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
-    # All of the colour: frames are small.
+    # Full colour resolution: frames are small.
     image.save(encoded, "JPEG", quality=92, subsampling=0)
     return encoded.getvalue()

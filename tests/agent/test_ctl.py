@@ -28,7 +28,7 @@ def run(tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) ->
     run = FakeRun(folder, clock)
     run.begin()
     views = Views(folder, RolloutWriter(ring(tmp_path, rows=4, slots=4)), ("x",))
-    api = Api(bind_tcp(HOST, 0), run.controls, views)
+    api = Api(bind_tcp(HOST, 0), run.commands, views)
     write_address(folder, api.address)
     yield run
     api.close()
@@ -39,20 +39,20 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return ctl.main()
 
 
-def test_every_command_says_what_came_of_it(
+def test_command_prints_its_result(
     run: FakeRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for command, words in (("pause", "Paused"), ("resume", "Goes on"), ("save", "Saved")):
+    for command, words in (("pause", "Paused"), ("resume", "Resumed"), ("save", "Saved")):
         assert call(monkeypatch, command, "--run", str(tmp_path)) == 0
         assert words in capsys.readouterr().out
     assert call(monkeypatch, "status", "--run", str(tmp_path)) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "running"
 
 
-def test_a_refusal_is_an_error_in_one_line(
+def test_refused_command_prints_one_line(
     run: FakeRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,14 +64,14 @@ def test_a_refusal_is_an_error_in_one_line(
     assert line.startswith("error: nothing was saved")
 
 
-def test_where_nobody_lives_that_is_said(
+def test_missing_agent_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "pause", "--run", str(tmp_path)) == 1
     assert "no agent runs in" in capsys.readouterr().err
 
 
-def test_an_agent_that_does_not_answer_is_told_from_one_that_is_not_there(
+def test_agent_that_does_not_answer_is_reported_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / PID_FILE).write_text(str(os.getpid()))
@@ -80,7 +80,7 @@ def test_an_agent_that_does_not_answer_is_told_from_one_that_is_not_there(
     assert "does not answer" in capsys.readouterr().err
 
 
-def test_a_stop_falls_back_on_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_falls_back_on_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pid_file = tmp_path / PID_FILE
     pid_file.write_text("4242")
     killed: list[int] = []

@@ -113,7 +113,7 @@ def measurements(settings: Settings) -> Iterator[Measurement]:
                 timed = stopwatch.around(part, getattr(owner, name))
                 stack.enter_context(patch.object(owner, name, timed))
         trainer.runner = Runner(settings, "bench", trainer, stop, bind_tcp(HOST, 0))
-        trainer.runner.live()
+        trainer.runner.run()
     first, last = trainer.samples[0], trainer.samples[-1]
     ticks = (len(trainer.samples) - 1) * settings.rollout_length
     trained, own = last.trainer - first.trainer, last.agent - first.agent

@@ -104,7 +104,7 @@ def run_agent(variant: str, settings: Settings) -> dict[str, Any] | None:
     with StopRequest() as stop:
         runner = Runner(settings, variant, trainer, stop, bind_tcp(HOST, 0))
         try:
-            runner.live()
+            runner.run()
         finally:
             trainer.kill()
     return read_summary(runner.folder)

@@ -21,7 +21,7 @@ DISK_MB = 96
 FULL_S = 15.0
 AGAIN_S = 60.0
 LIMIT_S = 120.0
-WARNING = "nothing is saved"
+WARNING = "no checkpoint can be saved"
 
 
 def run(trials: int) -> list[Outcome]:
@@ -100,7 +100,7 @@ def _fill(disk: Path) -> Path:
 
 
 def _warnings(agent: AgentProcess) -> int:
-    return sum(WARNING in line["text"] for line in ask(agent.folder, "status")["told"])
+    return sum(WARNING in line["text"] for line in ask(agent.folder, "status")["messages"])
 
 
 def _standing_still(before: dict[str, Any], now: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Going on with a run: which one, from where, and that it is the same life."""
+"""Resuming a run: which one, from which checkpoint, and that it equals an unbroken run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from agent.lifecycle.resume import (
     print_config_diff,
     resolve_checkpoint,
 )
+from agent.run_dir import METRICS, SUMMARY, TRAINER_LOG
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.files import load_weights, read_learner
 from pamiq_lightning.checkpoint.store import (
@@ -48,33 +49,33 @@ def checkpoint(run: Path) -> Path:
     return write_checkpoint(run, [("a.pt", b"abc"), ("settings.json", b"{}")], {"roles": []})
 
 
-def test_auto_takes_the_newest_run_of_a_conf_that_has_a_checkpoint(tmp_path: Path) -> None:
+def test_auto_finds_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
     for name in ("20260101-000000", "20260101-000000-1", "20260101-000000-10", "20251231-235959"):
         checkpoint(tmp_path / "debug" / name)
     (tmp_path / "debug" / "20260102-000000").mkdir()
     checkpoint(tmp_path / "other" / "20260103-000000")
-    told: list[str] = []
-    found = find_run("auto", tmp_path, "debug", told.append)
+    lines: list[str] = []
+    found = find_run("auto", tmp_path, "debug", lines.append)
     assert found.name == "20260101-000000-10"
-    assert "20260102-000000 is passed over" in told[0]
+    assert "20260102-000000 is skipped" in lines[0]
     assert find_run(str(found.parent / "20251231-235959"), tmp_path, "x", silent).name[:4] == "2025"
 
 
-def test_a_life_is_never_begun_anew_in_silence(tmp_path: Path) -> None:
-    with pytest.raises(RunFailure, match="without resume= a new life begins"):
+def test_missing_checkpoint_starts_no_new_run(tmp_path: Path) -> None:
+    with pytest.raises(RunFailure, match="without resume= a new run starts"):
         find_run("auto", tmp_path, "debug", silent)
     (tmp_path / "run").mkdir()
-    with pytest.raises(RunFailure, match="has no checkpoint to go on from"):
+    with pytest.raises(RunFailure, match="has no checkpoint to resume from"):
         find_run(str(tmp_path / "run"), tmp_path, "debug", silent)
 
 
-def test_the_newest_sound_checkpoint_is_chosen_and_the_others_are_named(tmp_path: Path) -> None:
+def test_newest_valid_checkpoint_is_chosen_and_damaged_ones_are_reported(tmp_path: Path) -> None:
     first, second, third = (checkpoint(tmp_path) for _ in range(3))
     (third / "a.pt").write_bytes(b"abd")
     (second / "manifest.json").write_bytes(b"")
-    told: list[str] = []
-    assert choose_checkpoint(tmp_path, told.append) == first
-    assert str(third / "a.pt") in told[0] and str(second / "manifest.json") in told[1]
+    lines: list[str] = []
+    assert choose_checkpoint(tmp_path, lines.append) == first
+    assert str(third / "a.pt") in lines[0] and str(second / "manifest.json") in lines[1]
     (first / "a.pt").unlink()
     with pytest.raises(RunFailure, match="no checkpoint that can be used") as failure:
         choose_checkpoint(tmp_path, silent)
@@ -82,22 +83,22 @@ def test_the_newest_sound_checkpoint_is_chosen_and_the_others_are_named(tmp_path
         assert str(folder) in str(failure.value)
 
 
-def test_it_waits_for_a_trainer_that_still_saves(
+def test_resume_waits_for_a_trainer_that_still_saves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint(tmp_path)
     lock = FileLock(trainer_lock(tmp_path))
     lock.take()
-    told: list[str] = []
+    lines: list[str] = []
 
     def notify(text: str) -> None:
-        told.append(text)
-        # It saves once more, and ends.
+        lines.append(text)
+        # The trainer saves once more, and ends.
         checkpoint(tmp_path)
         lock.release()
 
     assert resolve_checkpoint(str(tmp_path), tmp_path, "debug", notify).name == "000002"
-    assert "Waiting for the last trainer" in told[0]
+    assert "Waiting for the run's last trainer" in lines[0]
     lock.take()
     monkeypatch.setattr(resume, "END_LIMIT_S", -1.0)
     with pytest.raises(RunFailure, match=f"process {os.getpid()}. has not ended"):
@@ -105,19 +106,19 @@ def test_it_waits_for_a_trainer_that_still_saves(
     lock.release()
 
 
-def test_what_is_set_otherwise_is_told(tmp_path: Path) -> None:
+def test_changed_settings_are_printed(tmp_path: Path) -> None:
     assert config_diff({"a": 1, "b": {"c": 2, "d": 3}, "steps": 4}, {"b": {"c": 5, "d": 3}}) == {
         "a": (1, None),
         "b.c": (2, 5),
     }
-    told: list[str] = []
+    lines: list[str] = []
     settings = Settings(rate=20.0)
-    print_config_diff(plain_settings(Settings()), settings, told.append)
-    assert told == ["Set otherwise than when the checkpoint was written:", "  rate: 10.0 -> 20.0"]
+    print_config_diff(plain_settings(Settings()), settings, lines.append)
+    assert lines == ["Settings changed since the checkpoint:", "  rate: 10.0 -> 20.0"]
     then = {"learners": {"encoder": {"init_weights": None}}}
     settings = Settings()
     settings.learners = {"encoder": LearnerSettings(init_weights="a.ckpt")}
-    with pytest.raises(UsageError, match=r"encoder\.init_weights=a\.ckpt: a run that goes on"):
+    with pytest.raises(UsageError, match=r"encoder\.init_weights=a\.ckpt: a resumed run"):
         print_config_diff(then, settings, silent)
 
 
@@ -138,12 +139,12 @@ def run_folder(runs: Path) -> Path:
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
     """Return all records without the time on the wall."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    lines = (folder / METRICS).read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "time"} for line in lines]
 
 
-def assert_the_same_life(tmp_path: Path, steps: int, *arguments: str) -> None:
-    """Live twice as many steps at once, and with a save and a new start between the halves."""
+def assert_resumed_equals_unbroken(tmp_path: Path, steps: int, *arguments: str) -> None:
+    """Compare one run of twice the steps with one that is stopped and resumed half-way."""
     common = ("clock=lockstep", "seed=3", "device=cpu", "trainer.aim=false", "record=false")
     for name, count in (("whole", 2 * steps), ("halves", steps)):
         result = run(*arguments, *common, f"runs={tmp_path / name}", f"steps={count}")
@@ -152,13 +153,13 @@ def assert_the_same_life(tmp_path: Path, steps: int, *arguments: str) -> None:
     half = metrics(folder)
     result = run(f"resume={folder}", f"steps={steps}")
     assert result.returncode == 0, result.stderr
-    assert "Set otherwise" not in result.stdout
+    assert "Settings changed" not in result.stdout
     whole, halves = metrics(run_folder(tmp_path / "whole")), metrics(folder)
     assert len(half) < len(halves) and halves[: len(half)] == half
     for one, other in zip(whole, halves, strict=True):
         assert one == other
     summaries = [
-        json.loads((run_folder(tmp_path / name) / "summary.json").read_text())
+        json.loads((run_folder(tmp_path / name) / SUMMARY).read_text())
         for name in ("whole", "halves")
     ]
     for summary in summaries:
@@ -167,17 +168,17 @@ def assert_the_same_life(tmp_path: Path, steps: int, *arguments: str) -> None:
     assert summaries[0] == summaries[1]
 
 
-def test_512_steps_a_save_and_512_more_are_1024_steps(tmp_path: Path) -> None:
-    assert_the_same_life(tmp_path, 512, "conf=debug")
+def test_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
+    assert_resumed_equals_unbroken(tmp_path, 512, "conf=debug")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("conf", ["japan_street", "food_room"])
-def test_at_size_tiny_too(tmp_path: Path, conf: str) -> None:
-    assert_the_same_life(tmp_path, 512, f"conf={conf}", "world=embedded", "size=tiny")
+def test_resumed_run_equals_an_unbroken_one_at_size_tiny(tmp_path: Path, conf: str) -> None:
+    assert_resumed_equals_unbroken(tmp_path, 512, f"conf={conf}", "world=embedded", "size=tiny")
 
 
-def steps_seen(folder: Path) -> dict[str, np.ndarray]:
+def trained_steps(folder: Path) -> dict[str, np.ndarray]:
     """Return frame, latent and tick of what reached the trainer, trained on or not yet."""
     shapes = {"tick": (np.int64,), "frame": (np.uint8, 3, 48, 48), "latent": (np.float32, 16, 16)}
     newest = read_checkpoint(find_checkpoints(folder)[0])
@@ -195,7 +196,7 @@ def steps_seen(folder: Path) -> dict[str, np.ndarray]:
     return rows
 
 
-def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_path: Path) -> None:
+def test_real_time_resume_acts_with_the_saved_weights_at_the_first_tick(tmp_path: Path) -> None:
     common = ("conf=debug", "trainer.aim=false", f"runs={tmp_path}")
     result = run(*common, "steps=100")
     assert result.returncode == 0, result.stderr
@@ -206,27 +207,27 @@ def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_p
     encoder = build(Learner, spec)
     load_weights(encoder, newest / "encoder.safetensors")
     assert isinstance(encoder, IJEPA)
-    before, lived = metrics(folder), 3 * 32
+    before, committed = metrics(folder), 3 * 32
 
     result = run(*common, "resume=auto", "steps=40", "trainer.save_every=7")
     assert result.returncode == 0, result.stderr
-    assert f"Goes on from {newest}." in result.stdout
+    assert f"Resuming from {newest}." in result.stdout
     assert "  trainer.save_every: 20 -> 7" in result.stdout
     assert run_folder(tmp_path) == folder
     assert metrics(folder)[: len(before)] == before
     agent = [record for record in metrics(folder) if record["role"] == "agent"]
     steps = [record["step"] for record in agent]
     assert len(steps) == 4 and steps == sorted(set(steps))
-    told = json.loads((folder / "summary.json").read_text())
-    # What was lived after the last full window had not reached the trainer.
-    assert told["ticks"] == lived + 40
+    summary = json.loads((folder / SUMMARY).read_text())
+    # The steps after the last full rollout had not reached the trainer.
+    assert summary["ticks"] == committed + 40
 
-    seen = steps_seen(folder)
-    assert len(seen["tick"]) == lived + 32
-    (gap,) = np.flatnonzero(np.diff(seen["tick"]) != 1) + 1
-    assert gap == lived
-    assert seen["tick"][gap] > 100, "a tick number was used twice"
-    # Another rate would leave the rest of the life unrecorded.
+    trained = trained_steps(folder)
+    assert len(trained["tick"]) == committed + 32
+    (gap,) = np.flatnonzero(np.diff(trained["tick"]) != 1) + 1
+    assert gap == committed
+    assert trained["tick"][gap] > 100, "a tick number was used twice"
+    # Another rate does not fit the recording.
     result = run(*common, "resume=auto", "steps=40", "rate=20")
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
@@ -236,23 +237,23 @@ def test_in_real_time_the_first_tick_acts_with_the_weights_that_were_saved(tmp_p
         and "record=false" in line
     )
     with torch.no_grad():
-        latent = encoder.acting_module(torch.from_numpy(seen["frame"][gap : gap + 1]))
-    np.testing.assert_allclose(latent[0].numpy(), seen["latent"][gap], atol=1e-5)
+        latent = encoder.acting_module(torch.from_numpy(trained["frame"][gap : gap + 1]))
+    np.testing.assert_allclose(latent[0].numpy(), trained["latent"][gap], atol=1e-5)
 
 
-def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path: Path) -> None:
     common = ("conf=debug", "trainer.aim=false", f"runs={tmp_path}", "record=false")
     assert run(*common, "clock=lockstep", "steps=64").returncode == 0
     folder = run_folder(tmp_path)
     newest, before = find_checkpoints(folder)
     path = newest / "dynamics.pt"
     path.write_bytes(path.read_bytes()[:-100])
-    logged = (folder / "metrics.jsonl").read_bytes()
+    logged = (folder / METRICS).read_bytes()
     result = run(f"resume={folder}", "steps=32")
     assert result.returncode == 0, result.stderr
     assert f"Not used: {path} has" in result.stdout
-    assert f"Goes on from {before}." in result.stdout
-    assert (folder / "metrics.jsonl").read_bytes().startswith(logged)
+    assert f"Resuming from {before}." in result.stdout
+    assert (folder / METRICS).read_bytes().startswith(logged)
 
     for found in find_checkpoints(folder):
         (found / "encoder.safetensors").write_bytes(b"")
@@ -264,16 +265,16 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_pat
     assert sorted(path for path in folder.rglob("*")) == content
 
 
-def test_another_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_checkpoint_of_another_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
     common = ("conf=debug", "trainer.aim=false", f"runs={tmp_path}", "record=false")
     assert run(*common, "clock=lockstep", "steps=32").returncode == 0
     folder = run_folder(tmp_path)
-    logged = (folder / "trainer.log").read_text()
+    logged = (folder / TRAINER_LOG).read_text()
     result = run(f"resume={folder}", "learners.policy.model.init_args.dim=48")
     assert result.returncode == 1
     assert "policy.safetensors does not fit PPO as it is set" in result.stdout
     assert "no checkpoint that can be used" in result.stderr.splitlines()[-1]
-    assert (folder / "trainer.log").read_text() == logged
+    assert (folder / TRAINER_LOG).read_text() == logged
     verify(find_checkpoints(folder)[0])
     result = run("resume=nowhere/at/all")
     assert result.returncode == 2 and "is no folder" in result.stderr

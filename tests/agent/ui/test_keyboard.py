@@ -15,15 +15,15 @@ READER = """
 import sys, threading
 from agent.ui.keyboard import Keys, can_read_keys
 assert can_read_keys()
-enough = threading.Event()
+done = threading.Event()
 def on_key(key):
     print("key", key, flush=True)
     if key == "q":
-        enough.set()
+        done.set()
 try:
     with Keys(on_key):
         print("ready", flush=True)
-        enough.wait(60)
+        done.wait(60)
         if sys.argv[1] == "fail":
             raise ArithmeticError
 except ArithmeticError:
@@ -39,12 +39,12 @@ def run(tmp_path: Path, clock: VirtualClock) -> FakeRun:
 
 
 def press_and_wait(key: str, run: FakeRun) -> None:
-    thread = press(key, run.controls)
+    thread = press(key, run.commands)
     assert thread is not None
     thread.join()
 
 
-def test_each_key_does_what_it_says(run: FakeRun) -> None:
+def test_key_does_its_command(run: FakeRun) -> None:
     press_and_wait("p", run)
     assert run.pauses.paused
     press_and_wait("R", run)
@@ -56,19 +56,19 @@ def test_each_key_does_what_it_says(run: FakeRun) -> None:
 
 
 @pytest.mark.parametrize("key", ["x", "\x1b", " ", ""])
-def test_other_keys_mean_nothing(key: str, run: FakeRun) -> None:
-    assert press(key, run.controls) is None
+def test_other_keys_have_no_command(key: str, run: FakeRun) -> None:
+    assert press(key, run.commands) is None
 
 
-def test_what_fails_is_told(run: FakeRun) -> None:
+def test_failed_command_is_a_message(run: FakeRun) -> None:
     run.trainer.saves = False
     press_and_wait("s", run)
-    assert "nothing was saved" in run.controls.told[-1][1]
+    assert "nothing was saved" in run.commands.messages[-1][1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX")
 @pytest.mark.parametrize("ending", ["well", "fail"])
-def test_the_terminal_is_as_before_however_it_ends(ending: str) -> None:
+def test_terminal_is_restored_after_an_exit_or_an_error(ending: str) -> None:
     import pty
     import termios
 
@@ -85,7 +85,7 @@ def test_the_terminal_is_as_before_however_it_ends(ending: str) -> None:
     ) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
-        # Given one by one, without Enter, and not shown.
+        # Keys come one by one, without Enter and without echo.
         assert not termios.tcgetattr(theirs)[3] & (termios.ICANON | termios.ECHO)
         for key in "pq":
             os.write(ours, key.encode())

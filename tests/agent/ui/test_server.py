@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.osc.ports import bind_tcp
+from agent.run_dir import LIVE_PREVIEW, METRICS
 from agent.ui.page import PAGE, POLICY
 from agent.ui.server import LARGEST_BODY, Api
 from agent.ui.views import Views
@@ -21,11 +22,11 @@ from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
 from tests.synthetic import SHAPE, arrays
 
-READS = ("/status", "/frame.jpg", "/drawn.png", "/metrics?from=0")
+READS = ("/status", "/frame.jpg", "/preview.png", "/metrics?from=0")
 
 
 class Client:
-    """Asks an API, with the right token unless told otherwise."""
+    """Sends requests to an API, with the right token by default."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -63,7 +64,7 @@ def writer(tmp_path: Path) -> RolloutWriter:
 @pytest.fixture
 def client(tmp_path: Path, run: FakeRun, writer: RolloutWriter) -> Iterator[Client]:
     views = Views(tmp_path, writer, SHAPE.info_names)
-    api = Api(bind_tcp("127.0.0.1", 0), run.controls, views)
+    api = Api(bind_tcp("127.0.0.1", 0), run.commands, views)
     client = Client(api)
     yield client
     client.connection.close()
@@ -71,15 +72,15 @@ def client(tmp_path: Path, run: FakeRun, writer: RolloutWriter) -> Iterator[Clie
     api.close()
 
 
-def test_every_verb_is_answered_with_what_came_of_it(client: Client, run: FakeRun) -> None:
-    code, told = client.post("/pause")
-    assert code == 200 and told["done"] == "Paused: every input is neutral."
-    assert (told["state"], told["pause_reasons"]) == ("paused", ["person"])
+def test_command_is_answered_with_its_result(client: Client, run: FakeRun) -> None:
+    code, answer = client.post("/pause")
+    assert code == 200 and answer["done"] == "Paused: every input is neutral."
+    assert (answer["state"], answer["pause_reasons"]) == ("paused", ["person"])
     assert run.pauses.paused
     assert client.get("/status")["state"] == "paused"
     assert client.post("/resume") == (
         200,
-        {"done": "Goes on.", "state": "running", "pause_reasons": []},
+        {"done": "Resumed.", "state": "running", "pause_reasons": []},
     )
     assert "Saved" in client.post("/save")[1]["done"]
     response, _ = client.ask("POST", "/stop", X_From="ctl")
@@ -87,25 +88,25 @@ def test_every_verb_is_answered_with_what_came_of_it(client: Client, run: FakeRu
     assert client.get("/status")["state"] == "stopping"
 
 
-def test_what_is_not_done_is_an_error_with_its_reason(client: Client, run: FakeRun) -> None:
+def test_failed_command_is_an_error_with_its_reason(client: Client, run: FakeRun) -> None:
     run.trainer.saves = False
-    code, told = client.post("/save")
-    assert code == 503 and "nothing was saved" in told["error"]
+    code, answer = client.post("/save")
+    assert code == 503 and "nothing was saved" in answer["error"]
     run.trainer.saves = None
-    code, told = client.post("/save")
-    assert code == 504 and "not saved yet" in told["error"]
-    run.loops = False
-    code, told = client.post("/pause")
-    assert code == 504 and "does not stand still" in told["error"]
+    code, answer = client.post("/save")
+    assert code == 504 and "not saved yet" in answer["error"]
+    run.loop_pauses = False
+    code, answer = client.post("/pause")
+    assert code == 504 and "not paused yet" in answer["error"]
 
 
-def test_the_status_is_the_summary_and_the_newest_row(
+def test_status_has_the_summary_and_the_newest_row(
     client: Client, run: FakeRun, writer: RolloutWriter
 ) -> None:
     assert client.get("/status")["row"] is None
     writer.write({key: values[0] for key, values in arrays(1).items()})
     status = client.get("/status")
-    summary = json.loads(json.dumps(run.controls.summary()))
+    summary = json.loads(json.dumps(run.commands.summary()))
     assert {key: status[key] for key in summary} == summary
     assert status["row"]["index"] == 0 and set(status["row"]["info"]) == {"x"}
 
@@ -114,24 +115,22 @@ def test_pictures_and_metrics_are_served(
     client: Client, writer: RolloutWriter, tmp_path: Path
 ) -> None:
     assert client.ask("GET", "/frame.jpg")[0].status == 204
-    assert client.ask("GET", "/drawn.png")[0].status == 204
+    assert client.ask("GET", "/preview.png")[0].status == 204
     writer.write({key: values[0] for key, values in arrays(1).items()})
     response, picture = client.ask("GET", "/frame.jpg?after=-1")
     assert response.getheader("Content-Type") == "image/jpeg" and picture[:2] == b"\xff\xd8"
     assert response.getheader("X-Tick") == "0"
     # Nothing newer.
     assert client.ask("GET", "/frame.jpg?after=0")[0].status == 204
-    (tmp_path / "live.png").write_bytes(b"drawn")
-    assert client.ask("GET", "/drawn.png")[1] == b"drawn"
-    (tmp_path / "metrics.jsonl").write_text('{"loss": 1}\n{"lo')
+    (tmp_path / LIVE_PREVIEW).write_bytes(b"png")
+    assert client.ask("GET", "/preview.png")[1] == b"png"
+    (tmp_path / METRICS).write_text('{"loss": 1}\n{"lo')
     response, lines = client.ask("GET", "/metrics?from=0")
     assert (lines, response.getheader("X-Next")) == (b'{"loss": 1}\n', "12")
 
 
 @pytest.mark.parametrize("token", ["", "Bearer ", "Bearer wrong", "Basic x", "Bearer \xff"])
-def test_without_the_token_nothing_is_told_or_done(
-    client: Client, run: FakeRun, token: str
-) -> None:
+def test_request_without_the_token_is_refused(client: Client, run: FakeRun, token: str) -> None:
     for method, path in [("GET", path) for path in READS] + [
         ("POST", f"/{verb}") for verb in ("pause", "resume", "save", "stop", "else")
     ]:
@@ -148,7 +147,7 @@ def test_another_host_name_is_refused_even_with_the_token(client: Client, host: 
     assert client.ask("POST", "/stop", Host=host)[0].status == 403
 
 
-def test_this_machine_may_be_called_localhost(client: Client) -> None:
+def test_host_name_localhost_is_accepted(client: Client) -> None:
     host = f"localhost:{client.api.address.port}"
     assert client.ask("GET", "/status", Host=host)[0].status == 200
 
@@ -168,17 +167,17 @@ def test_this_machine_may_be_called_localhost(client: Client) -> None:
         ("GET", "/frame.jpg?after=1.5", 400),
     ],
 )
-def test_bad_requests_are_told(client: Client, method: str, path: str, code: int) -> None:
+def test_bad_request_is_an_error(client: Client, method: str, path: str, code: int) -> None:
     response, body = client.ask(method, path)
     assert response.status == code
     assert json.loads(body)["error"]
 
 
-def test_a_body_is_skipped_and_a_large_one_refused(client: Client) -> None:
+def test_body_is_skipped_and_a_large_one_refused(client: Client) -> None:
     token = {"Authorization": f"Bearer {client.api.address.token}"}
     client.connection.request("POST", "/resume", b"x" * 100, token)
     assert client.connection.getresponse().read()
-    # The same connection goes on in step.
+    # The same connection still works.
     assert client.get("/status")["state"] == "running"
     client.connection.request("POST", "/resume", b"x" * (LARGEST_BODY + 1), token)
     response = client.connection.getresponse()
@@ -186,7 +185,7 @@ def test_a_body_is_skipped_and_a_large_one_refused(client: Client) -> None:
     response.read()
 
 
-def test_it_listens_on_this_machine_alone_and_frees_its_port(client: Client) -> None:
+def test_server_listens_on_this_machine_alone_and_frees_its_port(client: Client) -> None:
     port = client.api.address.port
     assert client.api._server.socket.getsockname() == ("127.0.0.1", port)
     client.api.close()
@@ -194,7 +193,7 @@ def test_it_listens_on_this_machine_alone_and_frees_its_port(client: Client) -> 
         assert late.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_a_failure_of_ours_is_told_and_the_run_goes_on(
+def test_failure_in_a_request_is_a_message_and_the_server_continues(
     client: Client, run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
@@ -208,12 +207,12 @@ def test_a_failure_of_ours_is_told_and_the_run_goes_on(
         with pytest.raises(ConnectionError):
             client.connection.getresponse()
     client.connection.close()
-    assert client.get("/status")["told"][-1]["text"] == (
+    assert client.get("/status")["messages"][-1]["text"] == (
         "a request failed: RuntimeError: broken view"
     )
 
 
-def test_the_page_needs_no_token_and_may_load_nothing_from_elsewhere(client: Client) -> None:
+def test_page_needs_no_token_and_loads_nothing_from_elsewhere(client: Client) -> None:
     response, body = client.ask("GET", "/", Authorization="")
     assert response.status == 200 and body == PAGE
     assert response.getheader("Content-Security-Policy") == POLICY
@@ -221,14 +220,14 @@ def test_the_page_needs_no_token_and_may_load_nothing_from_elsewhere(client: Cli
     assert client.api.address.token.encode() not in body
     assert "default-src 'none'" in POLICY and "unsafe" not in POLICY
     text = body.decode()
-    # No address of anything: neither linked, loaded, nor asked (SVG's name is only a name).
+    # No address at all, neither linked nor loaded; SVG's is only the name of its namespace.
     named = set(re.findall(r"\w+://[^\s\"'`]+", text))
     assert named == {"http://www.w3.org/2000/svg"}
     assert not re.findall(r"(?:src|href)=\"(?!data:,)", text)
     assert not re.findall(r"\son\w+=|\sstyle=", text), "the policy forbids both"
 
 
-def test_the_policy_lets_exactly_the_pages_own_code_run() -> None:
+def test_policy_allows_exactly_the_page_s_own_code() -> None:
     text = PAGE.decode()
     for tag in ("script", "style"):
         (part,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)

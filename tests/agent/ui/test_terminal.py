@@ -12,6 +12,7 @@ from rich.console import Console
 
 from agent.metrics import LoopMetrics
 from agent.pause import PERSON, Pauses
+from agent.run_dir import SUMMARY
 from agent.ui import terminal
 from agent.ui.terminal import StatusDisplay, StatusSource, block, plain_line, write_summary
 from pamiq_lightning.exchange.status_board import LEARNER_FIGURES, StatusBoard, StatusBoardSpec
@@ -31,13 +32,13 @@ def source(tmp_path: Path) -> StatusSource:
         loop.end(k * 0.1, k * 0.1 + 0.004, k * 0.1 + 0.008)
         loop.reward.add(2.0)
     loop.reward.end_rollout()
-    roles, body = ("encoder", "decoder"), {"invalid_reason": "dark", "stuck": 2}
+    roles, world = ("encoder", "decoder"), {"invalid_reason": "dark", "stuck": 2}
     return StatusSource(
-        loop, board, roles, lambda: {"encoder": 4}, lambda: 3, Pauses(), lambda: body
+        loop, board, roles, lambda: {"encoder": 4}, lambda: 3, Pauses(), lambda: world
     )
 
 
-def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
+def test_summary_has_the_metrics_of_loop_and_learners(source: StatusSource) -> None:
     summary = json.loads(json.dumps(source.summary(), allow_nan=False))
     assert summary["ticks"] == 100
     assert summary["rate_hz"] == pytest.approx(10.09, abs=0.02)
@@ -60,7 +61,7 @@ def test_the_summary_has_all_that_was_promised(source: StatusSource) -> None:
     assert summary["reward"] == {"mean": 2.0, "first_rollout": 2.0, "last_rollout": 2.0}
 
 
-def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
+def test_block_and_line_show_the_metrics(source: StatusSource) -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(block(source, "q stops"))
     for text in (console.export_text(), plain_line(source)):
@@ -69,13 +70,13 @@ def test_the_block_and_the_line_show_it(source: StatusSource) -> None:
         assert "encoder" in text and "24" in text and "0.125" in text
 
 
-def test_a_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> None:
-    assert write_summary(tmp_path / "summary.json", source.summary())
-    assert json.loads((tmp_path / "summary.json").read_text()) == source.summary()
+def test_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> None:
+    assert write_summary(tmp_path / SUMMARY, source.summary())
+    assert json.loads((tmp_path / SUMMARY).read_text()) == source.summary()
     assert not list(tmp_path.glob("*.part"))
 
 
-class Gone(io.StringIO):
+class FailingStream(io.StringIO):
     """A log whose disk is full, or a pipe whose reader has gone."""
 
     def __init__(self, failure: BaseException) -> None:
@@ -87,33 +88,35 @@ class Gone(io.StringIO):
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "full"), BrokenPipeError()])
-def test_others_are_looked_after_whatever_becomes_of_the_terminal(
+def test_processes_are_watched_even_if_the_terminal_fails(
     source: StatusSource, monkeypatch: pytest.MonkeyPatch, failure: OSError
 ) -> None:
     monkeypatch.setattr(terminal, "REFRESH_S", 0.001)
     monkeypatch.setattr(terminal, "PLAIN_EVERY", 1)
-    looks, enough = itertools.count(), threading.Event()
+    calls, done = itertools.count(), threading.Event()
 
     def watch() -> None:
-        look = next(looks)
-        if look == 20:
-            enough.set()
-        raise RuntimeError(f"look {min(look, 5)} failed")
+        call = next(calls)
+        if call == 20:
+            done.set()
+        raise RuntimeError(f"call {min(call, 5)} failed")
 
     display = StatusDisplay(source, watch, "q stops")
-    display._console = Console(file=Gone(failure))
-    said: list[str] = []
+    display._console = Console(file=FailingStream(failure))
+    printed: list[str] = []
     safe_print = display.safe_print
-    monkeypatch.setattr(display, "safe_print", lambda text: (said.append(text), safe_print(text)))
+    monkeypatch.setattr(
+        display, "safe_print", lambda text: (printed.append(text), safe_print(text))
+    )
     with display:
         display.safe_print("hello")
-        assert enough.wait(60)
-    # What fails in the same way is told once.
-    failures = [text for text in said if "looking after" in text]
-    assert len(failures) == 6 and "look 5 failed" in failures[-1]
+        assert done.wait(60)
+    # The same failure is printed once.
+    failures = [text for text in printed if "watching the processes" in text]
+    assert len(failures) == 6 and "call 5 failed" in failures[-1]
 
 
-def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(
+def test_pause_is_shown_with_its_reasons_and_excluded_from_alive_s(
     source: StatusSource,
 ) -> None:
     source.pauses.add(PERSON)
@@ -122,7 +125,7 @@ def test_a_pause_is_shown_with_its_reasons_and_left_out_of_the_time_alive(
     assert plain_line(source).startswith("PAUSED (person)")
     source.metrics.exclude_pause(100.0)
     source.pauses.confirm(False)
-    told = source.summary()
-    assert (told["pauses"], told["paused_s"]) == (1, 100.0)
-    assert told["alive_s"] == pytest.approx(9.908)
-    assert told["rate_hz"] == pytest.approx(10.09, abs=0.02)
+    summary = source.summary()
+    assert (summary["pauses"], summary["paused_s"]) == (1, 100.0)
+    assert summary["alive_s"] == pytest.approx(9.908)
+    assert summary["rate_hz"] == pytest.approx(10.09, abs=0.02)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agent.ui.views import LARGEST_PIECE, Views
+from agent.run_dir import LIVE_PREVIEW, METRICS
+from agent.ui.views import LARGEST_ANSWER, Views
 from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
 from tests.synthetic import SHAPE, arrays
 
@@ -29,12 +30,12 @@ def write(writer: RolloutWriter, row: int, **parts: object) -> dict[str, np.ndar
     return steps
 
 
-def test_before_the_first_row_there_is_nothing(views: Views) -> None:
-    assert views.row() is None and views.frame() is None and views.drawn() is None
+def test_views_are_empty_before_the_first_row(views: Views) -> None:
+    assert views.row() is None and views.frame() is None and views.preview() is None
     assert views.metrics(-1000) == (b"", 0)
 
 
-def test_the_newest_frame_is_a_jpeg_with_its_tick(views: Views, writer: RolloutWriter) -> None:
+def test_newest_frame_is_a_jpeg_with_its_tick(views: Views, writer: RolloutWriter) -> None:
     frame = np.zeros((3, 24, 24), np.uint8)
     frame[0, :, 12:] = 200
     write(writer, 0)
@@ -47,12 +48,12 @@ def test_the_newest_frame_is_a_jpeg_with_its_tick(views: Views, writer: RolloutW
     assert views.frame() is found
 
 
-def test_the_newest_row_is_plain_json_with_names(views: Views, writer: RolloutWriter) -> None:
+def test_newest_row_is_json_with_named_info(views: Views, writer: RolloutWriter) -> None:
     write(writer, 0, info=np.float32([np.nan]), action=np.array([1, 0, 2, 1, 0]), reward=1.5)
-    told = json.loads(json.dumps(views.row(), allow_nan=False))
-    assert told["info"] == {"x": None}
-    assert told["index"] == 0 and told["reward"] == 1.5 and told["is_first"]
-    assert told["inputs"] == {
+    row = json.loads(json.dumps(views.row(), allow_nan=False))
+    assert row["info"] == {"x": None}
+    assert row["index"] == 0 and row["reward"] == 1.5 and row["is_first"]
+    assert row["inputs"] == {
         "Vertical": 1.0,
         "Horizontal": 0.0,
         "LookHorizontal": -1.0,
@@ -61,13 +62,13 @@ def test_the_newest_row_is_plain_json_with_names(views: Views, writer: RolloutWr
     }
 
 
-def test_what_the_trainer_drew_last_is_served(views: Views, tmp_path: Path) -> None:
-    (tmp_path / "live.png").write_bytes(b"png")
-    assert views.drawn() == b"png"
+def test_newest_preview_is_served(views: Views, tmp_path: Path) -> None:
+    (tmp_path / LIVE_PREVIEW).write_bytes(b"png")
+    assert views.preview() == b"png"
 
 
-def test_metrics_are_followed_by_whole_lines(views: Views, tmp_path: Path) -> None:
-    file = tmp_path / "metrics.jsonl"
+def test_metrics_come_in_whole_lines(views: Views, tmp_path: Path) -> None:
+    file = tmp_path / METRICS
     file.write_bytes(b'{"a": 1}\n{"a": 2}\n{"a"')
     first, after = views.metrics(0)
     assert first == b'{"a": 1}\n{"a": 2}\n' and after == len(first)
@@ -78,17 +79,17 @@ def test_metrics_are_followed_by_whole_lines(views: Views, tmp_path: Path) -> No
     # From the end, the line that is cut through is left out.
     assert views.metrics(-12) == (b'{"a": 3}\n', file.stat().st_size)
     assert views.metrics(-1000)[0] == file.read_bytes()
-    # A place behind the end is the end's.
+    # A byte behind the end counts as the end.
     assert views.metrics(10**9) == (b"", file.stat().st_size)
 
 
-def test_a_long_file_comes_in_pieces(views: Views, tmp_path: Path) -> None:
-    file = tmp_path / "metrics.jsonl"
-    file.write_bytes(b"0123456789\n" * (LARGEST_PIECE // 5))
-    read, place = b"", 0
+def test_long_metrics_file_comes_in_several_answers(views: Views, tmp_path: Path) -> None:
+    file = tmp_path / METRICS
+    file.write_bytes(b"0123456789\n" * (LARGEST_ANSWER // 5))
+    read, start = b"", 0
     while True:
-        piece, place = views.metrics(place)
-        assert len(piece) <= LARGEST_PIECE
+        piece, start = views.metrics(start)
+        assert len(piece) <= LARGEST_ANSWER
         if not piece:
             break
         read += piece
