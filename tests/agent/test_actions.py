@@ -11,7 +11,7 @@ def test_choice_zero_is_neutral() -> None:
     assert all(value == 0 for value in NEUTRAL.values())
 
 
-def test_the_originals_action_space() -> None:
+def test_action_space_is_that_of_the_original() -> None:
     assert CHOICES == (3, 3, 3, 2, 2)
 
 
@@ -43,6 +43,6 @@ def test_only_jump_is_a_tap() -> None:
 @pytest.mark.parametrize(
     "action", [[0, 0, 0, 0], [3, 0, 0, 0, 0], [0, 0, 0, 2, 0], [0, -1, 0, 0, 0]]
 )
-def test_an_action_no_limb_has_is_refused(action: list[int]) -> None:
+def test_invalid_action_is_refused(action: list[int]) -> None:
     with pytest.raises(ValueError, match=r"categories|choices"):
         inputs(np.array(action, np.int64))

@@ -6,7 +6,7 @@ from agent import clock
 from agent.clock import LockstepClock, RealClock, make_clock
 
 
-class Wall:
+class FakeTime:
     """Stands in for the module `time`."""
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class Wall:
 
 
 @pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
-    wall = Wall()
+def wall(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    wall = FakeTime()
     monkeypatch.setattr(clock, "time", wall)
     return wall
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
-def test_a_scaled_second_takes_its_share_of_the_wall_clock(wall: Wall, scale: float) -> None:
+def test_real_clock_scales_seconds(wall: FakeTime, scale: float) -> None:
     made = make_clock("real", 10.0, scale)
     begun = made.now()
     made.sleep_until(begun + 2.0, lambda: False)
@@ -39,20 +39,20 @@ def test_a_scaled_second_takes_its_share_of_the_wall_clock(wall: Wall, scale: fl
     assert wall.seconds - 50.0 == pytest.approx(2.0 / scale)
 
 
-def test_a_stop_ends_the_sleep(wall: Wall) -> None:
+def test_stop_ends_the_sleep(wall: FakeTime) -> None:
     RealClock().sleep_until(1e9, lambda: wall.seconds > 51.0)
     assert wall.seconds == pytest.approx(51.0, abs=0.05)
 
 
-def test_lockstep_is_at_the_deadline_at_once() -> None:
+def test_lockstep_clock_is_at_the_deadline_at_once() -> None:
     made = make_clock("lockstep", 10.0, 1.0)
     assert isinstance(made, LockstepClock)
     made.sleep_until(12.3, lambda: False)
     assert made.now() == pytest.approx(12.3)
 
 
-def test_it_goes_on_while_the_machine_is_suspended(
-    wall: Wall, monkeypatch: pytest.MonkeyPatch
+def test_real_clock_advances_while_the_machine_is_suspended(
+    wall: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "_BOOT_CLOCK", 7)
     assert RealClock().now() == 1050.0

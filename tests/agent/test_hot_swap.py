@@ -44,7 +44,7 @@ def content(module: nn.Module) -> set[float]:
     return {v.item() for tensor in tensors_of(module) for v in tensor.flatten()}
 
 
-def test_the_newest_weights_can_be_had_at_once(pair: Pair) -> None:
+def test_load_latest_swaps_at_once(pair: Pair) -> None:
     pair.publish(1.0)
     pair.publish(2.0)
     pair.hot.load_latest()
@@ -52,7 +52,7 @@ def test_the_newest_weights_can_be_had_at_once(pair: Pair) -> None:
     assert pair.hot.version == 2
 
 
-def test_what_acts_never_changes_but_by_a_whole_swap(pair: Pair) -> None:
+def test_active_weights_change_only_by_a_complete_swap(pair: Pair) -> None:
     pair.publish(1.0)
     pair.hot.load_latest()
     pair.hot.release_previous()
@@ -63,7 +63,7 @@ def test_what_acts_never_changes_but_by_a_whole_swap(pair: Pair) -> None:
         assert pair.hot.copy_chunk(max_bytes=16) <= 16
         pair.hot.swap()
         ticks += 1
-    # Twelve numbers, four a tick.
+    # Twelve numbers, four per tick.
     assert ticks == 3
     assert content(pair.hot.active) == {2.0}
 

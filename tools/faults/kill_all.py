@@ -183,7 +183,7 @@ def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
 
 def _resumes(agent: AgentProcess, newest: Checkpoint) -> bool:
     """Return whether agent and trainer both say that they resume from a checkpoint."""
-    named = f"Goes on from {newest.folder}" in agent.output
+    named = f"Resuming from {newest.folder}" in agent.output
     log = (agent.folder / TRAINER_LOG).read_text().splitlines()
     return named and all(f"ready where {newest.folder} was saved" in line for line in log[-5:-1])
 

@@ -9,7 +9,7 @@ from agent.lifecycle.signals import ForceQuit, StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_becomes_a_request(number: signal.Signals) -> None:
+def test_signal_becomes_a_request_to_stop(number: signal.Signals) -> None:
     with StopRequest() as stop:
         assert not stop()
         os.kill(os.getpid(), number)
@@ -17,7 +17,7 @@ def test_a_signal_becomes_a_request(number: signal.Signals) -> None:
         assert stop.reason == number.name
 
 
-def test_a_second_interrupt_is_an_order_and_a_second_term_is_not() -> None:
+def test_second_interrupt_quits_at_once_and_a_second_sigterm_does_not() -> None:
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -27,7 +27,7 @@ def test_a_second_interrupt_is_an_order_and_a_second_term_is_not() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_the_handlers_before_come_back() -> None:
+def test_previous_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with StopRequest():
         assert signal.getsignal(signal.SIGINT) != before
