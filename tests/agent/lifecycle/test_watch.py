@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.lifecycle import watch
+from agent.lifecycle.watch import REPEAT_EVERY_S, ProcessWatch
+from tests.agent.lifecycle.run_fixture import FakeRun
+from tests.conftest import VirtualClock
+
+
+class FakeProcess:
+    """A process that has one message for whoever watches it."""
+
+    alive = False
+
+    def watch(self, board: Any, now: float) -> str | None:
+        return "the process ended"
+
+
+@pytest.fixture
+def run(tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    monkeypatch.setattr(watch.time, "monotonic", clock.now)
+    return FakeRun(tmp_path, clock)
+
+
+def process_watch(run: FakeRun, lockstep: bool) -> ProcessWatch:
+    return ProcessWatch(FakeProcess(), None, run.board, run.commands, lockstep)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_trainer_is_replaced_except_under_lockstep(run: FakeRun, lockstep: bool) -> None:
+    process_watch(run, lockstep)()
+    assert not run.commands.trainer_alive
+    assert bool(run.commands.messages) is not lockstep
+
+
+def test_save_error_is_reported_once_a_minute_and_its_end_once(run: FakeRun) -> None:
+    look = process_watch(run, lockstep=True)
+    run.board.set_save_error(errno.ENOSPC)
+    for _ in range(3):
+        look()
+    run.clock.advance(REPEAT_EVERY_S)
+    look()
+    run.board.set_save_error(0)
+    for _ in range(3):
+        look()
+    texts = [text for _, text in run.commands.messages]
+    assert [text.partition(" (")[0] for text in texts] == [
+        "no checkpoint can be saved",
+        "no checkpoint can be saved",
+        "checkpoints are saved again",
+    ]
+    assert "No space left on device" in texts[0]
