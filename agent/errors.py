@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pamiq_lightning.utils.usage_error import UsageError
 
-class UsageError(Exception):
-    """The command line or a settings file is wrong; exit code 2."""
+__all__ = ["RunFailure", "StoppedEarly", "UsageError"]
 
 
 class RunFailure(Exception):  # noqa: N818

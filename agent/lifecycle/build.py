@@ -30,7 +30,7 @@ from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, check_
 from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
 from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.trainer.config import TrainerConfig
-from pamiq_lightning.utils.instantiate import SpecError, build, resolve
+from pamiq_lightning.utils.instantiate import instantiate, resolve
 
 Notify = Callable[[str], None]
 
@@ -67,7 +67,7 @@ def build_learners(settings: Settings, resuming: bool = False) -> dict[str, Lear
         for role, learner in settings.learners.items():
             key = f"learners.{role}.model"
             learner.model = resolve(Learner, learner.model, key)
-            learners[role] = build(Learner, learner.model, key)
+            learners[role] = instantiate(Learner, learner.model, key)
             check_role(role, learners[role])
             if learner.init_weights and not resuming:
                 load_weights(learners[role], Path(learner.init_weights))
@@ -185,11 +185,8 @@ def build_curiosity(settings: Settings) -> Curiosity:
     Raises:
         UsageError: its settings are wrong.
     """
-    try:
-        settings.curiosity = resolve(Curiosity, settings.curiosity, "curiosity")
-        return build(Curiosity, settings.curiosity, "curiosity")
-    except SpecError as error:
-        raise UsageError(str(error)) from error
+    settings.curiosity = resolve(Curiosity, settings.curiosity, "curiosity")
+    return instantiate(Curiosity, settings.curiosity, "curiosity")
 
 
 def build_logged_rewards(settings: Settings) -> list[Curiosity]:
@@ -201,11 +198,8 @@ def build_logged_rewards(settings: Settings) -> list[Curiosity]:
     rewards = []
     for name, spec in settings.logged_rewards.items():
         key = f"logged_rewards.{name}"
-        try:
-            settings.logged_rewards[name] = resolve(Curiosity, spec, key)
-            rewards.append(build(Curiosity, settings.logged_rewards[name], key))
-        except SpecError as error:
-            raise UsageError(str(error)) from error
+        settings.logged_rewards[name] = resolve(Curiosity, spec, key)
+        rewards.append(instantiate(Curiosity, settings.logged_rewards[name], key))
     return rewards
 
 

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 import pamiq_lightning
 from agent.errors import UsageError
 from agent.run_dir import SETTINGS
-from pamiq_lightning.utils.suggest import unknown_name
+from pamiq_lightning.utils.usage_error import unknown_name
 
 
 class _Loader(yaml.SafeLoader):

@@ -10,10 +10,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 
-from agent.errors import UsageError
 from agent.settings.compose import conf_names
 from agent.settings.schema import ClassSpec, Settings
-from pamiq_lightning.utils.instantiate import SpecError, find_class
+from pamiq_lightning.utils.instantiate import find_class
 
 USAGE = """\
 usage: python -m agent.run [conf=NAME] [resume=RUN] [key=value ...]
@@ -64,10 +63,7 @@ def _class_keys(key: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, s
     """Yield key, default and sentence of a class and its arguments."""
     if "class_path" not in spec:
         return
-    try:
-        cls: type = find_class(object, spec["class_path"], key)
-    except SpecError as error:
-        raise UsageError(str(error)) from error
+    cls: type = find_class(object, spec["class_path"], key)
     yield f"{key}.class_path", spec["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
     sentences, given = _sentences(cls), spec.get("init_args") or {}
     for name, parameter in inspect.signature(cls).parameters.items():

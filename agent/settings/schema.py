@@ -23,7 +23,7 @@ from pamiq_lightning.shapes import Shapes
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.cpu import can_pin, usable_cores
-from pamiq_lightning.utils.suggest import unknown_name
+from pamiq_lightning.utils.usage_error import unknown_name
 
 T = TypeVar("T")
 ClassSpec = dict[str, Any]

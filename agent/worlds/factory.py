@@ -10,7 +10,7 @@ from agent.osc.ports import bind_udp
 from agent.settings.schema import Settings
 from agent.worlds.base import World
 from agent.worlds.vrchat.settings import check_vrchat, enter_vrchat
-from pamiq_lightning.utils.instantiate import SpecError, build, resolve
+from pamiq_lightning.utils.instantiate import instantiate, resolve
 
 Notify = Callable[[str], None]
 
@@ -51,10 +51,7 @@ def resolve_scene(settings: Settings) -> None:
         return
     from agent.worlds.embedded.scenes.base import Scene
 
-    try:
-        settings.scene = resolve(Scene, settings.scene, "scene")
-    except SpecError as error:
-        raise UsageError(str(error)) from error
+    settings.scene = resolve(Scene, settings.scene, "scene")
 
 
 def build_world(settings: Settings, size: int) -> World:
@@ -73,10 +70,7 @@ def build_world(settings: Settings, size: int) -> World:
     from agent.worlds.embedded.scenes.base import Scene
 
     resolve_scene(settings)
-    try:
-        scene = build(Scene, settings.scene, "scene")
-    except SpecError as error:
-        raise UsageError(str(error)) from error
+    scene = instantiate(Scene, settings.scene, "scene")
     if settings.clock == "lockstep":
         return LockstepWorld(scene, size, settings.seed, settings.rate)
     return RealtimeWorld(scene, size, settings.seed, settings.osc_port, scale=settings.time_scale)

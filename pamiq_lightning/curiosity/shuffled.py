@@ -25,7 +25,7 @@ class Shuffled(Curiosity):
 
     Raises:
         ValueError: a span below 2.
-        SpecError: the settings of the reward are wrong.
+        UsageError: the settings of the reward are wrong.
     """
 
     def __init__(self, reward: dict[str, Any], span: int = 1000, seed: int = 0) -> None:

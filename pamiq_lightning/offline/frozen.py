@@ -75,7 +75,7 @@ def from_checkpoint(path: Path, role: type[R], device: Any = "cpu") -> R:
 
     Raises:
         CheckpointError: the file is missing, damaged, or its learner does not have the role.
-        SpecError: the class or its arguments are not a learner's.
+        UsageError: the class or its arguments are not a learner's.
     """
     spec, _ = read_learner(path)
     if spec is None:

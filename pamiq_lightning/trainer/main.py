@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ from pamiq_lightning.trainer.warm_up import warm_up
 from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.cpu import keep_off, usable_cores
 from pamiq_lightning.utils.file_lock import FileLock
-from pamiq_lightning.utils.instantiate import build
+from pamiq_lightning.utils.instantiate import instantiate
 from pamiq_lightning.utils.safe_print import safe_print
 
 _LOCK_LIMIT_S = 30.0
@@ -109,7 +110,9 @@ def train(job: TrainerConfig, wait: Callable[[bool], bool], on_round: Callable[[
 
 def _make_worker(role: str, settings: LearnerSettings, job: TrainerConfig) -> LearnerWorker:
     """Build a learner with its driver and its memory, and warm its code up."""
-    learner = build(Learner, settings.model)
+    learner = instantiate(Learner, settings.model, f"learners.{role}.model")
+    # Made before the real one is compiled and moved.
+    warm_up_copy = None if settings.freeze else copy.deepcopy(learner)
     if settings.init_weights and not job.resume and job.checkpoint is None:
         load_weights(learner, Path(settings.init_weights))
     updater = Updater(learner, job.device, job.trainer.precision, job.compile)
@@ -121,10 +124,10 @@ def _make_worker(role: str, settings: LearnerSettings, job: TrainerConfig) -> Le
         rows_folder(job.run_folder, role),
         {key: fields[key] for key in learner.required_keys},
     )
-    if not settings.freeze:
+    if warm_up_copy is not None:
         with torch.random.fork_rng():
             warm_up(
-                build(Learner, settings.model),
+                warm_up_copy,
                 job.rollouts.shape,
                 job.device,
                 job.trainer.precision,

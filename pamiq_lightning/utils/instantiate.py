@@ -1,47 +1,40 @@
-"""Classes named in settings: {class_path, init_args} checked against the class, and built."""
+"""Classes named in settings, {class_path, init_args}: checked against the class, and built."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from pamiq_lightning.utils.suggest import unknown_name
+from pamiq_lightning.utils.usage_error import UsageError, unknown_name
 
 T = TypeVar("T")
-
-
-class SpecError(ValueError):
-    """A class or an argument is wrong; the message names the key, the value, what is allowed."""
 
 
 def find_class(base: type[T], class_path: str, key: str) -> type[T]:
     """Import the class that a setting names.
 
     Raises:
-        SpecError: there is no such class, or it is not a subclass of `base`.
+        UsageError: there is no such class, or it is not a subclass of `base`.
     """
     module_name, _, name = class_path.rpartition(".")
+    wanted = f"a {base.__module__}.{base.__qualname__}"
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SpecError(
-            f"{key}.class_path={class_path}: there is no such class ({error}); "
-            f"it must be a {base.__module__}.{base.__qualname__}"
+        raise UsageError(
+            f"{key}.class_path={class_path}: there is no such class ({error}); it must be {wanted}"
         ) from error
     if not (inspect.isclass(found) and issubclass(found, base)):
-        raise SpecError(
-            f"{key}.class_path={class_path}: is not a {base.__module__}.{base.__qualname__}"
-        )
+        raise UsageError(f"{key}.class_path={class_path}: is not {wanted}")
     return found
 
 
 def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the spec with every default filled in, all types checked; nothing is built.
+    """Return the spec with every default filled in and all types checked; nothing is built.
 
     Args:
         base: what the class must be a subclass of.
@@ -49,44 +42,45 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
         key: where it stands in the settings, for messages.
 
     Raises:
-        SpecError: an unknown class or argument, a missing argument, a value of a wrong type.
+        UsageError: an unknown class or argument, a missing argument, a value of a wrong type.
     """
-    unknown = set(spec) - {"class_path", "init_args"}
-    if unknown or "class_path" not in spec:
-        raise SpecError(f"{key}: has class_path and init_args, got {sorted(spec)}")
-    cls = find_class(base, str(spec["class_path"]), key)
-    given = spec.get("init_args") or {}
+    if "class_path" not in spec or set(spec) - {"class_path", "init_args"}:
+        raise UsageError(f"{key}: has class_path and init_args, got {sorted(spec)}")
+    class_path, given = str(spec["class_path"]), spec.get("init_args") or {}
+    cls = find_class(base, class_path, key)
     if not isinstance(given, Mapping):
-        raise SpecError(f"{key}.init_args={given}: must hold the arguments of {cls.__qualname__}")
+        raise UsageError(f"{key}.init_args={given}: must hold the arguments of {cls.__qualname__}")
     parser = ArgumentParser(exit_on_error=False)
-    # Those that a class hands on to the one above it (`**kwargs`) are among them.
+    # Arguments that a class passes to its base class (`**kwargs`) are among them.
     known = parser.add_class_arguments(cls, None)
     for name in given:
         if name not in known:
-            raise SpecError(f"{key}.init_args.{name}: {unknown_name(name, known)}")
+            raise UsageError(f"{key}.init_args.{name}: {unknown_name(name, known)}")
     try:
-        resolved = parser.parse_object(dict(given))
+        init_args = parser.parse_object(dict(given)).as_dict()
     except ArgumentError as error:
-        raise SpecError(f"{key}.init_args: {plain(error)}") from error
-    return {"class_path": str(spec["class_path"]), "init_args": resolved.as_dict()}
+        raise UsageError(f"{key}.init_args: {' '.join(str(error).split())}") from error
+    return {"class_path": class_path, "init_args": init_args}
 
 
-def build(base: type[T], spec: Mapping[str, Any], key: str = "model") -> T:
-    """Instantiate the class of a spec, its arguments checked.
+def instantiate(base: type[T], resolved: Mapping[str, Any], key: str = "model") -> T:
+    """Build the class of a resolved spec.
 
     Raises:
-        SpecError: as `resolve`; or the class itself refuses the arguments.
+        UsageError: the class refuses the arguments.
     """
-    resolved = resolve(base, spec, key)
     cls = find_class(base, resolved["class_path"], key)
     try:
         return cls(**resolved["init_args"])
     # What torch makes of a width of -4 is one of these.
     except (ValueError, RuntimeError, ArithmeticError, TypeError) as error:
-        raise SpecError(f"{key}.init_args: {error}") from error
+        raise UsageError(f"{key}.init_args: {error}") from error
 
 
-def plain(error: ArgumentError) -> str:
-    """Return jsonargparse's message on one line."""
-    text = re.sub(r"\s+", " ", str(error)).strip()
-    return text.removeprefix("error: ")
+def build(base: type[T], spec: Mapping[str, Any], key: str = "model") -> T:
+    """Resolve a spec and build its class.
+
+    Raises:
+        UsageError: as of `resolve` and `instantiate`.
+    """
+    return instantiate(base, resolve(base, spec, key), key)

@@ -29,7 +29,7 @@ from typing import Any
 
 from agent.errors import UsageError
 from agent.settings.compose import read_yaml
-from pamiq_lightning.utils.suggest import unknown_name
+from pamiq_lightning.utils.usage_error import unknown_name
 from tools.cli import make_parser
 from tools.run_files import find_run, read_summary
 

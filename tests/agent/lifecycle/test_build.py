@@ -29,6 +29,20 @@ def test_resolved_settings_hold_every_default() -> None:
     assert settings.learners["policy"].model["init_args"]["value_coef"] == 0.5
 
 
+def test_each_learner_is_resolved_and_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("resolve", "instantiate"):
+        original = getattr(build, name)
+
+        def count(base: type, spec: Any, key: str, original: Any = original) -> Any:
+            calls.append(f"{original.__name__} {key}")
+            return original(base, spec, key)
+
+        monkeypatch.setattr(build, name, count)
+    build.build_learners(debug())
+    assert len(calls) == len(set(calls)) == 8
+
+
 @pytest.mark.parametrize(
     "override, words",
     [

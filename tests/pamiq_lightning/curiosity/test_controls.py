@@ -14,7 +14,7 @@ from pamiq_lightning.curiosity.count_oracle import CountOracle, heading_bin
 from pamiq_lightning.curiosity.prediction_error import PredictionError
 from pamiq_lightning.curiosity.shuffled import Shuffled
 from pamiq_lightning.nets.forward_dynamics import Prediction
-from pamiq_lightning.utils.instantiate import SpecError
+from pamiq_lightning.utils.usage_error import UsageError
 
 LATENT = torch.zeros(4, 8)
 PREDICTION = Prediction(
@@ -124,7 +124,7 @@ def test_shuffled_requires_what_its_inner_reward_requires() -> None:
     )
     spec = {"class_path": f"{path}.prediction_error.PredictionError"}
     assert Shuffled({**spec, "init_args": {"imaginations": 3}}).horizon == 3
-    with pytest.raises(SpecError, match="imagination"):
+    with pytest.raises(UsageError, match="imagination"):
         Shuffled({**spec, "init_args": {"imagination": 3}})
     with pytest.raises(ValueError, match="span"):
         Shuffled(COUNTING, span=1)

@@ -9,7 +9,8 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.collapse import rank_me
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.utils.instantiate import SpecError, build
+from pamiq_lightning.utils.instantiate import build
+from pamiq_lightning.utils.usage_error import UsageError
 from tests.synthetic import IJEPA as SPEC
 from tests.synthetic import rollout
 
@@ -133,7 +134,7 @@ def test_latent_drift_is_zero_against_itself() -> None:
 
 
 def test_ijepa_refuses_an_impossible_latent_shape() -> None:
-    with pytest.raises(SpecError, match="latent says 5 tokens"):
+    with pytest.raises(UsageError, match="latent says 5 tokens"):
         ijepa(latent=[5, 8])
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from agent.worlds.embedded.scenes.base import Scene
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.utils.instantiate import SpecError, build, resolve
+from pamiq_lightning.utils.instantiate import build, resolve
+from pamiq_lightning.utils.usage_error import UsageError
 from tests.synthetic import PPO
 
 
@@ -52,7 +53,7 @@ def test_what_was_filled_in_is_itself_accepted(name: str) -> None:
     ],
 )
 def test_mistakes_are_named(spec: dict[str, object], words: list[str]) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(UsageError) as caught:
         build(Learner, spec, "k")
     for word in words:
         assert word in str(caught.value)
