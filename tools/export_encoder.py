@@ -8,7 +8,6 @@ encoder of I-JEPA, which starts from its target.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from pamiq_lightning.checkpoint.files import (
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import Encoder
 from pamiq_lightning.offline.frozen import from_checkpoint
+from tools.cli import make_parser
 
 
 def export(source: Path, target: Path) -> None:
@@ -41,7 +41,7 @@ def export(source: Path, target: Path) -> None:
 
 def main() -> int:
     """Export; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("source", type=Path, help="checkpoint of an encoder")
     parser.add_argument("target", type=Path, help="file to write, .safetensors")
     options = parser.parse_args()

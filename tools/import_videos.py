@@ -1,18 +1,17 @@
-"""Make a recording of videos, so that learners can learn from what others lived.
+"""Make a recording of videos, to train learners on them.
 
     python -m tools.import_videos FOLDER_OR_VIDEO ... --out RECORDING
 
-Each video becomes a trace of its own: its centre square, shrunk to the size of a frame, at so many
-frames a second. Actions are taken from a CSV file beside it: `NAME.csv`, or, as the originals'
-recorder writes them (ami, scripts/video_action_recorder.py), `action_log_STAMP.csv` beside
-`output_STAMP.mp4`, one line a frame: Timestamp, MoveVertical, MoveHorizontal, LookHorizontal, Jump,
-Run. Without it every action is neutral, which is good enough for an encoder only. There are no
-rewards, and no policy that PPO could improve on.
+Each video becomes a trajectory of its own: its centre square, shrunk to the size of a frame, at so
+many frames per second. Actions are taken from a CSV file beside it: `NAME.csv`, or, as the
+originals' recorder writes it (ami, scripts/video_action_recorder.py), `action_log_STAMP.csv` beside
+`output_STAMP.mp4`, one line per frame: Timestamp, MoveVertical, MoveHorizontal, LookHorizontal,
+Jump, Run. Without it every action is neutral, which is enough for an encoder only. There are no
+rewards, and no policy that PPO could improve.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from collections.abc import Iterator
@@ -28,15 +27,16 @@ from agent.capture.resize import from_bgr
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
+from tools.cli import make_parser
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 ACTION_COLUMNS = ("MoveVertical", "MoveHorizontal", "LookHorizontal", "Jump", "Run")
 """In the order of `agent.actions`, with the same choices."""
-WINDOW = 128
+ROLLOUT = 128
 
 
 class ImportVideoError(Exception):
-    """A file cannot be imported; the message says which and why."""
+    """A file cannot be imported; the message names it and the reason."""
 
 
 def find_videos(sources: list[Path]) -> list[Path]:
@@ -56,10 +56,10 @@ def find_videos(sources: list[Path]) -> list[Path]:
 
 
 def read_actions(video: Path) -> NDArray[np.int64] | None:
-    """Return the actions (N, A) beside a video, one for each of its frames; None if there are none.
+    """Return the actions (N, A) of a video, one per frame; None without a CSV file.
 
     Raises:
-        ImportVideoError: a line is not what it should be.
+        ImportVideoError: a line is wrong.
     """
     names = (f"{video.stem}.csv", f"action_log_{video.stem.removeprefix('output_')}.csv")
     path = next((p for name in names if (p := video.with_name(name)).is_file()), None)
@@ -99,7 +99,7 @@ def steps_of(
                 if actions is not None and number == len(actions):
                     # The recorder was stopped between a frame and its action.
                     return
-                # Each step shows the newest frame there was at its time.
+                # Each step has the newest frame of its time.
                 while int(taken * fps / rate + 1e-6) == number:
                     taken += 1
                     action = neutral if actions is None else actions[number]
@@ -110,7 +110,7 @@ def steps_of(
 
 
 def import_video(video: Path, writer: RecordingWriter, first_tick: int) -> int:
-    """Append a video to a recording; return how many steps it has.
+    """Append a video to a recording; return its number of steps.
 
     Raises:
         ImportVideoError: it cannot be read.
@@ -126,7 +126,7 @@ def import_video(video: Path, writer: RecordingWriter, first_tick: int) -> int:
 
     for step in steps_of(video, spec.frame_size, spec.fps):
         rollout.append(step)
-        if len(rollout) == WINDOW:
+        if len(rollout) == ROLLOUT:
             flush()
     if rollout:
         flush()
@@ -139,7 +139,7 @@ def _as_steps(
     tick: int,
     first: bool,
 ) -> dict[str, NDArray[Any]]:
-    """Return frames and actions as steps; what nobody knows is 0."""
+    """Return frames and actions as steps; all other keys are 0."""
     rows = len(rollout)
     steps = {key: np.zeros((rows, *f.shape), f.dtype) for key, f in spec.fields().items()}
     steps["frame"], steps["action"] = (np.stack(part) for part in zip(*rollout, strict=True))
@@ -151,24 +151,24 @@ def _as_steps(
 
 def main(arguments: list[str] | None = None) -> int:
     """Import; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("source", type=Path, nargs="+", help="videos, or folders of them")
     parser.add_argument("--out", type=Path, required=True, help="the recording: a new folder")
-    parser.add_argument("--size", type=int, default=144, help="pixels a side of a frame")
-    parser.add_argument("--rate", type=float, default=10.0, help="steps a second")
+    parser.add_argument("--size", type=int, default=144, help="side of a frame, pixels")
+    parser.add_argument("--rate", type=float, default=10.0, help="steps per second")
     parser.add_argument("--crf", type=int, default=RecordingSettings.crf, help="0 (best) to 51")
     options = parser.parse_args(arguments)
     names = tuple(axis.name for axis in ACTIONS)
-    spec = DatasetSpec(options.rate, options.size, CHOICES, names, rollout_length=WINDOW)
+    spec = DatasetSpec(options.rate, options.size, CHOICES, names, rollout_length=ROLLOUT)
     try:
         if options.out.exists():
-            raise ImportVideoError(f"{options.out}: is there already")
+            raise ImportVideoError(f"{options.out}: exists already")
         videos = find_videos(options.source)
         writer, tick = RecordingWriter(options.out, spec, options.crf), 0
         for video in videos:
             count = import_video(video, writer, tick)
             print(f"{video}: {count} steps", flush=True)
-            # A tick is left out: nothing leads from one video to the next.
+            # A tick is skipped: no transition leads from one video to the next.
             tick += count + 1
         writer.close()
     except (ImportVideoError, RecordingError, OSError) as error:

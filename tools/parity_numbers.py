@@ -1,10 +1,8 @@
-"""Numbers for the parity tests of the nets, from their formulas alone: NumPy, float64, no torch.
+"""Print the numbers of the parity tests of nets: their formulas in NumPy, float64, without torch.
 
-    python -m tools.parity_numbers
+    python -m tools.parity_numbers        for tests/pamiq_lightning/nets/test_parity.py
 
-prints what tests/pamiq_lightning/nets/test_parity.py keeps.
-
-Weights and inputs are waves, so that a test can fill a net with the same ones.
+Weights and inputs are waves, with which a test can fill a net too.
 Letters: T time, H heads, I inner, N state size.
 """
 
@@ -14,6 +12,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tools.cli import make_parser
 
 Array = NDArray[np.float64]
 T, H, I = 3, 2, 2  # noqa: E741
@@ -75,7 +75,8 @@ def normal_nll() -> Array:
 
 
 def main() -> None:
-    """Print all, as the test keeps them."""
+    """Print all, as they stand in the test."""
+    make_parser(__doc__).parse_args()
     for name, numbers in (
         ("SIOCONV", sioconv()),
         ("SIOCONV_PS", sioconv_ps()),

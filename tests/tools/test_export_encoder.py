@@ -31,7 +31,7 @@ def test_exported_encoder_acts_the_same_and_is_smaller(tmp_path: Path) -> None:
     assert target.stat().st_size < 0.6 * source.stat().st_size
 
 
-def test_shipped_encoder_fits_its_conf_and_is_not_collapsed() -> None:
+def test_shipped_encoder_fits_its_conf_and_tells_frames_apart() -> None:
     composed = compose(CommandLine("japan_street_warm"), lambda: "tiny")
     role = composed["learners"]["encoder"]
     path = Path(role["init_weights"])
@@ -41,7 +41,7 @@ def test_shipped_encoder_fits_its_conf_and_is_not_collapsed() -> None:
     assert isinstance(learner, IJEPA)
     load_weights(learner, path)
     assert learner.n_updates == 6578
-    # Smooth pictures that differ: what it says of them differs too.
+    # Its latents of different smooth images differ too.
     coarse = torch.randint(0, 256, (32, 3, 6, 6)).float()
     frames = torch.nn.functional.interpolate(coarse, size=144, mode="bilinear").to(torch.uint8)
     with torch.no_grad():

@@ -29,7 +29,7 @@ def actions(path: Path, rows: list[list[int]]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def test_the_originals_files_become_steps(tmp_path: Path) -> None:
+def test_videos_and_action_logs_become_steps(tmp_path: Path) -> None:
     film(tmp_path / "output_2024-01-01_00-00-00.mp4", 40, 10)
     taken = [[n % 3, (n + 1) % 3, n % 3, n % 2, 0] for n in range(39)]
     actions(tmp_path / "action_log_2024-01-01_00-00-00.csv", taken)
@@ -38,7 +38,7 @@ def test_the_originals_files_become_steps(tmp_path: Path) -> None:
     assert main([str(tmp_path), "--out", str(out), "--size", "24"]) == 0
     reader = RecordingReader(out)
     steps = reader.read(0, len(reader))
-    # By name: b.mp4 at a third of its frames, then the originals' up to its last action.
+    # By name: b.mp4 at a third of its frames, then the other up to its last action.
     assert steps["index"].tolist() == [*range(30), *range(31, 70)]
     assert np.flatnonzero(steps["is_first"]).tolist() == [0, 30]
     assert steps["valid"].all()
@@ -50,7 +50,7 @@ def test_the_originals_files_become_steps(tmp_path: Path) -> None:
     np.testing.assert_allclose(brightness[30:], 2 * np.arange(39) + 20, atol=3)
 
 
-def test_a_slow_video_is_held(tmp_path: Path) -> None:
+def test_frames_of_a_slow_video_are_repeated(tmp_path: Path) -> None:
     video = film(tmp_path / "slow.mp4", 6, 4)
     assert main([str(video), "--out", str(tmp_path / "out"), "--size", "24"]) == 0
     reader = RecordingReader(tmp_path / "out")
@@ -60,27 +60,29 @@ def test_a_slow_video_is_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ("a,b\n1,2\n", "lacks the columns"),
         (",".join(ACTION_COLUMNS) + "\n0,0,x,0,0\n", "line 2: invalid literal"),
         (",".join(ACTION_COLUMNS) + "\n0,0,0,0,0\n0,3,0,0,0\n", "line 3: [0, 3, 0, 0, 0]"),
     ],
 )
-def test_wrong_actions_are_named(
-    tmp_path: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_actions_are_reported(
+    tmp_path: Path, text: str, error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     film(tmp_path / "v.mp4", 3, 10)
     (tmp_path / "v.csv").write_text(text)
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert told in capsys.readouterr().err
+    assert error in capsys.readouterr().err
 
 
-def test_what_is_no_video_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_without_video_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "there is no video" in capsys.readouterr().err
     (tmp_path / "v.mp4").write_bytes(b"no video")
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "v.mp4" in capsys.readouterr().err
     assert main([str(tmp_path), "--out", str(tmp_path)]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err

@@ -30,37 +30,37 @@ def frames(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
 
 
-def expected_in(sheet: np.ndarray) -> bool:
-    """Tell whether there is a frame, not bright paper, where the expected one is drawn."""
+def has_predicted_frame(sheet: np.ndarray) -> bool:
+    """Return whether a frame, darker than the background, is drawn on the right."""
     return bool(sheet[120:280, WIDTH // 2 + 50 : WIDTH - 50].mean() < 200)
 
 
-def test_a_film_has_every_step_and_what_was_expected_of_it(
+def test_video_has_every_step_and_its_predicted_frame(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(run), "--mp4", str(run / "all.mp4")]) == 0
     sheets = frames(run / "all.mp4")
     assert len(sheets) == 48 and sheets[0].shape == (HEIGHT, WIDTH, 3)
-    drawn = [expected_in(sheet) for sheet in sheets]
-    # Nothing leads to the first step of all, nor across the gap.
+    drawn = [has_predicted_frame(sheet) for sheet in sheets]
+    # No transition leads to the first step, nor across the gap.
     assert drawn == [number not in (0, 32) for number in range(48)]
     (run / "checkpoints" / "decoder.ckpt").unlink()
     part = ["--start", "1", "--seconds", "2", "--mp4", str(run / "part.mp4")]
     assert main([str(run), *part]) == 0
-    assert "has left no decoder" in capsys.readouterr().err
+    assert "has no decoder" in capsys.readouterr().err
     sheets = frames(run / "part.mp4")
     assert len(sheets) == 20
-    assert not any(expected_in(sheet) for sheet in sheets)
+    assert not any(has_predicted_frame(sheet) for sheet in sheets)
 
 
-def test_what_cannot_be_played_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unplayable_recording_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(run), "--start", "5", "--mp4", str(run / "none.mp4")]) == 1
     assert "has 4.8 s" in capsys.readouterr().err
     assert main([str(run / "checkpoints")]) == 1
     assert "is not a recording" in capsys.readouterr().err
 
 
-def test_the_window_plays_jumps_and_ends(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_window_plays_jumps_and_ends(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     keys: Iterator[int | None] = iter(
         [
@@ -81,18 +81,18 @@ def test_the_window_plays_jumps_and_ends(run: Path, monkeypatch: pytest.MonkeyPa
     shown: list[int] = []
     draw = Sheet.draw
 
-    def watched(self: Sheet, at: int, *rest: object) -> object:
+    def recorded(self: Sheet, at: int, *rest: object) -> object:
         shown.append(at)
         return draw(self, at, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Sheet, "draw", watched)
+    monkeypatch.setattr(Sheet, "draw", recorded)
     assert main([str(run)]) == 0
-    # Two steps, then it stands still; ten seconds are beyond either end.
+    # Two steps, then a pause; ten seconds are beyond either end.
     assert shown == [0, 1, 2, 2, 47, 0, 0]
     assert rates == [10.0] * 6 + [20.0]
 
 
-def test_a_curve_of_nothing_can_be_drawn() -> None:
+def test_curve_without_finite_values_is_drawn() -> None:
     curves = {name: np.full(3, np.nan, np.float32) for name in ("reward", "value")}
     step = {key: values[0] for key, values in arrays(1).items()}
-    assert Sheet(DATASET_SPEC, curves).draw(2, step, None, "told").size == (WIDTH, HEIGHT)
+    assert Sheet(DATASET_SPEC, curves).draw(2, step, None, "caption").size == (WIDTH, HEIGHT)

@@ -20,7 +20,7 @@ from tools.report.strips import APART, choose
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short life under lockstep."""
+    """A short run under lockstep."""
     folder = tmp_path_factory.mktemp("report")
     subprocess.run(
         [
@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def moments(reward: np.ndarray) -> Steps:
+def steps_with(reward: np.ndarray) -> Steps:
     n = len(reward)
     valid = np.ones(n, np.bool_)
     return Steps(
@@ -50,12 +50,12 @@ def moments(reward: np.ndarray) -> Steps:
     )
 
 
-def test_a_page_has_every_part_and_needs_nothing_else(run: Path) -> None:
+def test_page_has_every_section_and_no_links(run: Path) -> None:
     page = render(RunData(run))
-    parts = ("outcome", "faults", "places", "moments", "actions", "curves", "settings")
+    parts = ("outcome", "faults", "maps", "steps", "actions", "curves", "settings")
     for part in parts:
         assert f'<h2 id="{part}">' in page
-    # Nothing ticks under lockstep.
+    # There are no times under lockstep.
     assert '<h2 id="latency">' not in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     for role in ("agent", "encoder", "dynamics", "policy", "decoder"):
@@ -68,7 +68,7 @@ def test_a_page_has_every_part_and_needs_nothing_else(run: Path) -> None:
         assert np.asarray(picture).std() > 0
 
 
-def test_a_run_that_was_killed_is_reported_as_far_as_it_goes(run: Path, tmp_path: Path) -> None:
+def test_killed_run_is_reported_from_the_files_it_has(run: Path, tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     killed.mkdir()
     for name in ("settings.yaml", "metrics.jsonl"):
@@ -76,37 +76,37 @@ def test_a_run_that_was_killed_is_reported_as_far_as_it_goes(run: Path, tmp_path
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"role": "agent", "ti')
     (killed / "trainer.log").write_text("ready\nnot saved: No space left on device\n")
-    lived = RunData(killed)
-    page = render(lived)
+    data = RunData(killed)
+    page = render(data)
     assert "is missing" in page
-    assert '<h2 id="places">' not in page
-    told = faults(lived)
-    assert "1 lines of metrics.jsonl cannot be read" in told
-    assert any("No space left" in line for line in told)
+    assert '<h2 id="maps">' not in page
+    found = faults(data)
+    assert "1 lines of metrics.jsonl cannot be read" in found
+    assert any("No space left" in line for line in found)
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="is no run"):
         RunData(tmp_path)
 
 
-def test_moments_shown_are_the_most_extreme_and_apart() -> None:
+def test_strips_show_the_most_extreme_rewards_apart() -> None:
     reward = np.zeros(400)
     reward[[100, 101, 300]] = 9, 8, 7
     reward[200] = -5
-    assert choose(moments(reward), "highest", 2) == [100, 300]
-    assert choose(moments(reward), "lowest", 1) == [200]
-    places = choose(moments(np.random.default_rng(0).random(400)), "highest", 5)
-    assert np.diff(sorted(places)).min() >= APART
+    assert choose(steps_with(reward), "highest", 2) == [100, 300]
+    assert choose(steps_with(reward), "lowest", 1) == [200]
+    rows = choose(steps_with(np.random.default_rng(0).random(400)), "highest", 5)
+    assert np.diff(sorted(rows)).min() >= APART
 
 
-def test_a_step_without_a_reward_is_no_moment() -> None:
-    made = moments(np.array([5.0, 1.0, 2.0]))
+def test_strips_leave_out_steps_without_a_reward() -> None:
+    made = steps_with(np.array([5.0, 1.0, 2.0]))
     made.rewarded[0] = False
     assert choose(made, "highest", 1) == [2]
 
 
-def test_curves_keep_the_extremes_of_each_span() -> None:
+def test_binned_curve_keeps_the_extremes_of_each_span() -> None:
     hours = np.linspace(0, 1, 10_000)
     values = np.zeros(10_000)
     values[5_000] = 7
@@ -115,22 +115,22 @@ def test_curves_keep_the_extremes_of_each_span() -> None:
     assert mean.max() == pytest.approx(7 / 50, rel=0.05)
 
 
-def test_entropy_of_what_was_chosen() -> None:
-    made = moments(np.zeros(4))
+def test_action_entropies_are_in_bits() -> None:
+    made = steps_with(np.zeros(4))
     made.action[:, 0] = [0, 1, 0, 1]
     entropies = {name: (entropy, most) for name, entropy, most in action_entropies(made)}
     assert entropies["vertical"] == (pytest.approx(1.0), pytest.approx(np.log2(3)))
     assert entropies["jump"] == (0.0, 1.0)
 
 
-def test_misses_are_bad_and_lockstep_has_no_times() -> None:
+def test_outcome_marks_missed_ticks_and_has_no_times_under_lockstep() -> None:
     times = {"p50": 1.0, "p95": 1.0, "p99": 2.0, "max": 3.0}
     summary = {
         "ended": "as set", "exit_code": 0, "alive_s": 10, "ticks": 100, "rate_hz": 10.0,
         "missed_ticks": 3, "rollouts_filled": 1, "rollouts_dropped": 0, "paused_s": 0, "pauses": 0,
         "tick_ms": times, "lateness_ms": times, "latency_ms": times, "learners": {},
     }  # fmt: skip
-    told = {label: (value, bad) for label, value, bad in outcome(summary, real=True)}
-    assert told["missed ticks"] == ("3", True)
-    assert told["tick, ms"][0] == "p50 1.0, p95 1.0, p99 2.0, max 3.0"
+    shown = {label: (value, bad) for label, value, bad in outcome(summary, real=True)}
+    assert shown["missed ticks"] == ("3", True)
+    assert shown["tick, ms"][0] == "p50 1.0, p95 1.0, p99 2.0, max 3.0"
     assert "tick, ms" not in {label for label, *_ in outcome(summary, real=False)}

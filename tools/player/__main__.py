@@ -1,17 +1,16 @@
-"""Play a recording: what was seen beside what was expected, with reward, value and action.
+"""Play a recording: observed and predicted frames, with reward, value and action.
 
     python -m tools.player RUN                        in a window
-    python -m tools.player RUN --mp4 FILE             into a film
+    python -m tools.player RUN --mp4 FILE             into a video
     python -m tools.player RUN --start 600 --seconds 60 --mp4 FILE
 
-In the window: space stands still and goes on, the arrows jump ten seconds or change the speed, and
-escape ends. What was expected is drawn where the run has left its encoder, dynamics and decoder, or
-where they are named; all steps are then encoded once, and kept beside the recording.
+In the window, space pauses, left and right jump ten seconds, up and down change the speed, and
+escape ends. Predicted frames need the checkpoints of encoder, dynamics and decoder: the run's own,
+or those named. All steps are then encoded once, and the latents stored with the recording.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -33,18 +32,19 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.previews import colour
+from tools.cli import make_parser
 from tools.player.sheet import HEIGHT, WIDTH, Sheet
 
 JUMP_S = 10.0
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
-class Expectations:
-    """Draws what the last step led to expect of each step.
+class Predictor:
+    """Renders the frame that the step before predicted.
 
     Args:
         reader: the recording.
-        eyes: checkpoints of encoder and dynamics.
+        frozen: checkpoints of encoder and dynamics.
         decoder: checkpoint of the decoder.
     """
 
@@ -56,18 +56,18 @@ class Expectations:
         self._decoder = from_checkpoint(decoder, Decoder)
 
     @torch.inference_mode()
-    def of(self, at: int, pair: dict[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
-        """Return the frame (3, s, s) expected at a step, None where nothing led there.
+    def predict(self, at: int, pair: dict[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
+        """Return the frame (3, s, s) predicted for a step; None where no transition leads there.
 
         Args:
-            at: number of the step.
-            pair: the step before and this one; only the frame of this one.
+            at: number of the step in the recording.
+            pair: the step before and this one; the frame of this one only.
         """
         if not is_transition(pair)[0]:
             return None
         latent, state = (
-            torch.from_numpy(kept[at - 1 : at].copy())
-            for kept in (self._dataset.latents, self._dataset.states)
+            torch.from_numpy(stored[at - 1 : at].copy())
+            for stored in (self._dataset.latents, self._dataset.states)
         )
         action = torch.from_numpy(pair["action"][:1])
         prediction, _ = self._dynamics.step(latent, action, state)
@@ -78,41 +78,43 @@ class Expectations:
 
 
 @dataclass
-class Show:
-    """All that is needed to draw any step of a recording."""
+class Player:
+    """Draws any step of a recording."""
 
     reader: RecordingReader
-    expectations: Expectations | None
+    predictor: Predictor | None
 
     def __post_init__(self) -> None:
         curves = {name: self.reader.column(name) for name in ("reward", "value")}
         self._sheet = Sheet(self.reader.spec, curves)
         self._last: tuple[int, dict[str, NDArray[Any]]] | None = None
 
-    def picture(self, at: int) -> Image.Image:
+    def draw(self, at: int) -> Image.Image:
         """Draw a step."""
-        row, before, expected = self.reader.read(at, at + 1), self._before(at), None
-        if self.expectations and before is not None:
+        row, before, predicted = self.reader.read(at, at + 1), self._before(at), None
+        if self.predictor and before is not None:
             pair = {key: np.concatenate([before[key], row[key]]) for key in row if key != "frame"}
             pair["frame"] = row["frame"]
-            expected = self.expectations.of(at, pair)
+            predicted = self.predictor.predict(at, pair)
         self._last = at, row
         step = {key: values[0] for key, values in row.items()}
         fps = self.reader.spec.fps
-        told = f"seen   {at / fps:.1f} of {len(self.reader) / fps:.1f} s   tick {step['index']}"
+        caption = (
+            f"observed   {at / fps:.1f} of {len(self.reader) / fps:.1f} s   tick {step['index']}"
+        )
         if not step["valid"]:
-            told += "   unsound"
-        return self._sheet.draw(at, step, expected, told)
+            caption += "   not valid"
+        return self._sheet.draw(at, step, predicted, caption)
 
     def _before(self, at: int) -> dict[str, NDArray[Any]] | None:
-        """Return the step before: while playing, it was the last; None before the first."""
+        """Return the step before, which is the one drawn last while playing; None at the first."""
         if self._last and self._last[0] == at - 1:
             return self._last[1]
         return self.reader.read(at - 1, at, without={"frame"}) if at else None
 
 
-def into_film(pictures: Iterator[Image.Image], path: Path, fps: float) -> int:
-    """Write pictures as an MP4 that plays anywhere; return how many there were."""
+def write_video(images: Iterator[Image.Image], path: Path, fps: float) -> int:
+    """Write images as an MP4 that plays anywhere; return their number."""
     import av
     from av.video import VideoStream
 
@@ -122,23 +124,23 @@ def into_film(pictures: Iterator[Image.Image], path: Path, fps: float) -> int:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for picture in pictures:
-            frame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+        for image in images:
+            frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
             container.mux(stream.encode(frame))
             count += 1
         container.mux(stream.encode(None))
     return count
 
 
-def in_window(show: Show, start: int, stop: int) -> None:
+def play_in_window(player: Player, start: int, stop: int) -> None:
     """Play in a window until it is closed."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     import pygame
 
     pygame.init()
-    pygame.display.set_caption(str(show.reader.folder))
+    pygame.display.set_caption(str(player.reader.folder))
     surface, clock = pygame.display.set_mode((WIDTH, HEIGHT)), pygame.time.Clock()
-    at, speed, playing, fps = start, SPEEDS.index(1.0), True, show.reader.spec.fps
+    at, speed, playing, fps = start, SPEEDS.index(1.0), True, player.reader.spec.fps
     while True:
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
@@ -153,34 +155,32 @@ def in_window(show: Show, start: int, stop: int) -> None:
             at = min(max(at + round(jump * JUMP_S * fps), start), stop - 1)
             faster = {pygame.K_DOWN: -1, pygame.K_UP: 1}.get(event.key, 0)
             speed = min(max(speed + faster, 0), len(SPEEDS) - 1)
-        picture = show.picture(at)
-        surface.blit(pygame.image.frombytes(picture.tobytes(), picture.size, "RGB"), (0, 0))
+        image = player.draw(at)
+        surface.blit(pygame.image.frombytes(image.tobytes(), image.size, "RGB"), (0, 0))
         pygame.display.flip()
         at = min(at + playing, stop - 1)
         clock.tick(fps * SPEEDS[speed])
 
 
-def choose_expectations(
-    reader: RecordingReader, named: dict[str, Path | None]
-) -> Expectations | None:
-    """Return who draws what was expected, None where a checkpoint is neither named nor there."""
+def make_predictor(reader: RecordingReader, named: dict[str, Path | None]) -> Predictor | None:
+    """Return a predictor; None where a checkpoint is neither named nor in the run."""
     run = reader.folder.resolve().parent
     paths = {role: path or newest_weights(run, role) for role, path in named.items()}
     for role, path in paths.items():
         if path is None:
-            print(f"what was expected is not drawn: {run} has left no {role}", file=sys.stderr)
+            print(f"predicted frames are not drawn: {run} has no {role}", file=sys.stderr)
             return None
     decoder = paths["decoder"]
     assert decoder is not None
-    return Expectations(reader, FrozenEncoders(paths["encoder"], paths["dynamics"]), decoder)
+    return Predictor(reader, FrozenEncoders(paths["encoder"], paths["dynamics"]), decoder)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Play; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("recording", type=Path, metavar="RUN", help="folder of a run or recording")
-    parser.add_argument("--mp4", type=Path, metavar="FILE", help="write a film, open no window")
-    parser.add_argument("--start", type=float, default=0.0, help="seconds to begin at")
+    parser.add_argument("--mp4", type=Path, metavar="FILE", help="write a video, open no window")
+    parser.add_argument("--start", type=float, default=0.0, help="seconds to start at")
     parser.add_argument("--seconds", type=float, help="how many to play; default: all")
     for role in ("encoder", "dynamics", "decoder"):
         parser.add_argument(
@@ -200,12 +200,12 @@ def main(arguments: list[str] | None = None) -> int:
             )
         roles = ("encoder", "dynamics", "decoder")
         named = {role: getattr(options, role) for role in roles}
-        show = Show(reader, choose_expectations(reader, named))
+        player = Player(reader, make_predictor(reader, named))
         if options.mp4:
-            count = into_film((show.picture(at) for at in range(start, stop)), options.mp4, fps)
+            count = write_video((player.draw(at) for at in range(start, stop)), options.mp4, fps)
             print(f"{count} steps are in {options.mp4}")
         else:
-            in_window(show, start, stop)
+            play_in_window(player, start, stop)
     except ModuleNotFoundError as error:
         print(f"error: {error}; pip install -e '.[window]', or --mp4 FILE", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""What `tools.player` shows of one step: the frame, what was expected, reward, value and action."""
+"""One image of a step: observed and predicted frame, reward, value and action."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ SIDE, MARGIN, LINE = 288, 12, 14
 CURVE_HEIGHT, CURVE_STEPS = 70, 200
 WIDTH = 2 * SIDE + 3 * MARGIN
 HEIGHT = MARGIN + LINE + SIDE + 2 * (LINE + CURVE_HEIGHT + MARGIN) + 4 * LINE
-_PAPER, _INK, _PENCIL, _FAINT = (250, 249, 246), (40, 40, 40), (130, 128, 122), (205, 203, 198)
+_BACKGROUND, _TEXT, _GREY, _LINE = (250, 249, 246), (40, 40, 40), (130, 128, 122), (205, 203, 198)
 _COLOURS = {"reward": (196, 78, 30), "value": (38, 96, 164)}
 
 
 class Sheet:
-    """Draws steps of one recording, of even width and height as film wants it.
+    """Draws steps of one recording, with even width and height as video codecs require.
 
     Args:
-        plan: of the recording.
+        spec: of the recording.
         curves: reward and value of all its steps.
     """
 
-    def __init__(self, plan: DatasetSpec, curves: Mapping[str, NDArray[np.float32]]) -> None:
-        self._plan, self._curves = plan, curves
+    def __init__(self, spec: DatasetSpec, curves: Mapping[str, NDArray[np.float32]]) -> None:
+        self._spec, self._curves = spec, curves
         self._ranges = {name: _range(values) for name, values in curves.items()}
 
     def draw(
-        self, at: int, step: Mapping[str, Any], expected: NDArray[np.uint8] | None, told: str
+        self, at: int, step: Mapping[str, Any], predicted: NDArray[np.uint8] | None, caption: str
     ) -> Image.Image:
         """Draw a step.
 
         Args:
             at: its number in the recording.
             step: its keys; `frame` is (3, H, W).
-            expected: the frame that was expected (3, h, w), if any was.
-            told: what is said above the frame.
+            predicted: the predicted frame (3, h, w), if there is one.
+            caption: text above the observed frame.
         """
-        sheet = Image.new("RGB", (WIDTH, HEIGHT), _PAPER)
+        sheet = Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND)
         pen = ImageDraw.Draw(sheet)
         left, right = MARGIN, 2 * MARGIN + SIDE
-        pen.text((left, MARGIN - 4), told, fill=_INK)
-        pen.text((right, MARGIN - 4), "expected", fill=_INK)
+        pen.text((left, MARGIN - 4), caption, fill=_TEXT)
+        pen.text((right, MARGIN - 4), "predicted", fill=_TEXT)
         top = MARGIN + LINE
         sheet.paste(_enlarged(step["frame"]), (left, top))
-        if expected is not None:
-            sheet.paste(_enlarged(expected), (right, top))
+        if predicted is not None:
+            sheet.paste(_enlarged(predicted), (right, top))
         else:
-            pen.rectangle((right, top, right + SIDE - 1, top + SIDE - 1), outline=_FAINT)
-            pen.text((right + MARGIN, top + MARGIN), "nothing", fill=_PENCIL)
+            pen.rectangle((right, top, right + SIDE - 1, top + SIDE - 1), outline=_LINE)
+            pen.text((right + MARGIN, top + MARGIN), "none", fill=_GREY)
         top += SIDE + MARGIN
         for name in self._curves:
             self._curve(pen, name, at, top)
@@ -68,9 +68,9 @@ class Sheet:
         pen.text((MARGIN, top - 2), f"{name} {values[-1]:.4f}", fill=_COLOURS[name])
         top += LINE
         width = WIDTH - 2 * MARGIN
-        pen.rectangle((MARGIN, top, MARGIN + width, top + CURVE_HEIGHT), outline=_FAINT)
-        pen.text((MARGIN + 3, top + 1), f"{greatest:.3g}", fill=_PENCIL)
-        pen.text((MARGIN + 3, top + CURVE_HEIGHT - LINE), f"{least:.3g}", fill=_PENCIL)
+        pen.rectangle((MARGIN, top, MARGIN + width, top + CURVE_HEIGHT), outline=_LINE)
+        pen.text((MARGIN + 3, top + 1), f"{greatest:.3g}", fill=_GREY)
+        pen.text((MARGIN + 3, top + CURVE_HEIGHT - LINE), f"{least:.3g}", fill=_GREY)
         x = MARGIN + width * (1 - np.arange(len(values))[::-1] / (CURVE_STEPS - 1))
         share = np.clip((np.nan_to_num(values) - least) / (greatest - least), 0, 1)
         y = top + CURVE_HEIGHT * (1 - share)
@@ -79,33 +79,33 @@ class Sheet:
     def _actions(self, pen: ImageDraw.ImageDraw, action: NDArray[np.int64], top: int) -> None:
         """Draw one row of boxes for each action category, the choice taken filled."""
         left, box = MARGIN, LINE
-        plan = self._plan
+        spec = self._spec
         for name, choices, taken in zip(
-            plan.action_names, plan.action_choices, action.tolist(), strict=True
+            spec.action_names, spec.action_choices, action.tolist(), strict=True
         ):
-            pen.text((left, top), name, fill=_INK)
+            pen.text((left, top), name, fill=_TEXT)
             for choice in range(choices):
                 x = left + choice * (box + 3)
                 pen.rectangle(
                     (x, top + LINE + 2, x + box, top + LINE + 2 + box),
-                    fill=_INK if choice == taken else None,
-                    outline=_INK,
+                    fill=_TEXT if choice == taken else None,
+                    outline=_TEXT,
                 )
-                ink = _PAPER if choice == taken else _INK
+                ink = _BACKGROUND if choice == taken else _TEXT
                 pen.text((x + 5, top + LINE + 3), str(choice), fill=ink)
-            left += (WIDTH - 2 * MARGIN) // len(plan.action_names)
+            left += (WIDTH - 2 * MARGIN) // len(spec.action_names)
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return what a curve is drawn between: nearly all of it, and never nothing."""
-    sound = values[np.isfinite(values)]
-    if not len(sound):
+    """Return the range of a curve: 99 % of its values, and never empty."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return 0.0, 1.0
-    least, greatest = np.percentile(sound, (0.5, 99.5)).tolist()
+    least, greatest = np.percentile(finite, (0.5, 99.5)).tolist()
     return (least, greatest) if greatest > least else (least - 1.0, greatest + 1.0)
 
 
 def _enlarged(image: NDArray[np.uint8]) -> Image.Image:
-    """Return an image (3, H, W) in the size it is shown in, its pixels as they are."""
+    """Return an image (3, H, W) enlarged without interpolation."""
     picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
     return picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)

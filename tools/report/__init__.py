@@ -1,1 +1,1 @@
-"""One run on one page: what it left (`lived`), drawn (`charts`, `maps`, `strips`), put together."""
+"""One run on one page: `python -m tools.report RUN`."""

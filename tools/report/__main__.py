@@ -1,4 +1,4 @@
-"""One self-contained page on one run: outcome, faults, places, moments, actions, curves, settings.
+"""Write one page on one run: outcome, faults, maps, steps, actions, curves, settings.
 
 python -m tools.report runs/japan_street/DATE-TIME
 python -m tools.report RUN --out page.html
@@ -6,22 +6,20 @@ python -m tools.report RUN --out page.html
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from pamiq_lightning.recording.schema import RecordingError
+from tools.cli import make_parser
 from tools.report.page import render
 from tools.report.run_data import ReportError, RunData
 
 
 def main() -> int:
     """Write the page; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.report", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--out", type=Path, help="file to write; default: report.html in the run")
+    parser.add_argument("--out", type=Path, help="file to write; default: report.html in RUN")
     options = parser.parse_args()
     try:
         page = render(RunData(options.run))

@@ -1,4 +1,4 @@
-"""Curves and bars of a run's figures, as SVG."""
+"""Curves and bars of a run's metrics, as SVG."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from agent.actions import ACTIONS
+from tools import series
 from tools.report.run_data import Series, Steps
 
 BINS = 200
-"""Points of a curve; more would only make the page heavy."""
+"""Points of a curve; more would only enlarge the page."""
 COLUMNS = 4
 _SIZE = (3.0, 1.7)
-# Text stays text: small, sharp, and found by a search in the page.
+# Text stays text: small, sharp, and searchable.
 mpl.rcParams.update({"svg.fonttype": "none", "font.size": 8, "axes.spines.top": False})
 mpl.rcParams.update({"axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3})
 
 
 def as_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element that can stand in a page."""
+    """Return a figure as an SVG element for a page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True)
     text = buffer.getvalue()
@@ -37,22 +38,22 @@ def binned(
     """Return the middles of at most `BINS` spans of time, and mean, least and largest in each."""
     at, value = np.asarray(hours, float), np.asarray(values, float)
     edges = np.linspace(at.min(), at.max() + 1e-9, min(BINS, len(at)) + 1)
-    place = np.clip(np.searchsorted(edges, at, "right") - 1, 0, len(edges) - 2)
-    filled = np.unique(place)
-    parts = [value[place == n] for n in filled]
+    bins = np.clip(np.searchsorted(edges, at, "right") - 1, 0, len(edges) - 2)
+    filled = np.unique(bins)
+    parts = [value[bins == n] for n in filled]
     middle = (edges[filled] + edges[filled + 1]) / 2
     mean, low, high = (np.array([f(part) for part in parts]) for f in (np.mean, np.min, np.max))
     return middle, mean, low, high
 
 
-def curves(series: Series) -> str:
-    """Draw every figure of one role over the hours: its mean, and between which values it lay."""
-    names = sorted(series)
+def curves(metrics: Series) -> str:
+    """Plot every metric of one role over the hours: mean, least and largest value."""
+    names = sorted(metrics)
     rows = -(-len(names) // COLUMNS)
     figure = Figure(figsize=(COLUMNS * _SIZE[0], rows * _SIZE[1]), layout="constrained")
     grid = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for axes, name in zip(grid, names, strict=False):
-        middle, mean, low, high = binned(*series[name])
+        middle, mean, low, high = binned(*metrics[name])
         axes.fill_between(middle, low, high, alpha=0.2, linewidth=0)
         axes.plot(middle, mean, linewidth=1)
         axes.set_title(name, loc="left", fontsize=8)
@@ -62,14 +63,14 @@ def curves(series: Series) -> str:
     return as_svg(figure)
 
 
-def actions(moments: Steps) -> str:
-    """Draw how often each choice of each action category was taken, over time."""
+def actions(steps: Steps) -> str:
+    """Plot how often each choice of each action category was taken, over time."""
     figure = Figure(figsize=(COLUMNS * _SIZE[0], _SIZE[1] + 0.4), layout="constrained")
-    spans = np.array_split(np.arange(len(moments.index)), min(50, len(moments.index)))
-    for place, axis in enumerate(ACTIONS):
-        axes = figure.add_subplot(1, len(ACTIONS), place + 1)
+    spans = np.array_split(np.arange(len(steps.index)), min(50, len(steps.index)))
+    for category, axis in enumerate(ACTIONS):
+        axes = figure.add_subplot(1, len(ACTIONS), category + 1)
         shares = [
-            [np.mean(moments.action[span, place] == choice) for span in spans]
+            [np.mean(steps.action[span, category] == choice) for span in spans]
             for choice in range(len(axis.values))
         ]
         labels = [f"{value:+g}" if value else "0" for value in axis.values]
@@ -82,21 +83,16 @@ def actions(moments: Steps) -> str:
     return as_svg(figure)
 
 
-def action_entropies(moments: Steps) -> list[tuple[str, float, float]]:
-    """Return for each action category the entropy of what was chosen, and the largest (bits)."""
-    found = []
-    for place, axis in enumerate(ACTIONS):
-        share = np.bincount(moments.action[:, place], minlength=len(axis.values))
-        share = share[share > 0] / share.sum()
-        entropy = float(-(share * np.log2(share)).sum())
-        found.append((axis.name, abs(entropy), float(np.log2(len(axis.values)))))
-    return found
+def action_entropies(steps: Steps) -> list[tuple[str, float, float]]:
+    """Return for each action category its name, the entropy of choices, and the largest (bits)."""
+    bits = series.action_entropies(steps.action)
+    return [(axis.name, bits[axis.name], float(np.log2(len(axis.values)))) for axis in ACTIONS]
 
 
-def intervals(moments: Steps) -> str:
-    """Draw how long it was from each recorded tick to the next, gaps left out (ms)."""
-    follows = (np.diff(moments.index) == 1) & ~moments.is_first[1:]
-    lengths = 1e3 * np.diff(moments.time)[follows]
+def intervals(steps: Steps) -> str:
+    """Plot the time from each recorded tick to the next, without gaps (ms)."""
+    follows = (np.diff(steps.index) == 1) & ~steps.is_first[1:]
+    lengths = 1e3 * np.diff(steps.time)[follows]
     figure = Figure(figsize=(2 * _SIZE[0], _SIZE[1]), layout="constrained")
     axes = figure.add_subplot()
     axes.hist(lengths, bins=100, log=True)

@@ -1,4 +1,4 @@
-"""Puts one run on one page that needs nothing else: no server, no net, no other file."""
+"""Renders one run as one page that needs nothing else: no server, no network, no other file."""
 
 from __future__ import annotations
 
@@ -12,47 +12,48 @@ from agent.run_dir import ERROR_LOG, METRICS, SUMMARY
 from tools.report import charts, maps, strips
 from tools.report.run_data import RunData
 
-MOMENTS = 4
+STRIPS = 4
 TIMES = ("tick", "lateness", "latency")
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def render(lived: RunData) -> str:
+def render(run: RunData) -> str:
     """Return the page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     parts: dict[str, Any] = {
-        "name": f"{lived.folder.parent.name}/{lived.folder.name}",
-        "outcome": outcome(lived.summary, real=lived.settings["clock"] == "real"),
-        "faults": faults(lived),
-        "curves": [(role, charts.curves(series)) for role, series in lived.metrics.items()],
-        "settings": yaml.safe_dump(lived.settings, sort_keys=False),
-        **_learners(lived.summary),
-        **_of_moments(lived),
+        "name": f"{run.folder.parent.name}/{run.folder.name}",
+        "outcome": outcome(run.summary, real=run.settings["clock"] == "real"),
+        "faults": faults(run),
+        "curves": [(role, charts.curves(series)) for role, series in run.metrics.items()],
+        "settings": yaml.safe_dump(run.settings, sort_keys=False),
+        **_learners(run.summary),
+        **_recorded(run),
     }
-    titles = ["Outcome", "Faults", "Places", "Steps", "Actions", "Latency", "Curves", "Settings"]
-    there = {"Places": "maps", "Steps": "highest", "Actions": "actions", "Latency": "intervals"}
+    titles = ["Outcome", "Faults", "Maps", "Steps", "Actions", "Latency", "Curves", "Settings"]
+    optional = {"Maps": "maps", "Steps": "highest", "Actions": "actions", "Latency": "intervals"}
     parts["sections"] = [
-        (title.lower(), title) for title in titles if title not in there or parts[there[title]]
+        (title.lower(), title)
+        for title in titles
+        if title not in optional or parts[optional[title]]
     ]
-    parts["headline"] = _headline(lived)
+    parts["headline"] = _headline(run.settings)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(parts)
 
 
-def _headline(lived: RunData) -> str:
-    settings = lived.settings
-    place = settings["scene"]["class_path"] if settings["world"] == "embedded" else "VRChat"
+def _headline(settings: dict[str, Any]) -> str:
+    scene = settings["scene"]["class_path"] if settings["world"] == "embedded" else "VRChat"
     reward = settings["curiosity"]["class_path"].rpartition(".")[2]
     return (
-        f"{place.rpartition('.')[2]}, size {settings['size']}, {settings['rate']:g} Hz, "
+        f"{scene.rpartition('.')[2]}, size {settings['size']}, {settings['rate']:g} Hz, "
         f"clock {settings['clock']}, policy {settings['policy']}, reward {reward}, "
         f"seed {settings['seed']}"
     )
 
 
 def outcome(summary: dict[str, Any] | None, real: bool) -> list[tuple[str, str, bool]]:
-    """Return label, value, and whether it is bad; under lockstep no time was taken."""
+    """Return label, value, and whether it is bad; under lockstep there are no times."""
     if summary is None:
-        return [(SUMMARY, "is missing: the run was killed, or still lives", True)]
+        return [(SUMMARY, "is missing: the run was killed, or still runs", True)]
     return [
         ("ended", str(summary["ended"]), summary["exit_code"] != 0),
         ("alive", f"{summary['alive_s'] / 3600:.2f} h", False),
@@ -60,14 +61,14 @@ def outcome(summary: dict[str, Any] | None, real: bool) -> list[tuple[str, str, 
         ("rate", f"{summary['rate_hz']:.3f} Hz", False),
         ("missed ticks", f"{summary['missed_ticks']:,}", summary["missed_ticks"] > 0),
         *(_percentiles(name, summary[f"{name}_ms"]) for name in (TIMES if real else ())),
-        ("windows filled", f"{summary['rollouts_filled']:,}", False),
-        ("windows dropped", f"{summary['rollouts_dropped']:,}", summary["rollouts_dropped"] > 0),
+        ("rollouts filled", f"{summary['rollouts_filled']:,}", False),
+        ("rollouts dropped", f"{summary['rollouts_dropped']:,}", summary["rollouts_dropped"] > 0),
         ("paused", f"{summary['paused_s']:.0f} s in {summary['pauses']} pauses", False),
     ]
 
 
-def _percentiles(name: str, metrics: dict[str, float | None]) -> tuple[str, str, bool]:
-    shown = ", ".join(f"{k} {v:.1f}" for k, v in metrics.items() if v is not None)
+def _percentiles(name: str, values: dict[str, float | None]) -> tuple[str, str, bool]:
+    shown = ", ".join(f"{k} {v:.1f}" for k, v in values.items() if v is not None)
     return f"{name}, ms", shown or "none", False
 
 
@@ -75,7 +76,7 @@ def _learners(summary: dict[str, Any] | None) -> dict[str, Any]:
     if summary is None or not summary["learners"]:
         return {"learners": [], "learner_heads": []}
     heads = list(next(iter(summary["learners"].values())))
-    rows = [[role, *map(_cell, told.values())] for role, told in summary["learners"].items()]
+    rows = [[role, *map(_cell, counts.values())] for role, counts in summary["learners"].items()]
     return {"learners": rows, "learner_heads": ["", *(head.replace("_", " ") for head in heads)]}
 
 
@@ -85,43 +86,42 @@ def _cell(value: Any) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
 
 
-def faults(lived: RunData) -> list[str]:
-    """Return in a line each what went wrong, as far as the run tells."""
-    found, summary, moments = [], lived.summary, lived.moments
+def faults(run: RunData) -> list[str]:
+    """Return a line for each fault that the run's files report."""
+    found, summary, steps = [], run.summary, run.steps
     if summary:
         if summary["trainer_restarts"]:
-            found.append(f"the trainer was started anew {summary['trainer_restarts']} times")
-        for role, told in summary["learners"].items():
-            for what, name in (("skipped", "updates left out"), ("rollbacks", "rollbacks")):
-                if told[what]:
-                    found.append(f"{role}: {told[what]} {name}")
-    if moments is not None:
-        blind, breaks = int((~moments.valid).sum()), int(moments.is_first[1:].sum())
-        if blind:
-            found.append(f"{blind:,} recorded steps without sound senses")
+            found.append(f"the trainer was restarted {summary['trainer_restarts']} times")
+        for role, counts in summary["learners"].items():
+            for key, name in (("skipped", "updates skipped"), ("rollbacks", "rollbacks")):
+                if counts[key]:
+                    found.append(f"{role}: {counts[key]} {name}")
+    if steps is not None:
+        invalid, breaks = int((~steps.valid).sum()), int(steps.is_first[1:].sum())
+        if invalid:
+            found.append(f"{invalid:,} recorded steps are not valid")
         if breaks:
-            found.append(f"{breaks} breaks: pauses, gaps, resumes or blindness")
-    if lived.unreadable_lines:
-        found.append(f"{lived.unreadable_lines} lines of {METRICS} cannot be read")
-    if (lived.folder / ERROR_LOG).is_file():
+            found.append(f"{breaks} breaks: pauses, gaps, resumes or invalid frames")
+    if run.unreadable_lines:
+        found.append(f"{run.unreadable_lines} lines of {METRICS} cannot be read")
+    if (run.folder / ERROR_LOG).is_file():
         found.append(f"the agent failed: {ERROR_LOG} has the traceback")
-    return found + lived.complaints()
+    return found + run.warnings()
 
 
-def _of_moments(lived: RunData) -> dict[str, Any]:
-    """Return what takes a recording; nothing of it where there is none."""
-    moments, reader = lived.moments, lived.reader
+def _recorded(run: RunData) -> dict[str, Any]:
+    """Return the parts that need a recording; empty ones without."""
+    steps, reader = run.steps, run.reader
     parts: dict[str, Any] = dict.fromkeys(("maps", "actions", "intervals"), "")
     parts |= {"highest": [], "lowest": [], "entropies": []}
-    if moments is None or reader is None:
+    if steps is None or reader is None:
         return parts
-    parts["actions"] = charts.actions(moments)
-    parts["entropies"] = charts.action_entropies(moments)
-    if lived.settings["clock"] == "real":
-        parts["intervals"] = charts.intervals(moments)
-    if maps.place_is_known(moments):
-        parts["maps"] = maps.maps(moments)
+    parts["actions"] = charts.actions(steps)
+    parts["entropies"] = charts.action_entropies(steps)
+    if run.settings["clock"] == "real":
+        parts["intervals"] = charts.intervals(steps)
+    if maps.has_positions(steps):
+        parts["maps"] = maps.maps(steps)
     for which in ("highest", "lowest"):
-        places = strips.choose(moments, which, MOMENTS)
-        parts[which] = strips.strips(reader, moments, places)
+        parts[which] = strips.strips(reader, steps, strips.choose(steps, which, STRIPS))
     return parts

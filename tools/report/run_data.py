@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from agent.run_dir import METRICS, SETTINGS, SUMMARY, TRAINER_LOG
+from agent.run_dir import METRICS, SETTINGS, TRAINER_LOG
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
+from tools.run_files import read_settings, read_summary
 
 Series = dict[str, tuple[list[float], list[float]]]
-"""By name of the figure: hours since the first, and values."""
+"""By name of the metric: hours since the first record, and values."""
+WARNINGS = ("error", "not saved", "not recorded", "warning", "killed", "hangs")
+"""Words in lines of the trainer's log that report a fault."""
 
 
 class ReportError(Exception):
-    """A folder is no run, or has nothing to report; the message says what is missing."""
+    """A folder is no run; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Steps:
     """(N, A)"""
     reward: NDArray[np.float32]
     rewarded: NDArray[np.bool_]
-    """Where the reward is one: a sound step that is not the first."""
+    """Where there is a reward: at valid steps that are not the first."""
     valid: NDArray[np.bool_]
     is_first: NDArray[np.bool_]
     info: dict[str, NDArray[np.float32]]
@@ -47,6 +49,9 @@ class RunData:
     Args:
         folder: `runs/<experiment>/<date-time>`.
 
+    Attributes:
+        unreadable_lines: of the metrics, known once these are read.
+
     Raises:
         ReportError: it is no run folder.
     """
@@ -55,25 +60,19 @@ class RunData:
         if not (folder / METRICS).is_file() or not (folder / SETTINGS).is_file():
             raise ReportError(f"{folder} is no run: it has no {SETTINGS} and {METRICS}")
         self.folder = folder
-        self.settings: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text())
+        self.settings, self.summary = read_settings(folder), read_summary(folder)
         self.unreadable_lines = 0
 
     @cached_property
-    def summary(self) -> dict[str, Any] | None:
-        """The run's own summary; None where it was killed before it could write one."""
-        path = self.folder / SUMMARY
-        return json.loads(path.read_text()) if path.is_file() else None
-
-    @cached_property
     def metrics(self) -> dict[str, Series]:
-        """Figures by role."""
+        """Metrics by role."""
         found: dict[str, Series] = defaultdict(lambda: defaultdict(lambda: ([], [])))
         began: float | None = None
         for line in (self.folder / METRICS).read_text().splitlines():
             try:
-                record = json.loads(line)
+                record: dict[str, Any] = json.loads(line)
                 role, time = record.pop("role"), record.pop("time")
-            # The last line of a trainer that was killed may be half of one.
+            # The last line of a trainer that was killed may be incomplete.
             except (json.JSONDecodeError, KeyError):
                 self.unreadable_lines += 1
                 continue
@@ -88,14 +87,14 @@ class RunData:
 
     @cached_property
     def reader(self) -> RecordingReader | None:
-        """The recording; None where the run has none, or none with a step in it."""
+        """The recording; None where there is none, or none with a step in it."""
         try:
             return RecordingReader(self.folder)
         except RecordingError:
             return None
 
     @cached_property
-    def moments(self) -> Steps | None:
+    def steps(self) -> Steps | None:
         """All recorded steps; None without a recording."""
         reader = self.reader
         if reader is None:
@@ -108,11 +107,8 @@ class RunData:
         rewarded = columns["valid"] & ~columns["is_first"]
         return Steps(**columns, rewarded=rewarded, info=info)
 
-    def complaints(self) -> list[str]:
-        """Return the lines of the trainer's log that tell of something amiss."""
+    def warnings(self) -> list[str]:
+        """Return the lines of the trainer's log that report a fault."""
         path = self.folder / TRAINER_LOG
-        if not path.is_file():
-            return []
-        words = ("error", "not saved", "not recorded", "warning", "killed", "hangs")
-        lines = path.read_text(errors="replace").splitlines()
-        return [line for line in lines if any(word in line.lower() for word in words)]
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        return [line for line in lines if any(word in line.lower() for word in WARNINGS)]

@@ -1,4 +1,4 @@
-"""The moments of highest and lowest reward, as film strips."""
+"""Film strips of the steps with the highest and the lowest reward."""
 
 from __future__ import annotations
 
@@ -13,51 +13,39 @@ from PIL import Image
 
 from pamiq_lightning.recording.reader import RecordingReader
 from tools.report.run_data import Steps
+from tools.series import largest_apart
 
 BEFORE, AFTER = 4, 1
 """Frames shown before and after the rewarded one."""
 SMALLEST = 96
-"""Pixels: smaller frames are shown larger."""
+"""Pixels: smaller frames are enlarged."""
 APART = 50
-"""Steps between two moments that are shown: else all would be of one."""
+"""Least distance of two steps shown, which would else be neighbours."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One moment."""
+    """The frames around one step."""
 
     index: int
     reward: float
-    picture: str
+    image: str
     """A data URL."""
 
 
-def choose(moments: Steps, which: Literal["highest", "lowest"], count: int) -> list[int]:
-    """Return places of up to `count` moments, the most extreme first, all apart."""
-    sign = -1 if which == "highest" else 1
-    order = np.argsort(sign * moments.reward, kind="stable")
-    chosen: list[int] = []
-    for place in order[moments.rewarded[order]]:
-        if all(abs(place - other) >= APART for other in chosen):
-            chosen.append(int(place))
-        if len(chosen) == count:
-            break
-    return chosen
+def choose(steps: Steps, which: Literal["highest", "lowest"], count: int) -> list[int]:
+    """Return the rows of up to `count` steps, the most extreme reward first, all apart."""
+    sign = 1 if which == "highest" else -1
+    return largest_apart(np.where(steps.rewarded, sign * steps.reward, np.nan), count, APART)
 
 
-def strips(reader: RecordingReader, moments: Steps, places: list[int]) -> list[Strip]:
-    """Return each moment with the frames around it."""
+def strips(reader: RecordingReader, steps: Steps, rows: list[int]) -> list[Strip]:
+    """Return each step with the frames around it."""
     made = []
-    for place in places:
-        start, stop = max(0, place - BEFORE), min(len(moments.index), place + AFTER + 1)
-        frames = reader.read(start, stop)["frame"]
-        made.append(
-            Strip(
-                int(moments.index[place]),
-                float(moments.reward[place]),
-                data_url(_side_by_side(frames, place - start)),
-            )
-        )
+    for row in rows:
+        start, stop = max(0, row - BEFORE), min(len(steps.index), row + AFTER + 1)
+        image = _side_by_side(reader.read(start, stop)["frame"], row - start)
+        made.append(Strip(int(steps.index[row]), float(steps.reward[row]), data_url(image)))
     return made
 
 
@@ -71,8 +59,8 @@ def _side_by_side(frames: NDArray[np.uint8], marked: int) -> Image.Image:
     return strip.resize((strip.width * scale, strip.height * scale), Image.Resampling.NEAREST)
 
 
-def data_url(picture: Image.Image) -> str:
-    """Return a picture as text that stands in a page itself."""
+def data_url(image: Image.Image) -> str:
+    """Return an image as a data URL, which a page contains itself."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
