@@ -18,17 +18,15 @@ from typing import Any
 import yaml
 
 from agent.errors import RunFailure
-from pamiq_lightning.run_files import (
-    AIM_RUN,
-    CHECKPOINTS,
-    LIVE_PREVIEW,
-    METRICS,
-    PREVIEWS,
-    RECORDING,
-    STEP_LOG,
-    STEP_LOG_FIELDS,
-    TRAINER_LOG,
-)
+from pamiq_lightning.run_files import AIM_RUN as AIM_RUN
+from pamiq_lightning.run_files import CHECKPOINTS as CHECKPOINTS
+from pamiq_lightning.run_files import LIVE_PREVIEW as LIVE_PREVIEW
+from pamiq_lightning.run_files import METRICS as METRICS
+from pamiq_lightning.run_files import PREVIEWS as PREVIEWS
+from pamiq_lightning.run_files import RECORDING as RECORDING
+from pamiq_lightning.run_files import STEP_LOG as STEP_LOG
+from pamiq_lightning.run_files import STEP_LOG_FIELDS as STEP_LOG_FIELDS
+from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 SETTINGS = "settings.yaml"
@@ -38,33 +36,6 @@ ERROR_LOG = "error.log"
 PID_FILE, LOCK_FILE = "agent.pid", "agent.lock"
 ADDRESS = "api.json"
 """Where the agent's API answers, for other programs of the same user."""
-__all__ = [  # The trainer's and the recorder's files are named here too.
-    "ADDRESS",
-    "AIM_RUN",
-    "CHECKPOINTS",
-    "ERROR_LOG",
-    "LIVE_PREVIEW",
-    "LOCK_FILE",
-    "METRICS",
-    "PID_FILE",
-    "PREVIEWS",
-    "RECORDING",
-    "SETTINGS",
-    "STEP_LOG",
-    "STEP_LOG_FIELDS",
-    "SUMMARY",
-    "TRAINER_LOG",
-    "Address",
-    "RunLock",
-    "make_run_dir",
-    "read_address",
-    "remove_address",
-    "remove_pid",
-    "write_address",
-    "write_error",
-    "write_pid",
-    "write_settings",
-]
 
 
 def make_run_dir(runs: Path, experiment: str) -> Path:

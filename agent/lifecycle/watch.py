@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from dataclasses import dataclass
 
 from agent.lifecycle.recorder import Recorder
 from agent.ui.commands import Commands
@@ -14,6 +15,7 @@ from pamiq_lightning.trainer.process import TrainerProcess
 REPEAT_EVERY_S = 60.0
 
 
+@dataclass
 class ProcessWatch:
     """Replaces a trainer or a recorder that died; called about once a second.
 
@@ -27,37 +29,32 @@ class ProcessWatch:
         lockstep: whether the clock is lockstep.
     """
 
-    def __init__(
-        self,
-        trainer: TrainerProcess,
-        recorder: Recorder | None,
-        board: StatusBoard,
-        commands: Commands,
-        lockstep: bool,
-    ) -> None:
-        self._trainer, self._recorder, self._board = trainer, recorder, board
-        self._commands, self._lockstep = commands, lockstep
-        self._save_error_at = -math.inf
+    trainer: TrainerProcess
+    recorder: Recorder | None
+    board: StatusBoard
+    commands: Commands
+    lockstep: bool
+    _save_error_at: float = -math.inf
 
     def __call__(self) -> None:
         """Look at both processes once."""
-        self._commands.trainer_alive = self._trainer.alive
+        self.commands.trainer_alive = self.trainer.alive
         now = time.monotonic()
-        if self._recorder and (message := self._recorder.watch(self._board, now)):
-            self._commands.notify(message)
+        if self.recorder and (message := self.recorder.watch(self.board, now)):
+            self.commands.notify(message)
         self._report_save_errors(now)
-        if not self._lockstep and (message := self._trainer.watch(self._board, now)):
-            self._commands.notify(message)
+        if not self.lockstep and (message := self.trainer.watch(self.board, now)):
+            self.commands.notify(message)
 
     def _report_save_errors(self, now: float) -> None:
         """Report once a minute that checkpoints cannot be written, and once that they can again."""
-        number = self._board.save_error
+        number = self.board.save_error
         if number and now - self._save_error_at >= REPEAT_EVERY_S:
             self._save_error_at = now
-            self._commands.notify(
+            self.commands.notify(
                 f"no checkpoint can be saved ({os.strerror(number)}): agent and trainer continue, "
                 "and every rollout saving is tried again"
             )
         elif not number and self._save_error_at > -math.inf:
             self._save_error_at = -math.inf
-            self._commands.notify("checkpoints are saved again")
+            self.commands.notify("checkpoints are saved again")

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ PLAIN_EVERY = 10
 """Refreshes per plain line, where there is no terminal."""
 
 
+@dataclass(frozen=True)
 class StatusSource:
     """Reads the metrics of the loop and of the trainer, and the versions that act.
 
@@ -41,26 +43,20 @@ class StatusSource:
         world_status: returns the status of the world.
     """
 
-    def __init__(
-        self,
-        metrics: LoopMetrics,
-        board: StatusBoard,
-        roles: tuple[str, ...],
-        versions: Callable[[], dict[str, int]],
-        rollouts_filled: Callable[[], int],
-        pauses: Pauses,
-        world_status: Callable[[], Mapping[str, str | int | None]],
-    ) -> None:
-        self.metrics, self._board, self._roles = metrics, board, roles
-        self._versions, self._rollouts_filled = versions, rollouts_filled
-        self.pauses, self._world_status = pauses, world_status
+    metrics: LoopMetrics
+    board: StatusBoard
+    roles: tuple[str, ...]
+    versions: Callable[[], dict[str, int]]
+    rollouts_filled: Callable[[], int]
+    pauses: Pauses
+    world_status: Callable[[], Mapping[str, str | int | None]]
 
     def learners(self) -> dict[str, dict[str, float | int | None]]:
         """Return the metrics of every learner, by role."""
-        acting = self._versions()
+        acting = self.versions()
         found: dict[str, dict[str, float | int | None]] = {}
-        for role in self._roles:
-            metrics = self._board.learner(role)
+        for role in self.roles:
+            metrics = self.board.learner(role)
             found[role] = {
                 "rollouts": int(metrics["rollouts"]),
                 "updates": int(metrics["updates"]),
@@ -86,20 +82,20 @@ class StatusSource:
             "tick_ms": metrics.tick_ms.summary(),
             "lateness_ms": metrics.lateness_ms.summary(),
             "latency_ms": metrics.latency_ms.summary(),
-            "rollouts_filled": self._rollouts_filled(),
-            "rollouts_dropped": self._board.rollouts_dropped,
+            "rollouts_filled": self.rollouts_filled(),
+            "rollouts_dropped": self.board.rollouts_dropped,
             "recorder": {
-                "rollouts_dropped": self._board.recorder_dropped,
-                "rollouts_refused": self._board.recorder_refused,
+                "rollouts_dropped": self.board.recorder_dropped,
+                "rollouts_refused": self.board.recorder_refused,
             },
             "learners": self.learners(),
             "reward": metrics.reward.summary(),
-            "world": dict(self._world_status()),
+            "world": dict(self.world_status()),
         }
 
     def warnings(self) -> str:
         """Return what is wrong with the world now; empty if nothing is."""
-        status = self._world_status()
+        status = self.world_status()
         return "; ".join(
             f"{key}: {status[key]}" for key in ("invalid_reason", "motion") if status.get(key)
         )
