@@ -17,9 +17,10 @@ import psutil
 from numpy.typing import NDArray
 
 from agent.osc.ports import bind_udp
-from agent.run_dir import TRAINER_LOG
-from pamiq_lightning.checkpoint.store import find_checkpoints
+from agent.run_dir import RECORDING, TRAINER_LOG
+from pamiq_lightning.checkpoint.store import find_checkpoints, trainer_lock
 from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.recording.schema import recorder_lock
 from tools.run_files import read_summary
 
 START_LIMIT_S = 120.0
@@ -37,6 +38,15 @@ def wait_until(done: Callable[[], object], limit_s: float, look_s: float = 0.02)
             return False
         time.sleep(look_s)
     return True
+
+
+def _lock_holder(path: Path) -> psutil.Process | None:
+    """Return the process that took a lock file last; None if it has ended."""
+    try:
+        process = psutil.Process(int(path.read_text()))
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        return None
 
 
 class Line(NamedTuple):
@@ -118,14 +128,12 @@ class AgentProcess:
         return found
 
     def trainer(self) -> psutil.Process | None:
-        """Return the trainer, the one process below the agent at nice 19."""
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                if child.nice() == 19:
-                    return child
-            except psutil.NoSuchProcess:
-                continue
-        return None
+        """Return the run's trainer, if one runs."""
+        return _lock_holder(trainer_lock(self.folder))
+
+    def recorder(self) -> psutil.Process | None:
+        """Return the run's recorder, if one runs."""
+        return _lock_holder(recorder_lock(self.folder / RECORDING))
 
     def trainer_starts(self) -> int:
         """Return how often a trainer has become ready."""

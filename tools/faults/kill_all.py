@@ -105,7 +105,8 @@ def _kill(agent: AgentProcess, victim: str, rng: random.Random) -> list[psutil.P
         chosen = [root, *others]
         rng.shuffle(chosen)
     else:
-        chosen = [p for p in others if p.nice() == _nice_of(root)[victim]]
+        found = agent.trainer() if victim == "trainer" else agent.recorder()
+        chosen = [] if found is None else [found]
         if victim == "recorder":
             root.suspend()
     for process in chosen:
@@ -113,11 +114,6 @@ def _kill(agent: AgentProcess, victim: str, rng: random.Random) -> list[psutil.P
     if root in chosen:
         agent.process.wait()
     return others
-
-
-def _nice_of(agent: psutil.Process) -> dict[str, int]:
-    """Return the nice values by which trainer and recorder are recognised."""
-    return {"trainer": 19, "recorder": agent.nice() + 10}
 
 
 def _newest_step(agent: AgentProcess) -> int:
@@ -197,7 +193,5 @@ def _wait_for_orphans(folder: Path) -> None:
 
 def _wait_for_recorder(agent: AgentProcess) -> None:
     """Let a suspended agent continue, and return when it has a recorder again."""
-    root = psutil.Process(agent.process.pid)
-    root.resume()
-    nice = _nice_of(root)["recorder"]
-    wait_until(lambda: any(p.nice() == nice for p in root.children(recursive=True)), _BACK_S)
+    psutil.Process(agent.process.pid).resume()
+    wait_until(agent.recorder, _BACK_S)

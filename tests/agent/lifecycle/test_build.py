@@ -17,7 +17,7 @@ def debug(**overrides: Any) -> Settings:
     return parse(compose(line, lambda: "tiny"))
 
 
-def test_the_sizes_of_a_step_come_from_the_learners() -> None:
+def test_step_shape_comes_from_the_learners() -> None:
     learners = build.build_learners(debug())
     shape = build.step_shape(learners, ("x",))
     assert (shape.frame_size, shape.latent, shape.state) == (48, (16, 16), (2, 32))
@@ -63,7 +63,7 @@ def test_each_learner_is_resolved_and_built_once(monkeypatch: pytest.MonkeyPatch
         ),
     ],
 )
-def test_mistakes_in_learners_are_named(override: dict[str, Any], words: list[str]) -> None:
+def test_wrong_learner_settings_are_named(override: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         build.build_learners(debug(**override))
     for word in words:
@@ -84,7 +84,7 @@ def test_learners_with_another_shape_than_stated_are_refused() -> None:
         build.build_learners(debug(**changes))
 
 
-def test_actions_the_body_does_not_have_are_refused() -> None:
+def test_unknown_actions_are_refused() -> None:
     changes = {
         f"learners__{role}__model__init_args__action_choices": [3, 2]
         for role in ("policy", "dynamics")
@@ -94,17 +94,17 @@ def test_actions_the_body_does_not_have_are_refused() -> None:
         build.step_shape(learners, ())
 
 
-def test_a_card_without_a_cuda_build_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_without_a_cuda_build_of_torch_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(build.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    told: list[str] = []
-    assert build.choose_device("auto", told.append).type == "cpu"
-    assert len(told) == 1 and "no CUDA" in told[0]
+    messages: list[str] = []
+    assert build.choose_device("auto", messages.append).type == "cpu"
+    assert len(messages) == 1 and "no CUDA" in messages[0]
     with pytest.raises(UsageError, match="device=cuda"):
-        build.choose_device("cuda", told.append)
+        build.choose_device("cuda", messages.append)
 
 
-def test_an_unknown_scene_or_reward_is_named() -> None:
+def test_unknown_scene_or_reward_is_named() -> None:
     with pytest.raises(UsageError, match=r"curiosity\.class_path=x\.Y"):
         build.build_curiosity(debug(curiosity={"class_path": "x.Y"}))
     with pytest.raises(UsageError, match=r"scene\.init_args\.speed"):
@@ -114,7 +114,7 @@ def test_an_unknown_scene_or_reward_is_named() -> None:
 PATH = "pamiq_lightning.curiosity"
 
 
-def test_the_dynamics_train_what_the_rewards_need_and_nothing_else() -> None:
+def test_dynamics_train_the_heads_that_the_rewards_need() -> None:
     settings = debug(
         curiosity={"class_path": f"{PATH}.disagreement.Disagreement"},
         logged_rewards={
@@ -134,7 +134,7 @@ def test_the_dynamics_train_what_the_rewards_need_and_nothing_else() -> None:
     assert "aux_heads" not in plain.learners["dynamics"].model["init_args"]
 
 
-def test_a_reward_beside_that_cannot_be_is_named() -> None:
+def test_wrong_logged_reward_is_named() -> None:
     with pytest.raises(UsageError, match=r"logged_rewards\.odd\.init_args\.etta"):
         spec = {"class_path": f"{PATH}.ama.AMA", "init_args": {"etta": 1}}
         build.build_logged_rewards(debug(logged_rewards={"odd": spec}))
@@ -142,7 +142,7 @@ def test_a_reward_beside_that_cannot_be_is_named() -> None:
         debug(logged_rewards="ama")
 
 
-def test_an_oracle_is_refused_where_nobody_tells_the_truth() -> None:
+def test_oracle_is_refused_without_ground_truth() -> None:
     settings = debug(curiosity={"class_path": f"{PATH}.count_oracle.CountOracle"})
     oracle = build.build_curiosity(settings)
     build.check_info_keys([oracle], ("cell", "heading"))
