@@ -34,6 +34,8 @@ SECTIONS = {
 EXAMPLE = "my_agent"
 """Package of the examples in CONTRIBUTING.md, which a test of their own runs."""
 FILE_SUFFIXES = ("log", "png")
+OUTSIDE = {"visit_count", "reward_rnd", "entropy_4", "seed_N"}
+"""Names that are made of parts, and one that old pictures show."""
 HISTORY = ("glossary.md", "CHANGELOG.md")
 """Pages that name what does not exist any more."""
 
@@ -114,6 +116,27 @@ def exists(name: str) -> bool:
     except ModuleNotFoundError:
         pass
     return hasattr(importlib.import_module(module), attribute)
+
+
+@cache
+def vocabulary() -> set[str]:
+    """Return every name that code, settings and file names use."""
+    files = [path for room in ROOMS[:-1] for path in (ROOT / room).rglob("*") if path.is_file()]
+    texts = [path.stem for path in files] + [
+        path.read_text(encoding="utf-8")
+        for path in files
+        if path.suffix in (".py", ".yaml", ".html") and path != Path(__file__)
+    ]
+    return {name for text in texts for name in re.findall(r"\w+", text)}
+
+
+@pages
+def test_names_in_backticks_are_used_in_the_code(page: Path) -> None:
+    if page.name in HISTORY:
+        pytest.skip("names old words on purpose")
+    for span in spans(page):
+        for name in re.findall(r"[a-zA-Z]+_\w+|[A-Z][a-z]+[A-Z]\w*", span):
+            assert name in vocabulary() | OUTSIDE, span
 
 
 @pages
