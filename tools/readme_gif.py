@@ -10,24 +10,23 @@ run in an embedded world, with its recording and its checkpoints.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tensordict import TensorDict
 
-from agent.run_dir import SETTINGS
 from pamiq_lightning.checkpoint.files import newest_weights
 from pamiq_lightning.learners.roles import Decoder, Dynamics
 from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.offline.frozen import FrozenEncoders, from_checkpoint
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.trainer.previews import newest_preview
+from tools.cli import make_parser
 from tools.experiments.regions import Map, map_of
+from tools.run_files import read_settings
 from tools.tour import save_film
 
 SIDE, CAPTION, MARGIN = 144, 16, 4
@@ -109,7 +108,7 @@ def film(run: Path, start_s: float, seconds: float, every: int) -> tuple[list[Im
     dataset = RecordingDataset(
         reader.folder, FrozenEncoders(weights["encoder"], weights["dynamics"])
     )
-    settings = yaml.safe_load((run / SETTINGS).read_text(encoding="utf-8"))
+    settings = read_settings(run)
     names, fps = reader.spec.info_names, reader.spec.fps
     info = reader.column("info")[:, [names.index("x"), names.index("y")]]
     path = MapPanel(map_of(settings["scene"], settings["seed"]), info)
@@ -129,7 +128,7 @@ def film(run: Path, start_s: float, seconds: float, every: int) -> tuple[list[Im
 
 def main() -> None:
     """Write the film."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/run.gif"))
     parser.add_argument("--start", type=float, default=0.0, help="seconds to begin at")

@@ -33,7 +33,7 @@ from tools.bench.cartpole_streams import (
     EpisodicPPO,
     StreamsReplay,
 )
-from tools.bench.limits import Measurement, at_least, bench_parser, measured, print_measurements
+from tools.bench.limits import Measurement, at_least, bench_main, measured
 
 SOLVED, GOOD = 475.0, 450.0
 
@@ -130,6 +130,7 @@ def learn(seed: int, memory: bool, limit: int) -> Outcome:
 
 def measurements(seeds: int, memory: bool, limit: int) -> Iterator[Measurement]:
     """Yield each seed's measurements, then the limits over all."""
+    torch.set_num_threads(1)
     means = []
     for seed in range(seeds):
         outcome = learn(seed, memory, limit)
@@ -144,17 +145,11 @@ def measurements(seeds: int, memory: bool, limit: int) -> Iterator[Measurement]:
         yield at_least("lowest mean", min(means), "", GOOD)
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--memory", action="store_true", help="without the velocities")
-    parser.add_argument("--steps", type=int, default=500_000, help="at most, in all streams")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    found = measurements(options.seeds, options.memory, options.steps)
-    print_measurements(found, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        seeds=(5, "number of seeds"),
+        memory=(False, "without the velocities"),
+        steps=(500_000, "at most, in all streams"),
+    )

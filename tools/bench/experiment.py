@@ -14,11 +14,9 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
 from unittest.mock import patch
 
 import psutil
@@ -33,6 +31,7 @@ from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
 from tools.bench.limits import Measurement, at_least, bench_parser, measured, print_measurements
+from tools.bench.timing import Stopwatch
 from tools.parts import load_settings
 
 LABORATORY = "conf/experiments/laboratory.yaml"
@@ -44,25 +43,6 @@ TIMED: tuple[tuple[str, type, tuple[str, ...]], ...] = (
     ("world", LockstepWorld, ("observe", "act")),
     ("actor", Actor, ("act", "finish_step", "poll_weights")),
 )
-
-
-class Stopwatch:
-    """Adds up the CPU time of calls in this thread, by part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def around(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a method that is timed."""
-
-        def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.thread_time()
-            try:
-                return call(*arguments, **named)
-            finally:
-                self.seconds[part] += time.thread_time() - began
-
-        return timed
 
 
 @dataclass(frozen=True)
@@ -101,7 +81,7 @@ class SampledTrainer(TrainerProcess):
 
 def measurements(settings: Settings) -> Iterator[Measurement]:
     """Run, and yield all."""
-    stopwatch = Stopwatch()
+    stopwatch = Stopwatch(time.thread_time)
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stop = stack.enter_context(StopRequest())

@@ -25,8 +25,9 @@ from pamiq_lightning.nets import sioconv as nets_sioconv
 from pamiq_lightning.nets.sioconv import SioConvStack, decay_scan
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.torch_compile import compile_acting
-from tools.bench.limits import Measurement, at_least, at_most, bench_parser, print_measurements
+from tools.bench.limits import Measurement, at_least, at_most, bench_main
 from tools.bench.ppo import ppo
+from tools.bench.recall import equal_gru, parameters
 from tools.bench.timing import compare
 from tools.bench.updater import learner_updates, updater_overhead
 
@@ -43,13 +44,6 @@ def forward_backward(stack: nn.Module, length: int) -> Callable[[], None]:
         y.sum().backward()
 
     return job
-
-
-def gru_of_equal_size(stack: nn.Module) -> nn.GRU:
-    """Return a GRU on DIM inputs with as many parameters as the stack, in as many layers."""
-    wanted = sum(p.numel() for p in stack.parameters())
-    sizes = (nn.GRU(DIM, h, DEPTH, batch_first=True) for h in itertools.count(64, 8))
-    return next(g for g in sizes if sum(p.numel() for p in g.parameters()) >= wanted)
 
 
 def full_matrix_scan(
@@ -94,7 +88,7 @@ def sioconv() -> Iterator[Measurement]:
     yield at_least("scan at 1024, full matrix / chunks", full / chunked, "x", 4.0)
 
     ours = forward_backward(stack, 1024)
-    gru = forward_backward(gru_of_equal_size(stack), 1024)
+    gru = forward_backward(equal_gru(stack, DIM, DEPTH, itertools.count(64, 8)), 1024)
     here, theirs, recurrent = compare(ours, with_full_matrix(ours), gru, tries=5)
     yield at_least("stack at 1024, full matrix / chunks", theirs / here, "x", 2.0)
     yield at_least("stack at 1024, GRU / ours", recurrent / here, "x", 1.0)
@@ -106,7 +100,7 @@ def acting_step() -> Iterator[Measurement]:
     stack = SioConvStack(6, 1024, 8).eval().requires_grad_(False)
     compiled = copy.deepcopy(stack)
     compile_acting(compiled, torch.device("cpu"))
-    wanted = sum(p.numel() for p in stack.parameters())
+    wanted = parameters(stack)
     hidden = next(h for h in itertools.count(1024, 32) if 6 * (6 * h * h + 6 * h) >= wanted)
     gru = nn.GRU(hidden, hidden, 6, batch_first=True).eval()
     x, state = torch.randn(1, 1024), torch.zeros(1, 6, 1024)
@@ -162,6 +156,7 @@ def ijepa() -> Iterator[Measurement]:
 
 def measurements() -> Iterator[Measurement]:
     """Yield all."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     yield from sioconv()
     yield from ijepa()
@@ -170,13 +165,5 @@ def measurements() -> Iterator[Measurement]:
     yield from ppo()
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    print_measurements(measurements(), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(__doc__, measurements)

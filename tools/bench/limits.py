@@ -13,10 +13,10 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tools.cli import make_parser
 
@@ -71,6 +71,30 @@ def bench_parser(doc: str | None) -> argparse.ArgumentParser:
     parser = make_parser(doc)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     return parser
+
+
+def bench_main(
+    doc: str | None, measure: Callable[..., Iterable[Measurement]], **options: tuple[Any, str]
+) -> NoReturn:
+    """Print what a benchmark measures, with options from its command line.
+
+    Args:
+        doc: docstring of its module.
+        measure: takes the options by name.
+        options: default and help of each; False is a flag, a list takes several values.
+    """
+    parser = bench_parser(doc)
+    for name, (default, text) in options.items():
+        if default is False:
+            parser.add_argument(f"--{name}", action="store_true", help=text)
+        else:
+            one, several = (default[0], "+") if isinstance(default, list) else (default, None)
+            parser.add_argument(
+                f"--{name}", type=type(one), nargs=several, default=default, help=text
+            )
+    given = vars(parser.parse_args())
+    as_json = given.pop("json")
+    print_measurements(measure(**given), as_json)
 
 
 def print_measurements(measurements: Iterable[Measurement], as_json: bool) -> NoReturn:

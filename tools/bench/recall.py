@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pamiq_lightning.nets.sioconv import SioConvStack
-from tools.bench.limits import Measurement, bench_parser, measured, print_measurements
+from tools.bench.limits import Measurement, bench_main, measured
 
 TOKENS, SYMBOLS = 10, 8
 BLANK, CUE = SYMBOLS, SYMBOLS + 1
@@ -43,11 +43,22 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def equal_gru() -> nn.GRU:
-    """Return a GRU of at least as many parameters as the stack, in as many layers."""
-    wanted = parameters(SioConvStack(DEPTH, DIM, HEADS))
-    sizes = (nn.GRU(DIM, hidden, DEPTH, batch_first=True) for hidden in itertools.count(DIM))
-    return next(gru for gru in sizes if parameters(gru) >= wanted)
+def equal_gru(stack: nn.Module, dim: int, depth: int, hidden: Iterable[int]) -> nn.GRU:
+    """Return a GRU of at least as many parameters as a stack, in as many layers.
+
+    Args:
+        stack: to be matched.
+        dim: of the input.
+        depth: layers.
+        hidden: sizes to try, ascending.
+    """
+    sizes = (nn.GRU(dim, size, depth, batch_first=True) for size in hidden)
+    return next(gru for gru in sizes if parameters(gru) >= parameters(stack))
+
+
+def recall_gru() -> nn.GRU:
+    """Return the GRU of the task."""
+    return equal_gru(SioConvStack(DEPTH, DIM, HEADS), DIM, DEPTH, itertools.count(DIM))
 
 
 class Recaller(nn.Module):
@@ -74,7 +85,7 @@ class Recaller(nn.Module):
 def recall(name: str, delay: int, lr: float, updates: int) -> float:
     """Train one core; return the share of right symbols in 1,024 new sequences."""
     torch.manual_seed(0)
-    core = SioConvStack(DEPTH, DIM, HEADS, dropout=0.0) if name == "SioConv" else equal_gru()
+    core = SioConvStack(DEPTH, DIM, HEADS, dropout=0.0) if name == "SioConv" else recall_gru()
     net, generator = Recaller(core), torch.Generator().manual_seed(1)
     optimizer = torch.optim.Adam(net.parameters(), lr)
     for _ in range(updates):
@@ -90,8 +101,9 @@ def recall(name: str, delay: int, lr: float, updates: int) -> float:
 
 def measurements(delays: Sequence[int], updates: int) -> Iterator[Measurement]:
     """Yield the sizes, then accuracies and times."""
+    torch.set_num_threads(1)
     yield measured("SioConv: parameters", parameters(SioConvStack(DEPTH, DIM, HEADS)), "")
-    yield measured("GRU: parameters", parameters(equal_gru()), "")
+    yield measured("GRU: parameters", parameters(recall_gru()), "")
     for delay, name in itertools.product(delays, ("SioConv", "GRU")):
         began = time.perf_counter()
         right = [recall(name, delay, lr, updates) for lr in RATES]
@@ -102,15 +114,10 @@ def measurements(delays: Sequence[int], updates: int) -> Iterator[Measurement]:
                        (time.perf_counter() - began) / len(RATES), "s")  # fmt: skip
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--delays", type=int, nargs="+", default=[64, 256])
-    parser.add_argument("--updates", type=int, default=2000, help="of 16 sequences each")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    print_measurements(measurements(options.delays, options.updates), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        delays=([64, 256], "blanks"),
+        updates=(2000, "of 16 sequences each"),
+    )

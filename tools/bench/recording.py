@@ -48,9 +48,8 @@ from tools.bench.limits import (
     Measurement,
     at_least,
     at_most,
-    bench_parser,
+    bench_main,
     measured,
-    print_measurements,
 )
 from tools.bench.timing import compare
 from tools.parts import load_settings
@@ -172,6 +171,7 @@ def updates(folder: Path) -> float:
 
 def measurements(seconds: float) -> Iterator[Measurement]:
     """Yield all."""
+    torch.set_num_threads(1)
     settings = RecordingSettings()
     with tempfile.TemporaryDirectory(prefix="pamiq-memory-") as there:
         folder = Path(there)
@@ -208,14 +208,5 @@ def measurements(seconds: float) -> Iterator[Measurement]:
         yield at_least("offline I-JEPA, recording / memory", updates(short), "x", 0.9)
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0, help="of a run in the street")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    print_measurements(measurements(options.seconds), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(__doc__, measurements, seconds=(300.0, "of a run in the street"))

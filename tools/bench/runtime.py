@@ -29,9 +29,8 @@ from tools.bench.limits import (
     Measurement,
     at_least,
     at_most,
-    bench_parser,
+    bench_main,
     measured,
-    print_measurements,
 )
 from tools.bench.tick import tick_parts
 from tools.bench.variants import VARIANTS
@@ -180,14 +179,10 @@ def measurements(seconds: float, rounds: int) -> Iterator[Measurement]:
         yield from comparison.measurements()
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--seconds", type=float, default=40.0, help="of each run")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each variant and rate")
-    options = parser.parse_args()
-    print_measurements(measurements(options.seconds, options.rounds), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        seconds=(40.0, "of each run"),
+        rounds=(2, "runs of each variant and rate"),
+    )

@@ -24,31 +24,13 @@ from pamiq_lightning.exchange.rollouts import AGENT_METRICS, RolloutReader
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from tools.bench.dummy_world import DummyWorld
 from tools.bench.limits import Measurement, at_most, measured
+from tools.bench.timing import Stopwatch
 from tools.parts import build_parts, load_settings
 
 TICKS = 512
 MILLIONS = (1, 10, 100)
 LAYER = 1_000_000
 """Parameters of one tensor of the modules that are swapped."""
-
-
-class Stopwatch:
-    """Adds up the time spent in the calls it wraps."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a call that is timed."""
-
-        def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return call(*arguments, **named)
-            finally:
-                self.seconds += time.perf_counter() - began
-
-        return timed
 
 
 def own_work() -> Iterator[Measurement]:
@@ -62,16 +44,16 @@ def own_work() -> Iterator[Measurement]:
         )
         world = DummyWorld(parts.shape.frame_size)
         loop = Loop(world, actor, exchange.writer, RealClock(), settings.rate, lambda: None)
-        nets = Stopwatch()
+        nets = Stopwatch(time.perf_counter)
         for role, method in (("encoder", "forward"), ("policy", "forward"), ("dynamics", "step")):
             net = getattr(actor.modules, role).active
-            setattr(net, method, nets.around(getattr(net, method)))
+            setattr(net, method, nets.around("nets", getattr(net, method)))
         own, whole = [], []
         for _ in range(TICKS):
-            nets.seconds, began = 0.0, time.perf_counter()
+            began, before = time.perf_counter(), nets.seconds["nets"]
             loop.tick(loop.clock.now())
             whole.append(1e3 * (time.perf_counter() - began))
-            own.append(whole[-1] - 1e3 * nets.seconds)
+            own.append(whole[-1] - 1e3 * (nets.seconds["nets"] - before))
         yield at_most("a tick's own work p50", median(own), "ms", 1.5)
         yield measured("a whole tick p50 (no world)", median(whole), "ms")
         yield from commit(exchange, actor)
@@ -127,7 +109,7 @@ def _swap(folder: Path, millions: int) -> Iterator[Measurement]:
             chunks.append(took(lambda: hot.copy_chunk(WEIGHT_CHUNK_BYTES)))
             swapped.append(took(hot.swap))
     name = f"{millions} M parameters"
-    yield at_most(f"swap as the tick notices it, {name}", max(swapped), "ms", 0.2)
+    yield at_most(f"swap within the tick, {name}", max(swapped), "ms", 0.2)
     yield measured(f"one chunk of the copy before, {name}", median(chunks), "ms")
 
 

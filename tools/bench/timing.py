@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 TRIES = 7
 
@@ -19,3 +21,29 @@ def compare(*jobs: Callable[[], object], tries: int = TRIES) -> list[float]:
             job()
             taken.append(time.process_time() - began)
     return [min(taken) for taken in times]
+
+
+class Stopwatch:
+    """Adds up the time that calls take.
+
+    Args:
+        clock: of the time (s).
+
+    Attributes:
+        seconds: by part.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self.seconds = clock, defaultdict[str, float](float)
+
+    def around(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a call that is timed."""
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = self._clock()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self.seconds[part] += self._clock() - began
+
+        return timed

@@ -23,7 +23,7 @@ from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.realtime import RealtimeWorld
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation, Size
-from tools.bench.limits import Measurement, at_least, at_most, bench_parser, print_measurements
+from tools.bench.limits import Measurement, at_least, at_most, bench_main
 
 _TRIES = 5
 _FRAMES = 200
@@ -153,13 +153,5 @@ def measurements(seconds: float) -> Iterator[Measurement]:
     yield at_most("start to first frame, warm", start_seconds(), "s", 1.2)
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of the real-time run")
-    options = parser.parse_args()
-    print_measurements(measurements(options.seconds), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(__doc__, measurements, seconds=(10.0, "length of the real-time run"))

@@ -112,7 +112,7 @@ class Results:
         return point_name(self.points[name] | {REWARD: RANDOM})
 
     def _clean(self, name: str) -> str | None:
-        """Return the point that differs in that it lives in the first of the worlds."""
+        """Return the same point in the first of the worlds."""
         if WORLD not in self.spec.axes:
             return None
         first = next(iter(self.spec.axes[WORLD]))

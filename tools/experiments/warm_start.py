@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 
 from tools.agent_process import AgentProcess
-from tools.bench.limits import Measurement, bench_parser, measured, print_measurements
+from tools.bench.limits import Measurement, bench_main, measured
 from tools.run_files import read_metrics
 
 STARTS = {"blank": "japan_street", "warm": "japan_street_warm"}
@@ -49,14 +49,10 @@ def measurements(seeds: int, rollouts: int) -> Iterator[Measurement]:
             yield measured(f"{name}, {start}, mean", fmean(one[name] for one in runs), "")
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each start")
-    parser.add_argument("--rollouts", type=int, default=10, help="rollouts that are trained on")
-    options = parser.parse_args()
-    print_measurements(measurements(options.seeds, options.rollouts), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        seeds=(3, "runs of each start"),
+        rollouts=(10, "rollouts that are trained on"),
+    )

@@ -1,6 +1,6 @@
 """F1-all: trainer, agent, recorder or all of them are killed while checkpoints are being written.
 
-Whatever is killed, the run continues in the same folder: by itself if the agent lives, else by
+Whatever is killed, the run continues in the same folder: by itself if the agent is alive, else by
 `resume=`. The recording is read before anything appends to it.
 """
 

@@ -50,7 +50,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_report_has_two_points_and_counts_missing_runs(tmp_path: Path) -> None:
     axes = {"reward": {"random": {}, "walk": {}}}
-    spec = Spec("made_up", Path("c"), ticks=80, seeds=2, axes=axes)
+    spec = Spec("two_points", Path("c"), ticks=80, seeds=2, axes=axes)
     jobs = spec.jobs(tmp_path)
     for job in jobs[:3]:
         live(job, 80, forward=job.point["reward"] == "walk")
