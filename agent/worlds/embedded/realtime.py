@@ -82,7 +82,8 @@ class RealtimeWorld:
         search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "agent.worlds.embedded.realtime_process"],
+            # -P: an agent.py in the working folder must not hide the package.
+            [sys.executable, "-P", "-m", "agent.worlds.embedded.realtime_process"],
             stdin=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": search},
             start_new_session=os.name == "posix",
