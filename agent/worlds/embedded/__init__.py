@@ -1,1 +1,1 @@
-"""The embedded 3-D world: simulation, rendering, scenes."""
+"""The embedded 3-D world: simulation, physics, rasterizer, scenes, emulator."""

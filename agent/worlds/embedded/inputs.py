@@ -1,7 +1,7 @@
-"""What VRChat's OSC inputs do to a body.
+"""VRChat's OSC inputs, and the movement they command.
 
-The semantics of https://docs.vrchat.com/docs/osc-as-input-controller: an axis keeps the last value
-it was sent, for ever; a button acts when it goes from 0 to 1, so a 0 must come in between.
+Source: https://docs.vrchat.com/docs/osc-as-input-controller. An axis keeps its last value. A button
+is edge-triggered: it acts when it goes from 0 to 1.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LOOK_DEAD_ZONE = 0.5
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the body should do in the next physics step."""
+class MoveCommand:
+    """Movement commanded for the next physics step."""
 
     forward: float
     """-1 to 1."""
@@ -37,14 +37,14 @@ class Wish:
     """-1 to 1, positive to the right."""
     run: bool
     jump: bool
-    """A press not seen before."""
+    """Whether Jump was pressed since the last step."""
 
 
 def to_number(value: object) -> float:
     """Read an OSC argument: int, float, or OSC's True and False.
 
     Raises:
-        ValueError: anything else, or not a number.
+        ValueError: another type, or not a number.
     """
     if not isinstance(value, (bool, int, float)):
         raise ValueError(f"an input takes a number, got {value!r}")
@@ -58,17 +58,17 @@ def to_number(value: object) -> float:
 
 
 class InputController:
-    """The latched state of all inputs."""
+    """The latched state of all inputs, as VRChat keeps it."""
 
     def __init__(self) -> None:
         self._values = dict.fromkeys((*AXES, *BUTTONS), 0.0)
         self._jump = False
 
     def set(self, address: str, value: object) -> None:
-        """Take one message.
+        """Set one input; values are clamped to -1 to 1.
 
         Raises:
-            ValueError: an address that is no input, or a value that is no number.
+            ValueError: an unknown address, or a value that is not a number.
         """
         if address not in self._values:
             raise ValueError(f"unknown input {address}; known: {', '.join(self._values)}")
@@ -76,31 +76,31 @@ class InputController:
         if address in BUTTONS:
             number = float(number != 0.0)
         if address == "/input/Jump" and number > self._values[address]:
-            # Kept until the next step, so that a press and its release between two steps count.
+            # Kept until the next step, so a press and release between two steps count.
             self._jump = True
         self._values[address] = number
 
     def release_inputs(self) -> None:
-        """Put every input back to neutral."""
+        """Set every input to neutral."""
         self._values = dict.fromkeys(self._values, 0.0)
         self._jump = False
 
     def state_dict(self) -> dict[str, float]:
-        """Return all inputs, and under "jump" whether a press waits for the next step."""
+        """Return all inputs, and under "jump" whether a press is pending."""
         return {**self._values, "jump": float(self._jump)}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Set all inputs to what `state_dict` returned."""
+        """Set all inputs from a state."""
         self._values = {address: state[address] for address in self._values}
         self._jump = bool(state["jump"])
 
-    def wish(self) -> Wish:
-        """Return what to do next, and use up the press of Jump."""
+    def next_command(self) -> MoveCommand:
+        """Return the command of the next step, which consumes a pending press of Jump."""
         jump, self._jump = self._jump, False
         look = self._values["/input/LookHorizontal"]
         if abs(look) <= LOOK_DEAD_ZONE:
             look = 0.0
-        return Wish(
+        return MoveCommand(
             forward=self._sum(self._values["/input/Vertical"], "MoveForward", "MoveBackward"),
             right=self._sum(self._values["/input/Horizontal"], "MoveRight", "MoveLeft"),
             turn=self._sum(look, "LookRight", "LookLeft"),
@@ -109,6 +109,6 @@ class InputController:
         )
 
     def _sum(self, axis: float, more: str, less: str) -> float:
-        """An axis together with the two buttons that push it either way."""
+        """Return an axis plus the two buttons that add to it, clamped."""
         total = axis + self._values[f"/input/{more}"] - self._values[f"/input/{less}"]
         return min(1.0, max(-1.0, total))

@@ -1,4 +1,4 @@
-"""An embedded world that waits for the agent: time passes only when somebody looks."""
+"""The embedded world under lockstep: world time advances only when the agent observes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class LockstepWorld:
     """Implements `agent.worlds.base.World` in this process, deterministic and without a clock.
 
     Args:
-        place: the world's recipe.
-        size: side of the square frames, or (height, width).
-        seed: of everything left to chance.
-        rate: ticks a second of world time; must divide 30.
-        supersample: pixels drawn for each pixel shown, along each side.
+        scene: to build.
+        size: side of square frames, or (height, width), pixels.
+        seed: of all randomness.
+        rate: ticks per second of world time; must divide 30.
+        supersample: rendered samples per pixel along each side.
 
     Raises:
         ValueError: a rate that does not divide 30.
     """
 
     invalid_reason = None
-    """Its eyes never fail."""
+    """Its frames are always valid."""
 
     def __init__(
         self, scene: Scene, size: Size, seed: int, rate: float, supersample: int = 1
@@ -39,40 +39,40 @@ class LockstepWorld:
             raise ValueError(f"rate must divide {PHYSICS_HZ}: one of {allowed}; got {rate}")
         self.simulation = Simulation(scene, size, seed, supersample=supersample)
         self.info_names = self.simulation.info_names
-        self._steps = PHYSICS_HZ // int(rate)
+        self._steps_per_tick = PHYSICS_HZ // int(rate)
         self._started = False
 
     def status(self) -> dict[str, str | int | None]:
-        """Return nothing: such a body has nothing to tell."""
+        """Return nothing: there is no connection to report."""
         return {}
 
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Let one tick pass, except before the first look; return frame (3, H, W) and info (K,)."""
+        """Advance by one tick, except on the first call; return frame (3, H, W) and info (K,)."""
         if self._started:
-            for _ in range(self._steps):
+            for _ in range(self._steps_per_tick):
                 self.simulation.step()
         self._started = True
         frame = self.simulation.frame()
         return frame, self.simulation.info()
 
     def act(self, action: NDArray[np.int64]) -> None:
-        """Set the inputs of the coming tick from an action (A,)."""
+        """Set the inputs of the next tick from an action (A,)."""
         for axis in ACTIONS:
             if axis.tap:
-                # Every action that chooses a tap is one press, as it is in real time.
+                # Each tap is one press, as in real time.
                 self.simulation.set_input(axis.address, 0)
         for address, value in inputs(action).items():
             self.simulation.set_input(address, value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return plain values to be restored from."""
+        """Return the state as built-in types."""
         return {"started": self._started, **self.simulation.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on as if nothing had been since `state_dict`.
+        """Continue from a state.
 
         Raises:
-            ValueError: it is the state of another place.
+            ValueError: the state of another scene.
         """
         self.simulation.load_state_dict(state)
         self._started = state["started"]
@@ -82,5 +82,5 @@ class LockstepWorld:
         self.simulation.release_inputs()
 
     def close(self) -> None:
-        """Rest; there is nothing to release."""
+        """Release the inputs; nothing else is held."""
         self.release_inputs()

@@ -1,4 +1,4 @@
-"""An embedded world that runs beside the agent in real time and is steered over OSC."""
+"""The embedded world in real time: a process of its own, controlled over OSC."""
 
 from __future__ import annotations
 
@@ -21,33 +21,32 @@ from agent.worlds.embedded.simulation import INFO_NAMES, Size
 
 HOST = "127.0.0.1"
 START_LIMIT = 60.0
-"""Seconds a world may take to draw its first frame; numba may have to compile first."""
+"""Seconds until the first frame; numba may have to compile first."""
 _STOP_LIMIT = 5.0
 
 
 class RealtimeWorld:
     """Implements `agent.worlds.base.World` with the simulation in a process of its own.
 
-    It is a plain subprocess, not a multiprocessing one, because that would import the caller's
-    main module, and torch with it.
+    A plain subprocess: multiprocessing would import the caller's main module, and torch with it.
 
     Args:
-        place: the world's recipe.
-        size: side of the square frames, or (height, width).
-        seed: of everything left to chance.
-        osc_port: UDP port on which the world listens; None: any free one.
-        supersample: pixels drawn for each pixel shown, along each side.
-        scale: seconds of the world's time to a second on the wall.
+        scene: to build.
+        size: side of square frames, or (height, width), pixels.
+        seed: of all randomness.
+        osc_port: UDP port for inputs; None: any free port.
+        supersample: rendered samples per pixel along each side.
+        scale: world seconds per wall-clock second.
 
     Attributes:
-        port: where the world listens.
+        port: UDP port that receives inputs.
 
     Raises:
-        RuntimeError: the world failed to start, or took longer than a minute.
+        RuntimeError: the process failed to start, or took longer than a minute.
     """
 
     invalid_reason = None
-    """Its eyes never fail."""
+    """Its frames are always valid."""
 
     def __init__(
         self,
@@ -61,23 +60,23 @@ class RealtimeWorld:
         self.info_names = INFO_NAMES
         height, width = (size, size) if isinstance(size, int) else size
         self._closed = False
-        self._memory = SharedFrame.create(height, width, len(INFO_NAMES))
+        self._shared = SharedFrame.create(height, width, len(INFO_NAMES))
         config = SimulationConfig(
-            scene, size, seed, supersample, osc_port, scale, self._memory.path, height, width
+            scene, size, seed, supersample, osc_port, scale, self._shared.path, height, width
         )
         self._process = self._spawn(config)
         try:
             self._await_first_frame()
-            self.port = self._memory.port
+            self.port = self._shared.port
             self._sender = OscSender(HOST, self.port)
         except BaseException:
             self._stop()
             raise
-        # Nobody else needs the file by name, so it cannot be left behind.
-        self._memory.remove()
+        # Both sides have mapped the file; without a name it cannot be left behind.
+        self._shared.remove()
 
     def _spawn(self, config: SimulationConfig) -> subprocess.Popen[bytes]:
-        """Start the process and hand it its order; it keeps clear of the terminal's Ctrl-C."""
+        """Start the process, out of reach of the terminal's Ctrl-C, and send its configuration."""
         message = pickle.dumps(config)
         search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
@@ -90,7 +89,7 @@ class RealtimeWorld:
             creationflags=new_group,
         )
         assert process.stdin is not None
-        # Should it be dead already, that is noticed while waiting for its first frame.
+        # A process that has died already is noticed while waiting for the first frame.
         with suppress(BrokenPipeError):
             process.stdin.write(message)
             process.stdin.flush()
@@ -98,11 +97,11 @@ class RealtimeWorld:
 
     def _await_first_frame(self) -> None:
         limit = time.monotonic() + START_LIMIT
-        while self._memory.drawn == 0:
+        while self._shared.drawn == 0:
             self._check_alive()
             if time.monotonic() > limit:
                 raise RuntimeError(
-                    f"the embedded world drew no frame within {START_LIMIT:.0f} s; "
+                    f"the embedded world rendered no frame within {START_LIMIT:.0f} s; "
                     "is the machine overloaded?"
                 )
             time.sleep(0.005)
@@ -110,11 +109,11 @@ class RealtimeWorld:
     def _check_alive(self) -> None:
         code = self._process.poll()
         if code is not None:
-            reason = self._memory.failure or f"exit code {code}"
+            reason = self._shared.failure or f"exit code {code}"
             raise RuntimeError(f"the embedded world has ended: {reason}")
 
     def status(self) -> dict[str, str | int | None]:
-        """Return nothing: such a body has nothing to tell."""
+        """Return nothing: there is no connection to report."""
         return {}
 
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -124,7 +123,7 @@ class RealtimeWorld:
             RuntimeError: the world's process has ended.
         """
         self._check_alive()
-        return self._memory.read()
+        return self._shared.read()
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Send an action (A,) over OSC."""
@@ -136,16 +135,16 @@ class RealtimeWorld:
 
     @property
     def ignored(self) -> int:
-        """OSC messages that meant nothing to the world."""
-        return self._memory.ignored
+        """OSC messages that were not understood."""
+        return self._shared.ignored
 
     @property
     def skipped(self) -> int:
-        """Frames that were not drawn because the machine was late."""
-        return self._memory.skipped
+        """Frames not rendered because the process was late."""
+        return self._shared.skipped
 
     def close(self) -> None:
-        """Rest and end the world. May be called twice."""
+        """Release the inputs and end the process. May be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -155,7 +154,7 @@ class RealtimeWorld:
             self._stop()
 
     def _stop(self) -> None:
-        """Close the pipe, which ends the process, and release the memory."""
+        """Close the pipe, which ends the process, and release the shared frame."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -163,5 +162,5 @@ class RealtimeWorld:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._memory.close()
-        self._memory.remove()
+        self._shared.close()
+        self._shared.remove()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
-from agent.osc.query import Advertiser
 from agent.osc.server import HOST, OscReceiver
 from agent.worlds.embedded.emulator.avatar import AvatarSender
 from agent.worlds.embedded.simulation import Simulation
+
+if TYPE_CHECKING:
+    from agent.osc.query import Advertiser
 
 QUERY_NAME = "VRChat-Client-Embedded"
 
@@ -44,7 +47,16 @@ class Emulator:
         self._receiver = OscReceiver(osc_in, self._receive)
         self.port = self._receiver.port
         self._sender = AvatarSender(HOST, osc_out) if osc_out else None
-        self._advertiser = Advertiser(self.port, QUERY_NAME) if oscquery else None
+        self._advertiser: Advertiser | None = None
+        if oscquery:
+            from agent.osc.query import Advertiser
+
+            self._advertiser = Advertiser(self.port, QUERY_NAME)
+
+    @property
+    def ignored(self) -> int:
+        """OSC messages that were not understood."""
+        return self._receiver.ignored
 
     def _receive(self, address: str, value: object) -> None:
         self.set_input(address, value)

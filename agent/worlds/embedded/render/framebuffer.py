@@ -1,21 +1,21 @@
-"""From the rasteriser's buffer to a picture, counting what flickers on the way."""
+"""Conversion of the packed colour buffer to frames, which also counts flickering pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.worlds.embedded.render.jit import compiled
+from agent.worlds.embedded.render.jit import jit
 from agent.worlds.embedded.render.raster_data import FLICKERING, OPAQUE, Pixels
 
 
-@compiled
-def develop(colours: Pixels, picture: NDArray[np.uint8]) -> int:
-    """Unpack colours into `picture` (3, H, W); return how many flickering pixels there are."""
+@jit
+def unpack(colours: Pixels, frame: NDArray[np.uint8]) -> int:
+    """Unpack a colour buffer (H, W) into `frame` (3, H, W); return its flickering pixels."""
     flickering = 0
-    _, height, width = picture.shape
+    _, height, width = frame.shape
     for y in range(height):
-        row, red, green, blue = colours[y], picture[0, y], picture[1, y], picture[2, y]
+        row, red, green, blue = colours[y], frame[0, y], frame[1, y], frame[2, y]
         for x in range(width):
             pixel = row[x]
             red[x] = np.uint8(pixel)
@@ -25,11 +25,20 @@ def develop(colours: Pixels, picture: NDArray[np.uint8]) -> int:
     return flickering
 
 
-@compiled
-def develop_finer(colours: Pixels, scale: int, picture: NDArray[np.uint8]) -> int:
-    """Average scale x scale pixels into `picture` (3, H, W); return how many flickering ones."""
+@jit
+def downsample(colours: Pixels, scale: int, frame: NDArray[np.uint8]) -> int:
+    """Average scale x scale samples per pixel into `frame` (3, H, W) (supersampling).
+
+    Args:
+        colours: the colour buffer (H * scale, W * scale).
+        scale: samples per pixel along each side.
+        frame: the output.
+
+    Returns:
+        The number of flickering samples.
+    """
     flickering = 0
-    _, height, width = picture.shape
+    _, height, width = frame.shape
     samples = np.uint32(scale * scale)
     for y in range(height):
         for x in range(width):
@@ -41,7 +50,7 @@ def develop_finer(colours: Pixels, scale: int, picture: NDArray[np.uint8]) -> in
                     green += (pixel >> np.uint32(8)) & np.uint32(255)
                     blue += (pixel >> np.uint32(16)) & np.uint32(255)
                     flickering += (pixel & OPAQUE) == FLICKERING
-            picture[0, y, x] = red // samples
-            picture[1, y, x] = green // samples
-            picture[2, y, x] = blue // samples
+            frame[0, y, x] = red // samples
+            frame[1, y, x] = green // samples
+            frame[2, y, x] = blue // samples
     return flickering

@@ -1,4 +1,4 @@
-"""From a mesh to what the rasteriser reads: sorted into chunks that can be culled as one."""
+"""Builds the rasterizer's geometry from a mesh, in chunks that are culled as a whole."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from agent.worlds.embedded.render.mesh import NO_PANEL, STATIC, Mesh
 from agent.worlds.embedded.render.raster_data import FLICKERING, OPAQUE, Geometry
 
 CHUNK = 5.0
-"""Side of a chunk of the static part, metres; small enough to cull well, few enough to sort."""
+"""Side of a chunk of the static part, metres: small enough to cull, few enough to sort."""
 
 
-def assemble(
+def build_geometry(
     mesh: Mesh, texture_index: dict[str, int], chunk: float = CHUNK
 ) -> tuple[Geometry, NDArray[np.int32]]:
-    """Sort triangles by part and ground cell.
+    """Sort the triangles of a mesh into chunks by part and ground cell.
 
     Args:
-        mesh: what to draw, at least one triangle.
-        texture_index: where each texture lies in the atlas.
+        mesh: with at least one triangle.
+        texture_index: index of each texture in the atlas.
         chunk: side of the ground cells, metres.
 
     Returns:
-        The geometry, and the panel of each of its triangles (T,), NO_PANEL for most.
+        The geometry, and the panel of each of its triangles (T,), NO_PANEL where there is none.
     """
     triangles = mesh.triangles
     vertices = np.array(triangles.vertices, np.float32)
@@ -55,7 +55,7 @@ def assemble(
 def _boxes(
     corners: NDArray[np.float32], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Lowest and highest corner of each chunk, (C, 2, 3)."""
+    """Axis-aligned bounding box of each chunk, (C, 2, 3)."""
     boxes = np.empty((len(starts), 2, 3), np.float32)
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
         points = corners[start:end].reshape(-1, 3)

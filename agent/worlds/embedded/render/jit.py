@@ -1,4 +1,4 @@
-"""How functions are compiled here: kept on disk, free of the interpreter's lock, repeatable."""
+"""Just-in-time compilation with numba: cached on disk, without the GIL, bit-reproducible."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
-def compiled(function: Function) -> Function:
-    """Compile a function on its first call with arguments of these types.
+def jit(function: Function) -> Function:
+    """Compile a function on its first call per argument types.
 
-    No fast-math, which would let the same input give other bits on another machine.
+    Without fast-math, which gives other bits on other machines.
     """
     return cast(Function, njit(**_OPTIONS)(function))
 
 
-def inlined(function: Function) -> Function:
-    """Do the same for a function that is worth unfolding into its callers."""
+def jit_inline(function: Function) -> Function:
+    """Compile a function and inline it into its callers."""
     return cast(Function, njit(inline="always", **_OPTIONS)(function))

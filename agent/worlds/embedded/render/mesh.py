@@ -1,4 +1,4 @@
-"""Building blocks of a scene: quads, boxes, cylinders, wires and foliage, lit as they are laid.
+"""Triangle meshes from primitives (quads, boxes, lathes, wires, foliage), with baked light.
 
 x is right (east), y is forward (north), z is up, metres. Corners run counter-clockwise as seen from
 the visible side.
@@ -21,7 +21,7 @@ TextureCorners = tuple[
     tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]
 ]
 Light = float | tuple[float, float, float, float] | None
-"""One value, one per corner, or None: lit by the sun."""
+"""One value, one per corner, or None: diffuse sunlight."""
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 on the ground."""
 
@@ -31,23 +31,23 @@ NO_PANEL = -1
 _SUN = np.array([-0.55, -0.35, 0.75]) / np.linalg.norm([-0.55, -0.35, 0.75])
 _AMBIENT, _DIRECT = 0.62, 0.5
 _DIRT_HEIGHT, _DIRT = 1.2, 0.28
-"""Walls darken towards the ground: the height where that starts, and how much is lost."""
+"""Walls darken towards the ground: the height where that starts, and the share that is lost."""
 
 
-def whole(columns: float = 1.0, rows: float = 1.0) -> TextureCorners:
-    """Texture corners that show the picture upright, repeated so many times."""
+def tile_uv(columns: float = 1.0, rows: float = 1.0) -> TextureCorners:
+    """Return texture coordinates that repeat an upright texture."""
     return ((0.0, rows), (columns, rows), (columns, 0.0), (0.0, 0.0))
 
 
 def sunlight(normal: Sequence[float] | NDArray[np.float64]) -> float:
-    """Light on a surface with this outward normal (any length)."""
+    """Return ambient plus Lambertian light on a surface with this outward normal (any length)."""
     vector = np.asarray(normal, float)
     return _AMBIENT + _DIRECT * max(0.0, float(vector @ _SUN) / float(np.linalg.norm(vector)))
 
 
 @dataclass
 class Triangles:
-    """What has been laid so far, one entry a triangle."""
+    """All triangles so far, one entry each."""
 
     vertices: list[list[tuple[float, float, float, float, float, float]]] = field(
         default_factory=list
@@ -59,14 +59,14 @@ class Triangles:
 
 
 class Mesh:
-    """A scene's triangles and what the body bumps into.
+    """The triangles and colliders of a scene.
 
     Attributes:
-        triangles: what is drawn.
+        triangles: to render.
         texture_names: names in the order of the ids in `triangles.textures`.
-        solids: ground boxes that stop the body.
-        part_count: how many parts have their own pose, the static one included.
-        panel_count: how many surfaces can change their picture.
+        solids: colliders, boxes on the ground plane.
+        part_count: number of parts with their own pose, the static one included.
+        panel_count: number of surfaces that can change their texture.
     """
 
     def __init__(self) -> None:
@@ -80,16 +80,13 @@ class Mesh:
         self._origin = (0.0, 0.0, 0.0)
         self._turn = (1.0, 0.0)
 
-    def here(self) -> tuple[float, float, float, float]:
-        """Return the present frame: x, y, z and its turn to the left, radians."""
+    def current_frame(self) -> tuple[float, float, float, float]:
+        """Return the current coordinate frame: x, y, z and its turn to the left, radians."""
         return (*self._origin, math.atan2(self._turn[1], self._turn[0]))
 
     @contextmanager
     def at(self, x: float, y: float, z: float = 0.0, turn: float = 0.0) -> Iterator[None]:
-        """Lay what follows in a frame moved to (x, y, z) and turned by `turn` radians to the left.
-
-        Frames nest.
-        """
+        """Use a coordinate frame at (x, y, z), turned left by `turn` radians; frames nest."""
         before = self._origin, self._turn
         cosine, sine = self._turn
         self._origin = self._world((x, y, z))
@@ -104,7 +101,7 @@ class Mesh:
 
     @contextmanager
     def part(self) -> Iterator[int]:
-        """Lay what follows as one moving part, in its own coordinates; gives the part's id."""
+        """Add the following geometry to a new moving part, in its own coordinates; yield its id."""
         before = self._part, self._origin, self._turn
         self._part, self._origin, self._turn = self.part_count, (0.0, 0.0, 0.0), (1.0, 0.0)
         self.part_count += 1
@@ -114,12 +111,12 @@ class Mesh:
             self._part, self._origin, self._turn = before
 
     def panel(self) -> int:
-        """Return the id of a new panel, a surface whose picture can change."""
+        """Return the id of a new panel, a surface whose texture can change."""
         self.panel_count += 1
         return self.panel_count - 1
 
     def texture(self, name: str) -> int:
-        """Return the id of a texture, new or known."""
+        """Return the id of a texture, adding it if it is new."""
         if name not in self._ids:
             self._ids[name] = len(self.texture_names)
             self.texture_names.append(name)
@@ -135,7 +132,7 @@ class Mesh:
         )
 
     def _lights(self, corners: Corners, light: Light) -> Sequence[float]:
-        """Light at each corner; sunlit walls get dirtier towards the ground."""
+        """Return the light at each corner; sunlit walls darken towards the ground."""
         if isinstance(light, tuple):
             return light
         if light is not None:
@@ -164,11 +161,11 @@ class Mesh:
         two_sided: bool = False,
         panel: int = NO_PANEL,
     ) -> None:
-        """Lay one quadrilateral; equal neighbouring corners make it a triangle."""
+        """Add a quadrilateral; equal neighbouring corners make it a triangle."""
         world = tuple(self._world(corner) for corner in corners)
         assert len(world) == 4
         lights = self._lights(world, light)
-        texture_corners = uv or whole()
+        texture_corners = uv or tile_uv()
         points = [
             (*world[k], *texture_corners[k], float(lights[k]))  # x, y, z, u, v, light
             for k in range(4)
@@ -196,7 +193,7 @@ class Mesh:
         self, x0: float, x1: float, z0: float, z1: float, texture: str, light: Light = None,
         *, y: float = 0.0, uv: TextureCorners | None = None, two_sided: bool = False,
     ) -> None:  # fmt: skip
-        """Lay an upright rectangle at depth y that faces the viewer (-y)."""
+        """Add an upright rectangle at depth y that faces -y."""
         corners = ((x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1))
         self.quad(corners, texture, light, uv, two_sided=two_sided)
 
@@ -204,7 +201,7 @@ class Mesh:
         self, x0: float, y0: float, x1: float, y1: float, z: float, texture: str,
         light: Light = None, *, uv: TextureCorners | None = None,
     ) -> None:  # fmt: skip
-        """Lay a level rectangle that faces up."""
+        """Add a level rectangle that faces up."""
         self.quad(((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)), texture, light, uv)
 
     def box(
@@ -216,13 +213,13 @@ class Mesh:
         light: Light = None,
         repeat: tuple[float, float] = (1.0, 1.0),
     ) -> None:
-        """Lay a box.
+        """Add a box.
 
         Args:
             centre: of the box.
-            size: its three sides.
+            size: along x, y and z.
             texture: one for all faces, or one per face with "*" for the others.
-            faces: which to lay: x y z look to the negative side, X Y Z to the positive.
+            faces: to add: x y z face the negative direction, X Y Z the positive.
             light: as for `quad`.
             repeat: texture repeats across and up.
         """
@@ -238,7 +235,7 @@ class Mesh:
         }
         for face in faces:
             name = texture if isinstance(texture, str) else texture.get(face, texture.get("*", ""))
-            self.quad(outlines[face], name, light, whole(*repeat))
+            self.quad(outlines[face], name, light, tile_uv(*repeat))
 
     def lathe(
         self,
@@ -250,7 +247,7 @@ class Mesh:
         light: Light = None,
         repeat: float = 1.0,
     ) -> None:
-        """Turn a profile of (radius, height), bottom first, around an upright axis."""
+        """Revolve a profile of (radius, height), bottom first, around a vertical axis."""
         bottom, top = profile[0][1], profile[-1][1]
         for (r0, z0), (r1, z1) in pairwise(profile):
             v0 = repeat * (top - z0) / (top - bottom)
@@ -276,14 +273,14 @@ class Mesh:
         self, x: float, y: float, z0: float, z1: float, radius: float, sides: int, texture: str,
         *, top_radius: float | None = None, light: Light = None, repeat: float = 1.0,
     ) -> None:  # fmt: skip
-        """Lay an upright cylinder or cone without lids."""
+        """Add a vertical cylinder or cone without caps."""
         top = radius if top_radius is None else top_radius
         self.lathe(x, y, [(radius, z0), (top, z1)], sides, texture, light, repeat)
 
     def wire(
         self, start: Point, end: Point, sag: float = 0.5, pieces: int = 5, thickness: float = 0.06
     ) -> None:
-        """Hang a black wire between two points."""
+        """Add a black wire between two points."""
         a, b = np.array(start), np.array(end)
         shares = np.linspace(0.0, 1.0, pieces + 1)
         points = [a + (b - a) * t - np.array([0, 0, 4 * sag * t * (1 - t)]) for t in shares]
@@ -296,7 +293,7 @@ class Mesh:
         self, x: float, y: float, z: float, radius: float, texture: str, light: float = 1.0,
         turn: float = 0.0, upright: int = 2,
     ) -> None:  # fmt: skip
-        """Lay crossed upright pictures and a level one: a ball of leaves."""
+        """Add crossed billboards and a level one: a ball of leaves."""
         below, above = light * 0.82, light * 1.06
         for k in range(upright):
             angle = turn + math.pi * k / upright
@@ -326,7 +323,7 @@ class Mesh:
         )
 
     def solid(self, x0: float, y0: float, x1: float, y1: float) -> int:
-        """Stop the body here (frames may turn by quarters only); returns the solid's number."""
+        """Add a collider (frames may turn by quarter turns only); return its number."""
         (ax, ay, _), (bx, by, _) = self._world((x0, y0, 0.0)), self._world((x1, y1, 0.0))
         self.solids.append((min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)))
         return len(self.solids) - 1

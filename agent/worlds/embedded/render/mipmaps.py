@@ -1,4 +1,4 @@
-"""Mip levels: a picture at every size, so that distant surfaces neither shimmer nor cost more."""
+"""Mipmaps and the texture atlas: distant surfaces neither alias nor cost more."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from agent.worlds.embedded.render.raster_data import Atlas
 
-SMALLEST = 2
-"""Side of the last level in texels."""
-_AT_ONCE = 8
-"""Pictures made ready together: enough to be fast, few enough to need little memory."""
+MIN_SIZE = 2
+"""Side of the last mip level, texels."""
+_BATCH = 8
+"""Textures filtered together: enough to be fast, few enough to need little memory."""
 _ALPHA_GAIN = np.float32(1.12)
-"""Coverage lost by averaging holes is given back, or distant foliage would thin out."""
+"""Restores the alpha coverage that averaging loses; distant foliage would thin out otherwise."""
 
 
 def level_sizes(size: int) -> list[int]:
-    """Sides of all levels of a texture whose side is `size`, a power of two."""
-    if size < SMALLEST or size & (size - 1):
-        raise ValueError(f"a texture's side must be a power of two from {SMALLEST}, got {size}")
-    return [size >> level for level in range(size.bit_length() - SMALLEST.bit_length() + 1)]
+    """Return the sides of all mip levels of a texture of side `size`, a power of two."""
+    if size < MIN_SIZE or size & (size - 1):
+        raise ValueError(f"a texture's side must be a power of two from {MIN_SIZE}, got {size}")
+    return [size >> level for level in range(size.bit_length() - MIN_SIZE.bit_length() + 1)]
 
 
 def _pack(rgba: NDArray[np.float32]) -> NDArray[np.uint32]:
@@ -31,7 +31,7 @@ def _pack(rgba: NDArray[np.float32]) -> NDArray[np.uint32]:
 
 
 def _halve(rgba: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average 2 x 2 texels, colours weighted by alpha so that hidden ones do not bleed in."""
+    """Average 2 x 2 texels; colours are weighted by alpha, so hidden ones do not bleed in."""
     alpha = rgba[..., 3:]
     weighted = np.concatenate([rgba[..., :3] * alpha, alpha], axis=-1)
     mean = weighted[:, 0::2, 0::2] + weighted[:, 1::2, 0::2]
@@ -44,26 +44,28 @@ def _halve(rgba: NDArray[np.float32]) -> NDArray[np.float32]:
     return halved
 
 
-def pack(images: Sequence[NDArray[np.uint8]]) -> Atlas:
-    """Make the atlas of square RGBA pictures (S, S, 4), all of one size.
+def build_atlas(textures: Sequence[NDArray[np.uint8]]) -> Atlas:
+    """Pack square RGBA textures (S, S, 4) of one size, with all mip levels.
 
     Raises:
-        ValueError: no picture, or one of another shape than the first.
+        ValueError: no texture, or one of another shape than the first.
     """
-    if not images:
-        raise ValueError("an atlas needs at least one picture")
-    shape = images[0].shape
-    for index, image in enumerate(images):
-        if image.shape != shape or shape[0] != shape[1] or shape[2] != 4:
-            raise ValueError(f"picture {index} is {image.shape}, expected square RGBA like {shape}")
+    if not textures:
+        raise ValueError("an atlas needs at least one texture")
+    shape = textures[0].shape
+    for index, texture in enumerate(textures):
+        if texture.shape != shape or shape[0] != shape[1] or shape[2] != 4:
+            raise ValueError(
+                f"texture {index} is {texture.shape}, expected square RGBA like {shape}"
+            )
     sizes = level_sizes(shape[0])
     offsets = np.concatenate([[0], np.cumsum(np.square(sizes))])
-    texels = np.zeros((len(images), int(offsets[-1])), np.uint32)
-    for first in range(0, len(images), _AT_ONCE):
-        rows = texels[first : first + _AT_ONCE]
-        level = np.stack(images[first : first + _AT_ONCE]).astype(np.float32)
+    texels = np.zeros((len(textures), int(offsets[-1])), np.uint32)
+    for first in range(0, len(textures), _BATCH):
+        rows = texels[first : first + _BATCH]
+        level = np.stack(textures[first : first + _BATCH]).astype(np.float32)
         for offset, size in zip(offsets, sizes, strict=False):
             rows[:, offset : offset + size * size] = _pack(level)
-            if size > SMALLEST:
+            if size > MIN_SIZE:
                 level = _halve(level)
     return Atlas(texels, offsets[:-1].astype(np.int32), np.array(sizes, np.int32))

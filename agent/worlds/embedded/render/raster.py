@@ -1,21 +1,21 @@
-"""The software rasteriser: textured, lit, fogged triangles with a depth buffer, compiled by numba.
+"""Software rasterizer: textured, lit, fogged triangles with a z-buffer, compiled by numba.
 
-Scanlines with the perspective division every 8 pixels (the method of Chris Hecker's "Perspective
-Texture Mapping", 1995), mipmaps chosen once per run of 8 pixels, an alpha test, linear fog, light
-per vertex. No fast-math and no threads, so that the same input gives the same bits; every
-argument has one fixed dtype, so that nothing compiles in the middle of a run.
+Scanline rasterization with a perspective division every 8 pixels (Chris Hecker, "Perspective
+Texture Mapping", 1995), one mip level per span of 8 pixels, alpha test, linear fog, and
+Gouraud-interpolated light. Without fast-math and threads, the same input gives the same bits. Every
+argument has one fixed dtype, so nothing compiles during a run.
 """
 
-# All functions that `render` calls are in this file, because numba's cache notices changes only in
-# the file of the function that is called from outside.
+# All functions that `rasterize` calls are in this file: numba's cache notices changes only in the
+# file of the function that is called from outside.
 # mypy: disable-error-code="arg-type, return-value, operator, no-any-return"
-# It is numba that gives these functions their types, 32-bit ones where Python knows only float.
+# numba gives these functions 32-bit types where Python knows only float.
 
 from __future__ import annotations
 
 import numpy as np
 
-from agent.worlds.embedded.render.jit import compiled, inlined
+from agent.worlds.embedded.render.jit import jit, jit_inline
 from agent.worlds.embedded.render.raster_data import (
     Atlas,
     Camera,
@@ -26,21 +26,21 @@ from agent.worlds.embedded.render.raster_data import (
     Pixels,
 )
 
-RUN = 8
+SPAN = 8
 """Pixels between two perspective divisions."""
 X, Y, W, U, V, LIGHT = range(6)
-"""Columns of a vertex in clip space; W is the distance in front of the camera."""
+"""Columns of a clip-space vertex; W is the distance in front of the camera."""
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
 
 
-@compiled
-def _rectangle(matrix: Floats, box: Floats, near: float, view: Floats) -> float:
-    """Bound a box on the screen: write its x0, y0, x1, y1 (-1 to 1) into `view`.
+@jit
+def _project_box(matrix: Floats, box: Floats, near: float, view: Floats) -> float:
+    """Write the screen bounds x0, y0, x1, y1 (-1 to 1) of a bounding box into `view`.
 
     Returns:
-        The w of its nearest corner, at least `near`; -1 if the box is out of view.
+        The w of its nearest corner, at least `near`; -1 if the box is outside the frustum.
     """
     view[0] = view[1] = np.float32(1e9)
     view[2] = view[3] = np.float32(-1e9)
@@ -68,9 +68,9 @@ def _rectangle(matrix: Floats, box: Floats, near: float, view: Floats) -> float:
     return nearest
 
 
-@compiled
-def _hidden(view: Floats, nearest: float, depths: Floats) -> bool:
-    """Tell whether everything in this part of the screen is nearer than `nearest`."""
+@jit
+def _occluded(view: Floats, nearest: float, depths: Floats) -> bool:
+    """Return whether the z-buffer is nearer than `nearest` everywhere in `view`."""
     height, width = depths.shape
     inverse = _ONE / nearest
     left = max(0, int((view[0] + _ONE) * _HALF * np.float32(width)) - 1)
@@ -85,9 +85,9 @@ def _hidden(view: Floats, nearest: float, depths: Floats) -> bool:
     return True
 
 
-@compiled
+@jit
 def _to_clip(triangle: Floats, matrix: Floats, near: float, corners: Floats) -> int:
-    """Transform three vertices into `corners`; -1: out of view, else how many are too near."""
+    """Transform a triangle to clip space; return its vertices nearer than `near`, -1: culled."""
     left = right = above = below = close = 0
     for k in range(3):
         x, y, z = triangle[k, 0], triangle[k, 1], triangle[k, 2]
@@ -111,18 +111,18 @@ def _to_clip(triangle: Floats, matrix: Floats, near: float, corners: Floats) -> 
     return close
 
 
-@compiled
+@jit
 def _clip_near(corners: Floats, near: float, clipped: Floats) -> int:
-    """Cut a triangle at the near plane; return the number of corners left, 3 or 4."""
+    """Clip a triangle at the near plane; return the number of vertices left, 3 or 4."""
     count = 0
     for k in range(3):
         following = (k + 1) % 3
-        seen = corners[k, W] >= near
-        if seen:
+        inside = corners[k, W] >= near
+        if inside:
             for j in range(6):
                 clipped[count, j] = corners[k, j]
             count += 1
-        if seen != (corners[following, W] >= near):
+        if inside != (corners[following, W] >= near):
             share = (near - corners[k, W]) / (corners[following, W] - corners[k, W])
             for j in range(6):
                 clipped[count, j] = corners[k, j] + share * (corners[following, j] - corners[k, j])
@@ -130,9 +130,9 @@ def _clip_near(corners: Floats, near: float, clipped: Floats) -> int:
     return count
 
 
-@compiled
+@jit
 def _to_screen(corners: Floats, count: int, width: int, height: int) -> None:
-    """Divide by w: x, y become pixels, W becomes 1/w, and u, v, light become shares of it."""
+    """Divide by w: x, y become pixels, W becomes 1/w, and u, v, light are multiplied by 1/w."""
     for k in range(count):
         inverse = _ONE / corners[k, W]
         corners[k, X] = (corners[k, X] * inverse + _ONE) * _HALF * np.float32(width)
@@ -143,9 +143,9 @@ def _to_screen(corners: Floats, count: int, width: int, height: int) -> None:
         corners[k, LIGHT] *= inverse
 
 
-@compiled
-def _slopes(a: Floats, b: Floats, c: Floats, area: float, slopes: Floats) -> None:
-    """Write how 1/w, u/w, v/w and light/w change per pixel right (0) and down (1)."""
+@jit
+def _gradients(a: Floats, b: Floats, c: Floats, area: float, slopes: Floats) -> None:
+    """Write the gradients of 1/w, u/w, v/w and light/w per pixel in x (0) and y (1)."""
     inverse = _ONE / area
     x1, y1 = (b[X] - a[X]) * inverse, (b[Y] - a[Y]) * inverse
     x2, y2 = (c[X] - a[X]) * inverse, (c[Y] - a[Y]) * inverse
@@ -155,44 +155,44 @@ def _slopes(a: Floats, b: Floats, c: Floats, area: float, slopes: Floats) -> Non
         slopes[1, j] = second * x1 - first * x2
 
 
-@compiled
-def _crossing(upper: Floats, lower: Floats, y: float) -> float:
-    """Where an edge crosses the height y; the caller knows that it does."""
+@jit
+def _edge_x(upper: Floats, lower: Floats, y: float) -> float:
+    """Return the x where an edge crosses the row y; the caller ensures that it does."""
     return upper[X] + (y - upper[Y]) * (lower[X] - upper[X]) / (lower[Y] - upper[Y])
 
 
-@inlined
-def _row_ends(a: Floats, b: Floats, c: Floats, y: float) -> tuple[float, float]:
-    """Left and right end of a triangle on the pixel row at y; right < left: none."""
+@jit_inline
+def _scanline(a: Floats, b: Floats, c: Floats, y: float) -> tuple[float, float]:
+    """Return the left and right end of a triangle on the row y; right < left: empty."""
     left = np.float32(1e9)
     right = np.float32(-1e9)
     if (a[Y] <= y) != (b[Y] <= y):
-        x = _crossing(a, b, y)
+        x = _edge_x(a, b, y)
         left, right = min(left, x), max(right, x)
     if (b[Y] <= y) != (c[Y] <= y):
-        x = _crossing(b, c, y)
+        x = _edge_x(b, c, y)
         left, right = min(left, x), max(right, x)
     if (c[Y] <= y) != (a[Y] <= y):
-        x = _crossing(c, a, y)
+        x = _edge_x(c, a, y)
         left, right = min(left, x), max(right, x)
     return left, right
 
 
-@compiled
+@jit
 def _shade(texel: int, light: int, fog_red: int, fog_green: int, fog_blue: int, tag: int) -> int:
-    """Light a texel, add the fog's share and pack it with the tag."""
+    """Light a texel, add the fog and pack the colour with the tag."""
     red = ((np.int64(texel & 255) * light) >> 8) + fog_red
     green = ((np.int64((texel >> 8) & 255) * light) >> 8) + fog_green
     blue = ((np.int64((texel >> 16) & 255) * light) >> 8) + fog_blue
     return np.uint32(min(red, 255) | (min(green, 255) << 8) | (min(blue, 255) << 16) | tag)
 
 
-@inlined
-def _fill_row(
+@jit_inline
+def _draw_row(
     colours: Pixels, depths: Floats, first: int, last: int, start: Floats, slopes: Floats,
     texture: Pixels, atlas: Atlas, fog: Fog, fog_share: float, tag: int,
 ) -> None:  # fmt: skip
-    """Draw pixels first..last of one row; `start` holds 1/w, u/w, v/w, light/w at `first`."""
+    """Draw pixels first..last of one row; `start` is 1/w, u/w, v/w, light/w at `first`."""
     du, dv = slopes[0, 1], slopes[0, 2]
     dw = slopes[0, 0]
     inverse = start[0]
@@ -212,7 +212,7 @@ def _fill_row(
     base = np.float32(atlas.sizes[0])
     x = first
     while x <= last:
-        count = min(RUN, last - x + 1)
+        count = min(SPAN, last - x + 1)
         steps = np.float32(count)
         across = max(abs(du - u * dw), abs(dv - v * dw))
         down = max(abs(slopes[1, 1] - u * slopes[1, 0]), abs(slopes[1, 2] - v * slopes[1, 0]))
@@ -256,13 +256,13 @@ def _fill_row(
         inverse, w, u, v, light = end_inverse, end_w, end_u, end_v, end_light
 
 
-@inlined
-def _fill(
+@jit_inline
+def _draw_triangle(
     a: Floats, b: Floats, c: Floats, slopes: Floats, start: Floats,
     colours: Pixels, depths: Floats, texture: Pixels, atlas: Atlas, fog: Fog,
     fog_share: float, tag: int,
 ) -> None:  # fmt: skip
-    """Draw one triangle given in screen space."""
+    """Rasterize one screen-space triangle; back faces have a positive area and are skipped."""
     height, width = colours.shape
     area = (b[X] - a[X]) * (c[Y] - a[Y]) - (c[X] - a[X]) * (b[Y] - a[Y])
     if area >= 0:
@@ -271,10 +271,10 @@ def _fill(
     bottom = min(height - 1, int(np.floor(max(a[Y], b[Y], c[Y]) - _HALF)))
     if top > bottom:
         return
-    _slopes(a, b, c, area, slopes)
+    _gradients(a, b, c, area, slopes)
     for y in range(top, bottom + 1):
         centre = np.float32(y) + _HALF
-        left, right = _row_ends(a, b, c, centre)
+        left, right = _scanline(a, b, c, centre)
         if right < left:
             continue
         first = max(0, int(np.ceil(left - _HALF)))
@@ -284,19 +284,26 @@ def _fill(
         dx, dy = np.float32(first) + _HALF - a[X], centre - a[Y]
         for j in range(4):
             start[j] = a[W + j] + slopes[0, j] * dx + slopes[1, j] * dy
-        _fill_row(
+        _draw_row(
             colours[y], depths[y], first, last, start, slopes, texture, atlas, fog, fog_share, tag
         )
 
 
-@compiled
-def render(
+@jit
+def rasterize(
     geometry: Geometry, order: Ints, camera: Camera, atlas: Atlas, fog: Fog,
     colours: Pixels, depths: Floats,
 ) -> None:  # fmt: skip
-    """Draw the chunks named by `order` (nearest first is fastest) into colours and depths (H, W).
+    """Rasterize chunks into the colour buffer and the z-buffer, both (H, W) and not cleared here.
 
-    `depths` holds 1/w, larger is nearer, 0 is empty; both buffers are drawn over, not cleared.
+    Args:
+        geometry: of all chunks.
+        order: chunks to draw; front to back is fastest.
+        camera: one matrix and position per part.
+        atlas: of all textures.
+        fog: linear in distance.
+        colours: packed colours, top byte the tag.
+        depths: 1/w; larger is nearer, 0 is empty.
     """
     height, width = colours.shape
     corners = np.empty((3, 6), np.float32)
@@ -306,13 +313,14 @@ def render(
     view = np.empty(4, np.float32)
     for chunk in order:
         part = geometry.spans[chunk, 2]
-        matrix, eye = camera.matrices[part], camera.eyes[part]
-        nearest = _rectangle(matrix, geometry.boxes[chunk], camera.near, view)
-        if nearest < _ZERO or _hidden(view, nearest, depths):
+        matrix, position = camera.matrices[part], camera.positions[part]
+        nearest = _project_box(matrix, geometry.boxes[chunk], camera.near, view)
+        if nearest < _ZERO or _occluded(view, nearest, depths):
             continue
         for t in range(geometry.spans[chunk, 0], geometry.spans[chunk, 1]):
             plane = geometry.planes[t]
-            if plane[0] * eye[0] + plane[1] * eye[1] + plane[2] * eye[2] <= plane[3]:
+            facing = plane[0] * position[0] + plane[1] * position[1] + plane[2] * position[2]
+            if facing <= plane[3]:
                 continue
             close = _to_clip(geometry.vertices[t], matrix, camera.near, corners)
             if close < 0:
@@ -325,7 +333,7 @@ def render(
             _to_screen(polygon, count, width, height)
             texture = atlas.texels[geometry.textures[t]]
             for k in range(1, count - 1):
-                _fill(
+                _draw_triangle(
                     polygon[0], polygon[k], polygon[k + 1], slopes, start, colours, depths,
                     texture, atlas, fog, geometry.fogs[t], np.int64(geometry.tags[t]),
                 )  # fmt: skip

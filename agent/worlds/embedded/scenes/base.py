@@ -1,4 +1,4 @@
-"""What a world is made of, and the promise of everything that can be one."""
+"""The contract of a scene, and what a scene builds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.worlds.embedded.scenes.state import SceneEffect
 
 @dataclass(frozen=True)
 class Start:
-    """Where the body begins."""
+    """Where the body starts."""
 
     x: float
     y: float
@@ -24,40 +24,40 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Air:
-    """What lies between the eye and things, and where there are none."""
+class Atmosphere:
+    """Background colour and fog."""
 
     zenith: tuple[int, int, int] = (96, 140, 206)
     """Colour where nothing is drawn."""
     fog: tuple[int, int, int] = (226, 214, 206)
     fog_start: float = 18.0
-    """Metres from the eye where fog begins."""
+    """Distance where fog starts, metres."""
     fog_end: float = 150.0
-    """Metres where nothing but fog is left."""
+    """Distance where only fog is left, metres."""
 
 
 @dataclass
 class BuiltScene:
-    """A place as built for one seed."""
+    """A scene built for one seed."""
 
     mesh: Mesh
-    images: Mapping[str, NDArray[np.uint8]]
-    """RGBA (S, S, 4), S one power of two for all, by texture name."""
+    textures: Mapping[str, NDArray[np.uint8]]
+    """RGBA (S, S, 4) by name; S is one power of two for all."""
     bounds: Box
     """The body stays inside."""
     start: Start
     sky: Mesh | None = None
-    """Drawn around the eye, wherever it goes."""
-    air: Air = field(default_factory=Air)
+    """Drawn around the camera, wherever it goes."""
+    atmosphere: Atmosphere = field(default_factory=Atmosphere)
     panels: list[str] = field(default_factory=list)
-    """The picture each panel of the mesh shows at the start."""
+    """The first texture of each panel of the mesh."""
     effects: list[SceneEffect] = field(default_factory=list)
     """In the order in which they act."""
 
 
 class Scene(ABC):
-    """A recipe for a world. Its arguments are the world's settings; the seed comes from the run."""
+    """A recipe for a world. Its arguments are its settings; the seed comes from the run."""
 
     @abstractmethod
     def build(self, seed: int) -> BuiltScene:
-        """Make the scene, always the same for the same seed."""
+        """Build the scene, the same for the same seed."""

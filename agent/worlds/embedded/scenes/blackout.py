@@ -1,4 +1,4 @@
-"""Blackouts: now and then everything is dark."""
+"""Blackouts: black frames that start at random and last a fixed time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _STREAM = 101
 
 
 class Blackout(ImageNoise):
-    """A place whose picture goes black at random moments.
+    """A scene whose frames go black at random times.
 
     Args:
-        place: the world behind it; the street if left out.
-        blackouts_per_minute: how many begin in a minute, on average.
-        seconds: how long each lasts.
-        zone: x0, y0, x1, y1 of the region where it happens, metres; null: everywhere.
+        scene: the scene below; default: the street.
+        blackouts_per_minute: mean rate at which they start.
+        seconds: duration of each.
+        zone: x0, y0, x1, y1 of the region with blackouts, metres; null: everywhere.
 
     Raises:
-        ValueError: more darkness than time.
+        ValueError: a negative rate, or a duration that is not positive.
     """
 
     def __init__(
@@ -38,41 +38,41 @@ class Blackout(ImageNoise):
         self.blackouts_per_minute = blackouts_per_minute
         self.seconds = seconds
 
-    def veil(self) -> SceneEffect:
-        """Return the darkness."""
-        rng = self.blackouts_per_minute / 60.0 * TIMESTEP
-        return Darkness(rng, max(1, round(self.seconds / TIMESTEP)), self.zone)
+    def noise(self) -> SceneEffect:
+        """Return the blackouts."""
+        probability = self.blackouts_per_minute / 60.0 * TIMESTEP
+        return BlackoutEffect(probability, max(1, round(self.seconds / TIMESTEP)), self.zone)
 
 
-class Darkness(SceneEffect):
-    """Falls at random and lasts a fixed time; dark pixels count as flickering.
+class BlackoutEffect(SceneEffect):
+    """Black frames; they count as flickering.
 
     Args:
-        chance: that one begins in a step.
-        steps: that it lasts.
-        zone: where it is seen.
+        probability: that a blackout starts in a step.
+        steps: duration of each.
+        zone: where they occur.
     """
 
-    def __init__(self, rng: float, steps: int, zone: Zone) -> None:
-        self._rng, self._steps, self._zone = rng, steps, zone
+    def __init__(self, probability: float, steps: int, zone: Zone) -> None:
+        self._probability, self._steps, self._zone = probability, steps, zone
         self._until = 0
 
-    def advance(self, scene_state: SceneState) -> None:
-        """Let one begin by chance."""
-        if scene_state.random(_STREAM, scene_state.step).random() < self._rng:
+    def step(self, scene_state: SceneState) -> None:
+        """Start a blackout with the given probability."""
+        if scene_state.random(_STREAM, scene_state.step).random() < self._probability:
             self._until = scene_state.step + self._steps
 
     def state_dict(self) -> dict[str, float]:
-        """Return the step at which it ends."""
+        """Return the step at which the blackout ends."""
         return {"until": self._until}
 
     def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
-        """Last until then."""
+        """Continue a blackout."""
         self._until = int(state["until"])
 
-    def cover(self, picture: Frame, scene_state: SceneState) -> float:
-        """Paint everything black while it lasts."""
-        if scene_state.step >= self._until or not self._zone.holds(scene_state.body):
+    def post_process(self, frame: Frame, scene_state: SceneState) -> float:
+        """Paint the frame black during a blackout."""
+        if scene_state.step >= self._until or not self._zone.contains(scene_state.body):
             return 0.0
-        picture[:] = 0
+        frame[:] = 0
         return 1.0

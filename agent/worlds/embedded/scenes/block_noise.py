@@ -1,4 +1,4 @@
-"""Block noise: squares of random colour over the picture, as from a bad connection."""
+"""Block noise: squares of random colour over the frames, as from a bad connection."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, share
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, check_share
 from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
-from agent.worlds.embedded.scenes.texture_schedule import PictureClock
+from agent.worlds.embedded.scenes.texture_schedule import TextureSchedule, check_rate
 
 _STREAM = 104
 
 
 class BlockNoise(ImageNoise):
-    """A place with random blocks over its picture.
+    """A scene with blocks of random colour over its frames.
 
     Args:
-        place: the world behind it; the street if left out.
-        blocks: how many lie along the picture's shorter side.
+        scene: the scene below; default: the street.
+        blocks: number of blocks along the frame's shorter side.
         density: share of the blocks that are noisy, 0 to 1.
-        images_per_second: how often the blocks change, 0 to 30.
-        zone: x0, y0, x1, y1 of the region where it happens, metres; null: everywhere.
+        images_per_second: rate at which the blocks change, 0 to 30.
+        zone: x0, y0, x1, y1 of the region with noise, metres; null: everywhere.
 
     Raises:
         ValueError: a value out of range.
@@ -39,47 +39,46 @@ class BlockNoise(ImageNoise):
         zone: Sequence[float] | None = None,
     ) -> None:
         super().__init__(scene, zone)
-        PictureClock(0, images_per_second, 0)
         if blocks < 1:
             raise ValueError(f"blocks must be at least 1, got {blocks}")
         self.blocks = blocks
-        self.density = share("density", density)
-        self.images_per_second = images_per_second
+        self.density = check_share("density", density)
+        self.images_per_second = check_rate(images_per_second)
 
-    def veil(self) -> SceneEffect:
-        """Return the blocks."""
-        return Blocks(self.blocks, self.density, self.images_per_second, self.zone)
+    def noise(self) -> SceneEffect:
+        """Return the block noise."""
+        return BlockNoiseEffect(self.blocks, self.density, self.images_per_second, self.zone)
 
 
-class Blocks(SceneEffect):
-    """Covers a random choice of squares with random colours; they count as flickering.
+class BlockNoiseEffect(SceneEffect):
+    """Covers random squares with random colours; they count as flickering.
 
     Args:
         count: squares along the shorter side.
         density: share of the squares that are covered.
-        images_per_second: how often the choice is made anew.
-        zone: where they are seen.
+        images_per_second: rate at which the squares change.
+        zone: where they occur.
     """
 
     def __init__(self, count: int, density: float, images_per_second: float, zone: Zone) -> None:
         self._count, self._density, self._zone = count, density, zone
-        self._clock = PictureClock(1, images_per_second, 0)
+        self._schedule = TextureSchedule(1, images_per_second, 0)
 
-    def cover(self, picture: Frame, scene_state: SceneState) -> float:
-        """Draw the blocks of this moment."""
-        if not self._zone.holds(scene_state.body):
+    def post_process(self, frame: Frame, scene_state: SceneState) -> float:
+        """Paint the blocks of this step."""
+        if not self._zone.contains(scene_state.body):
             return 0.0
-        rng = scene_state.random(_STREAM, int(self._clock.changes(scene_state.step)[0]))
-        _, height, width = picture.shape
+        rng = scene_state.random(_STREAM, int(self._schedule.changes(scene_state.step)[0]))
+        _, height, width = frame.shape
         side = max(1, min(height, width) // self._count)
         rows, columns = -(-height // side), -(-width // side)
         noisy = rng.random((rows, columns)) < self._density
         colours = rng.integers(0, 256, (3, rows, columns), np.uint8)
-        covered = _enlarge(noisy, side)[:height, :width]
-        np.copyto(picture, _enlarge(colours, side)[:, :height, :width], where=covered)
+        covered = _upscale(noisy, side)[:height, :width]
+        np.copyto(frame, _upscale(colours, side)[:, :height, :width], where=covered)
         return float(covered.mean())
 
 
-def _enlarge(blocks: NDArray[Any], side: int) -> NDArray[Any]:
+def _upscale(blocks: NDArray[Any], side: int) -> NDArray[Any]:
     """Repeat every element over a square of pixels."""
     return blocks.repeat(side, axis=-2).repeat(side, axis=-1)

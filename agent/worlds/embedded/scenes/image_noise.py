@@ -1,4 +1,4 @@
-"""Worlds whose picture is disturbed: what they share."""
+"""The base of scenes that add noise to the frames of another scene."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.worlds.embedded.scenes.street import Street
 
 
 class Zone:
-    """Where a disturbance happens.
+    """The region where noise occurs.
 
     Args:
         box: x0, y0, x1, y1 in metres; None: everywhere.
@@ -26,8 +26,8 @@ class Zone:
             raise ValueError(f"zone must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, got {box}")
         self._box = box
 
-    def holds(self, body: Body) -> bool:
-        """Whether the body stands in it."""
+    def contains(self, body: Body) -> bool:
+        """Return whether the body is in it."""
         if self._box is None:
             return True
         x0, y0, x1, y1 = self._box
@@ -35,11 +35,11 @@ class Zone:
 
 
 class ImageNoise(Scene):
-    """A place seen through a disturbance.
+    """A scene with noise over its frames.
 
     Args:
-        place: the world behind it; the street if left out.
-        zone: x0, y0, x1, y1 of the region where it happens, metres; null: everywhere.
+        scene: the scene below; default: the street.
+        zone: x0, y0, x1, y1 of the region with noise, metres; null: everywhere.
     """
 
     def __init__(self, scene: Scene | None = None, zone: Sequence[float] | None = None) -> None:
@@ -47,21 +47,21 @@ class ImageNoise(Scene):
         self.zone = Zone(zone)
 
     def build(self, seed: int) -> BuiltScene:
-        """Make the scene of the place behind, and lay the disturbance over it."""
+        """Build the scene below and add the noise to its effects."""
         built = self.scene.build(seed)
-        built.effects.append(self.veil())
+        built.effects.append(self.noise())
         return built
 
     @abstractmethod
-    def veil(self) -> SceneEffect:
-        """Return what disturbs the picture."""
+    def noise(self) -> SceneEffect:
+        """Return the effect that changes the frames."""
 
 
-def share(name: str, value: float) -> float:
-    """Check a number between 0 and 1.
+def check_share(name: str, value: float) -> float:
+    """Return a number from 0 to 1.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is out of range.
     """
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name} must be 0 to 1, got {value}")

@@ -1,4 +1,4 @@
-"""Pictures of food that never come twice: dishes and tables recombined, turned and recoloured."""
+"""Procedural textures of food, new at every change: dishes and tables recombined and recoloured."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.worlds.embedded.physics import EYE_HEIGHT
-from agent.worlds.embedded.render.jit import compiled
+from agent.worlds.embedded.render.jit import jit
 from agent.worlds.embedded.scenes.state import SceneEffect, SceneState
-from agent.worlds.embedded.scenes.texture_schedule import PictureClock
+from agent.worlds.embedded.scenes.texture_schedule import TextureSchedule
 from agent.worlds.embedded.scenes.textures import food
 
 SIZE = 64
-"""Side of a fresh picture in texels, less than others because every one is made when it is due."""
+"""Side of a procedural texture, texels; small, because each is composed when it is due."""
 _VARIANTS = 4
-"""Drawings of each kind of food that are recombined."""
+"""Drawings of each kind of food."""
 _TABLES = 32
 _MARGIN = 2.0
-"""Metres by which a panel may lie outside the view and still be made ready."""
+"""Metres outside the view within which panels are still composed."""
 
 Layers = NDArray[np.uint8]
 
 
-@compiled
+@jit
 def _random(state: NDArray[np.uint64]) -> float:
-    """Return the next number of a splitmix64 sequence, 0 to 1."""
+    """Return the next number of a splitmix64 sequence, in [0, 1)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     mixed = state[0]
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -35,8 +35,8 @@ def _random(state: NDArray[np.uint64]) -> float:
     return float(mixed >> np.uint64(11)) * 2.0**-53
 
 
-@compiled
-def compose(
+@jit
+def compose_texture(
     draw: NDArray[np.uint64],
     tables: Layers,
     dishes: Layers,
@@ -44,7 +44,16 @@ def compose(
     offsets: NDArray[np.int32],
     texels: NDArray[np.uint32],
 ) -> None:
-    """Write a new picture and its mip levels into `texels` (total,), decided by `draw` (1,)."""
+    """Compose a random texture with its mip levels.
+
+    Args:
+        draw: the seed (1,), advanced in place.
+        tables: backgrounds (N, S, S, 4).
+        dishes: foregrounds (M, S, S, 4).
+        sizes: sides of the mip levels (L,).
+        offsets: starts of the mip levels (L,).
+        texels: the output (total,).
+    """
     size = sizes[0]
     table = tables[int(_random(draw) * len(tables))]
     dish = dishes[int(_random(draw) * len(dishes))]
@@ -78,9 +87,9 @@ def compose(
         _halve(texels, offsets[level - 1], offsets[level], sizes[level])
 
 
-@compiled
+@jit
 def _halve(texels: NDArray[np.uint32], above: int, below: int, size: int) -> None:
-    """Average a mip level of opaque texels into the next one, of side `size`."""
+    """Average a mip level of opaque texels into the next, of side `size`."""
     for y in range(size):
         for x in range(size):
             first = above + 2 * y * 2 * size + 2 * x
@@ -94,48 +103,48 @@ def _halve(texels: NDArray[np.uint32], above: int, below: int, size: int) -> Non
             texels[below + y * size + x] = pixel
 
 
-def _layers(pictures: list[NDArray[np.uint8]]) -> Layers:
-    """Stack pictures at the size of fresh ones (N, SIZE, SIZE, 4)."""
-    step = pictures[0].shape[0] // SIZE
-    stack = np.stack(pictures).astype(np.uint16)
+def _layers(textures: list[NDArray[np.uint8]]) -> Layers:
+    """Downsample textures to (N, SIZE, SIZE, 4)."""
+    step = textures[0].shape[0] // SIZE
+    stack = np.stack(textures).astype(np.uint16)
     small = sum(stack[:, i::step, j::step] for i in range(step) for j in range(step))
     return np.ascontiguousarray((np.asarray(small) // (step * step)).astype(np.uint8))
 
 
-class FreshPictures(SceneEffect):
-    """Gives each panel a picture of its own that was never shown before, whenever it is due.
+class ProceduralTextures(SceneEffect):
+    """Composes a new texture for each panel whenever it is due.
 
-    Only panels in front of the body are made; the others are made when they come into view.
+    Only panels in front of the body are composed; the others follow when they come into view.
 
     Args:
-        clock: when each panel changes.
+        schedule: when each panel changes.
         centres: of the panels (N, 3).
-        seed: of the dishes and tables that are recombined.
+        seed: of the dishes and tables.
     """
 
-    def __init__(self, clock: PictureClock, centres: NDArray[np.float64], seed: int) -> None:
+    def __init__(self, schedule: TextureSchedule, centres: NDArray[np.float64], seed: int) -> None:
         rng = random.Random(seed)
-        self._clock = clock
+        self._schedule = schedule
         self._centres = centres
         self._tables = _layers([food.table(rng) for _ in range(_TABLES)])
         kinds = sorted(food.KINDS) * _VARIANTS
         self._dishes = _layers([food.dish(rng, kind) for kind in kinds])
-        self._made = np.full(len(centres), -1, np.int64)
+        self._composed = np.full(len(centres), -1, np.int64)
 
-    def arrange(self, scene_state: SceneState) -> None:
-        """Make what is due and may be seen."""
-        changes = self._clock.changes(scene_state.step)
-        due = np.flatnonzero((changes != self._made) & self._in_front(scene_state))
-        draws = self._clock.draws(scene_state.step)
+    def animate(self, scene_state: SceneState) -> None:
+        """Compose what is due and may be visible."""
+        changes = self._schedule.changes(scene_state.step)
+        due = np.flatnonzero((changes != self._composed) & self._in_front(scene_state))
+        draws = self._schedule.draws(scene_state.step)
         atlas = scene_state.atlas
         for panel in due.tolist():
-            compose(
+            compose_texture(
                 draws[panel : panel + 1].copy(),
                 self._tables, self._dishes, atlas.sizes, atlas.offsets,
                 atlas.texels[scene_state.panels[panel]],
             )  # fmt: skip
-        self._made[due] = changes[due]
-        scene_state.flickering[:] = self._clock.runs
+        self._composed[due] = changes[due]
+        scene_state.flickering[:] = self._schedule.is_changing
 
     def _in_front(self, scene_state: SceneState) -> NDArray[np.bool_]:
         body = scene_state.body

@@ -1,4 +1,4 @@
-"""A scene in motion: everything about it that changes from step to step."""
+"""What changes in a scene with time: its state, and the effects that change it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from agent.worlds.embedded.physics import Body, Boxes
 from agent.worlds.embedded.render.raster_data import Atlas
 
 FAR_AWAY = (1e6, 1e6, 1e6 + 1.0, 1e6 + 1.0)
-"""Where a solid lies that stops nobody."""
-
+"""A solid here stops nobody."""
 
 Frame = NDArray[np.uint8]
-"""What is seen, (3, H, W)."""
-Look = Callable[[float, float, float], Frame]
-"""Draws what a body would see that stood at x, y and looked along a heading."""
+"""(3, H, W)."""
+RenderView = Callable[[float, float, float], Frame]
+"""Renders the view from x, y along a heading."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ class CellGrid:
 
     @staticmethod
     def within(x0: float, y0: float, x1: float) -> CellGrid:
-        """Number the cells of a world whose bounds begin at (x0, y0) and reach to x1."""
+        """Return the grid of a world whose bounds start at (x0, y0) and end at x1."""
         return CellGrid(math.floor(x0), math.floor(y0), math.ceil(x1) - math.floor(x0))
 
     def number(self, x: float, y: float) -> int:
-        """Return the number of the cell around a point."""
+        """Return the number of the cell that contains a point."""
         return (math.floor(y) - self.south) * self.columns + math.floor(x) - self.west
 
     def corner(self, cell: int) -> tuple[int, int]:
@@ -48,7 +47,7 @@ class CellGrid:
 
 @dataclass
 class SceneState:
-    """The state that happenings change, the body bumps into and the renderer draws."""
+    """The state that physics and effects change and the renderer reads."""
 
     seed: int
     step: int
@@ -57,64 +56,64 @@ class SceneState:
     solids: Boxes
     """(N, 4), numbered as `Mesh.solid` returned them."""
     bounds: Boxes
-    """(1, 4), the box the body stays in."""
+    """(1, 4), the box that contains the body."""
     cells: CellGrid
     poses: NDArray[np.float32]
-    """(P, 3, 4) part coordinates -> world, one per part."""
+    """(P, 3, 4) part coordinates to world coordinates."""
     panels: NDArray[np.int32]
-    """(K,) index into the atlas shown by each panel."""
+    """(K,) atlas index of the texture of each panel."""
     flickering: NDArray[np.bool_]
-    """(K,) whether a panel counts as flickering at present."""
+    """(K,) whether each panel counts as flickering now."""
     atlas: Atlas
     texture_index: dict[str, int]
-    """Where each texture lies in the atlas."""
+    """Atlas index of each texture."""
 
     @property
     def time(self) -> float:
         """Seconds since the start."""
         return self.step * TIMESTEP
 
-    def random(self, stream: int, moment: int) -> np.random.Generator:
-        """Return the generator of one stream at one moment, the same however often it is asked.
+    def random(self, stream: int, counter: int) -> np.random.Generator:
+        """Return a counter-based generator: the same numbers for the same stream and counter.
 
-        Frames may be drawn at any rate, so chance must hang on the moment, not on the calls.
+        Frames may be rendered at any rate, so randomness must not depend on the number of calls.
         """
-        counter = np.array([0, 0, moment, stream], np.uint64)
-        return np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
+        position = np.array([0, 0, counter, stream], np.uint64)
+        return np.random.Generator(np.random.Philox(key=self.seed, counter=position))
 
 
 class SceneEffect:
     """Something that changes with time. Override what is needed."""
 
-    def begin(self, scene_state: SceneState) -> None:
-        """Set the stage up as it is at the start, before any step."""
+    def reset(self, scene_state: SceneState) -> None:
+        """Set up the initial state, before any step."""
 
-    def prepare(self, scene_state: SceneState, look: Look) -> None:
-        """Draw pictures of the world as it is at the start, if some are needed."""
+    def prepare(self, scene_state: SceneState, render_view: RenderView) -> None:
+        """Render views of the initial state, if the effect needs any."""
 
-    def advance(self, scene_state: SceneState) -> None:
-        """Take one physics step; `stage.step` already counts it."""
+    def step(self, scene_state: SceneState) -> None:
+        """Take one physics step, which `scene_state.step` already counts."""
 
     def state_dict(self) -> dict[str, float]:
-        """Return what earlier steps have made of it, if the stage alone does not tell."""
+        """Return what depends on earlier steps and is not in the scene state."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
-        """Be as `state` says, on a stage whose step and body are restored already."""
+        """Continue from a state; the step and body of `scene_state` are loaded already."""
 
-    def arrange(self, scene_state: SceneState) -> None:
-        """Put parts and panels where they belong now; called before a frame is drawn.
+    def animate(self, scene_state: SceneState) -> None:
+        """Set the poses of parts and the textures of panels, before a frame is rendered.
 
-        Must be a pure function of the stage, because not every step is drawn.
+        Must be a pure function of the state, because not every step is rendered.
         """
 
-    def cover(self, picture: Frame, scene_state: SceneState) -> float:
-        """Change the finished picture (3, H, W); return the share of it that now flickers."""
+    def post_process(self, frame: Frame, scene_state: SceneState) -> float:
+        """Change a rendered frame (3, H, W) in place; return the share that flickers now."""
         return 0.0
 
 
 def pose(x: float, y: float, z: float, turn: float = 0.0) -> NDArray[np.float32]:
-    """Return the pose (3, 4) of a part moved to (x, y, z) and turned left by `turn` radians."""
+    """Return the pose (3, 4) of a part at (x, y, z), turned left by `turn` radians."""
     cosine, sine = np.cos(turn), np.sin(turn)
     return np.array(
         [[cosine, -sine, 0.0, x], [sine, cosine, 0.0, y], [0.0, 0.0, 1.0, z]], np.float32

@@ -21,7 +21,7 @@ from agent.worlds.embedded.scenes.props.storefront import vending_machine
 from agent.worlds.embedded.scenes.props.teahouse import WIDTH as TEAHOUSE_WIDTH
 from agent.worlds.embedded.scenes.props.teahouse import teahouse
 from agent.worlds.embedded.scenes.state import FAR_AWAY, SceneEffect
-from agent.worlds.embedded.scenes.textures import street_pictures
+from agent.worlds.embedded.scenes.textures import street_textures
 
 _NORTH_END = 62.0
 _EAST_ALLEY, _WEST_ALLEY = (20.0, 23.2), (40.0, 43.2)
@@ -46,14 +46,14 @@ class Street(Scene):
     """A Japanese shopping street of about 60 m, with alleys, a teahouse to enter and a shrine.
 
     Args:
-        layout: seed of the houses and what stands before them; the same street for every run.
-        shutter_open: whether the teahouse is open at the start.
-        shutter_toggles_at_s: seconds from the start at which its shutter opens or shuts.
-        gate_open: whether the gate of the western alley is open at the start.
-        gate_toggles_at_s: seconds from the start at which that gate opens or shuts.
+        layout: seed of the houses and street furniture; independent of the seed of the run.
+        shutter_open: whether the teahouse starts open.
+        shutter_toggles_at_s: seconds from the start at which its shutter opens or closes.
+        gate_open: whether the gate of the western alley starts open.
+        gate_toggles_at_s: seconds from the start at which that gate opens or closes.
         moving: whether the cyclist rides, the lanterns swing and the petals fall.
         cyclist_speed: metres a second.
-        start: where the body begins: x (east) and y (north) in metres. It must be free.
+        start: of the body: x (east) and y (north), metres; must be clear.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Street(Scene):
         self.start = list(start)
 
     def build(self, seed: int) -> BuiltScene:
-        """Make the scene; chance plays no part in it, so the seed changes nothing."""
+        """Build the street; it does not depend on the seed."""
         mesh, rng = Mesh(), random.Random(self.layout)
         effects: list[SceneEffect] = []
         ground.beyond(mesh, _BOUNDS, 130.0)
@@ -100,7 +100,7 @@ class Street(Scene):
         return BuiltScene(
             mesh=mesh,
             sky=horizon(),
-            images=street_pictures(),
+            textures=street_textures(),
             bounds=_BOUNDS,
             start=Start(*self.start),
             effects=effects,
@@ -205,7 +205,7 @@ class Street(Scene):
         return [SwingingStrings(strings)] if self.moving else _hung(strings)
 
     def _movers(self, mesh: Mesh, rng: random.Random) -> list[SceneEffect]:
-        """Set the cyclist going and let petals fall."""
+        """Add the cyclist and the falling petals."""
         solid = len(mesh.solids)
         mesh.solids.append(FAR_AWAY)
         rider = Cyclist(build_cyclist(mesh), solid, 6.0, _NORTH_END - 5.0, self.cyclist_speed)

@@ -8,16 +8,16 @@ from agent.worlds.embedded.inputs import InputController
 def test_axes_keep_their_last_value() -> None:
     inputs = InputController()
     inputs.set("/input/Vertical", 0.5)
-    assert [inputs.wish().forward for _ in range(3)] == [0.5, 0.5, 0.5]
+    assert [inputs.next_command().forward for _ in range(3)] == [0.5, 0.5, 0.5]
     inputs.set("/input/Vertical", 0)
-    assert inputs.wish().forward == 0.0
+    assert inputs.next_command().forward == 0.0
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(7, 1.0), (-3.5, -1.0), (True, 1.0), (False, 0.0)])
 def test_axes_are_clamped_and_take_any_osc_number(sent: object, kept: float) -> None:
     inputs = InputController()
     inputs.set("/input/Horizontal", sent)
-    assert inputs.wish().right == kept
+    assert inputs.next_command().right == kept
 
 
 @pytest.mark.parametrize(
@@ -26,35 +26,35 @@ def test_axes_are_clamped_and_take_any_osc_number(sent: object, kept: float) -> 
 def test_looking_is_dead_up_to_half(sent: float, turn: float) -> None:
     inputs = InputController()
     inputs.set("/input/LookHorizontal", sent)
-    assert inputs.wish().turn == turn
+    assert inputs.next_command().turn == turn
 
 
 def test_jump_needs_a_zero_before_the_next_press() -> None:
     inputs = InputController()
     inputs.set("/input/Jump", 1)
-    assert inputs.wish().jump
+    assert inputs.next_command().jump
     inputs.set("/input/Jump", 1)
-    assert not inputs.wish().jump
+    assert not inputs.next_command().jump
     inputs.set("/input/Jump", 0)
-    assert not inputs.wish().jump
+    assert not inputs.next_command().jump
     inputs.set("/input/Jump", True)
-    assert inputs.wish().jump
+    assert inputs.next_command().jump
 
 
 def test_a_tap_between_two_steps_is_not_lost() -> None:
     inputs = InputController()
     inputs.set("/input/Jump", 1)
     inputs.set("/input/Jump", 0)
-    assert inputs.wish().jump
-    assert not inputs.wish().jump
+    assert inputs.next_command().jump
+    assert not inputs.next_command().jump
 
 
 def test_run_is_held() -> None:
     inputs = InputController()
     inputs.set("/input/Run", 1)
-    assert inputs.wish().run and inputs.wish().run
+    assert inputs.next_command().run and inputs.next_command().run
     inputs.set("/input/Run", 0)
-    assert not inputs.wish().run
+    assert not inputs.next_command().run
 
 
 def test_buttons_push_like_axes() -> None:
@@ -62,7 +62,7 @@ def test_buttons_push_like_axes() -> None:
     inputs.set("/input/MoveBackward", 1)
     inputs.set("/input/MoveRight", 1)
     inputs.set("/input/LookLeft", 1)
-    wish = inputs.wish()
+    wish = inputs.next_command()
     assert (wish.forward, wish.right, wish.turn) == (-1.0, 1.0, -1.0)
 
 
@@ -71,7 +71,7 @@ def test_what_is_no_number_is_refused(value: object) -> None:
     inputs = InputController()
     with pytest.raises(ValueError, match="takes a number"):
         inputs.set("/input/Vertical", value)
-    assert inputs.wish().forward == 0.0
+    assert inputs.next_command().forward == 0.0
 
 
 def test_unknown_addresses_are_refused() -> None:
@@ -84,5 +84,5 @@ def test_rest_is_neutral() -> None:
     for address in ("/input/Vertical", "/input/Run", "/input/Jump", "/input/LookHorizontal"):
         inputs.set(address, 1)
     inputs.release_inputs()
-    wish = inputs.wish()
+    wish = inputs.next_command()
     assert (wish.forward, wish.right, wish.turn, wish.run, wish.jump) == (0, 0, 0, False, False)

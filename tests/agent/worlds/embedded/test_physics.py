@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.worlds.embedded.fixed_timestep import TIMESTEP
-from agent.worlds.embedded.inputs import Wish
+from agent.worlds.embedded.inputs import MoveCommand
 from agent.worlds.embedded.physics import (
     GRAVITY,
     JUMP_SPEED,
@@ -17,17 +17,21 @@ from agent.worlds.embedded.physics import (
     TURN_SPEED,
     WALK_SPEED,
     Body,
-    advance,
     is_clear,
+    step_body,
 )
 
 BOUNDS = np.array([[-10.0, -10.0, 10.0, 10.0]])
 NOTHING = np.zeros((0, 4))
-STILL = Wish(0.0, 0.0, 0.0, run=False, jump=False)
+STILL = MoveCommand(0.0, 0.0, 0.0, run=False, jump=False)
 
 
-def wish(forward: float = 0.0, right: float = 0.0, turn: float = 0.0, **more: bool) -> Wish:
-    return Wish(forward, right, turn, run=more.get("run", False), jump=more.get("jump", False))
+def command(
+    forward: float = 0.0, right: float = 0.0, turn: float = 0.0, **more: bool
+) -> MoveCommand:
+    return MoveCommand(
+        forward, right, turn, run=more.get("run", False), jump=more.get("jump", False)
+    )
 
 
 def speed(body: Body) -> float:
@@ -36,44 +40,44 @@ def speed(body: Body) -> float:
 
 def test_forward_is_plus_y_and_right_is_plus_x() -> None:
     body = Body(0.0, 0.0, 0.0)
-    advance(body, wish(forward=1.0), NOTHING, BOUNDS)
+    step_body(body, command(forward=1.0), NOTHING, BOUNDS)
     assert (body.x, body.y) == pytest.approx((0.0, WALK_SPEED * TIMESTEP))
     body = Body(0.0, 0.0, 0.0)
-    advance(body, wish(right=1.0), NOTHING, BOUNDS)
+    step_body(body, command(right=1.0), NOTHING, BOUNDS)
     assert (body.x, body.y) == pytest.approx((WALK_SPEED * TIMESTEP, 0.0))
 
 
 def test_a_positive_turn_is_to_the_right() -> None:
     body = Body(0.0, 0.0, 0.0)
     for _ in range(round(math.radians(90) / TURN_SPEED / TIMESTEP)):
-        advance(body, wish(turn=1.0), NOTHING, BOUNDS)
+        step_body(body, command(turn=1.0), NOTHING, BOUNDS)
     assert math.degrees(body.heading) == pytest.approx(90.0, abs=4.0)
     before = body.x
-    advance(body, wish(forward=1.0), NOTHING, BOUNDS)
+    step_body(body, command(forward=1.0), NOTHING, BOUNDS)
     assert body.x > before
 
 
 def test_running_doubles_the_speed() -> None:
     body = Body(0.0, 0.0, 0.3)
-    advance(body, wish(forward=1.0), NOTHING, BOUNDS)
+    step_body(body, command(forward=1.0), NOTHING, BOUNDS)
     assert speed(body) == pytest.approx(WALK_SPEED)
-    advance(body, wish(forward=1.0, run=True), NOTHING, BOUNDS)
+    step_body(body, command(forward=1.0, run=True), NOTHING, BOUNDS)
     assert speed(body) == pytest.approx(RUN_SPEED)
 
 
 def test_walking_obliquely_is_no_faster() -> None:
     body = Body(0.0, 0.0, 0.0)
-    advance(body, wish(forward=1.0, right=-1.0), NOTHING, BOUNDS)
+    step_body(body, command(forward=1.0, right=-1.0), NOTHING, BOUNDS)
     assert speed(body) == pytest.approx(WALK_SPEED)
 
 
 def test_a_jump_rises_and_lands() -> None:
     body = Body(0.0, 0.0, 0.0)
-    advance(body, wish(jump=True), NOTHING, BOUNDS)
+    step_body(body, command(jump=True), NOTHING, BOUNDS)
     assert not body.grounded and body.z > 0.0
     heights = []
     while not body.grounded:
-        advance(body, STILL, NOTHING, BOUNDS)
+        step_body(body, STILL, NOTHING, BOUNDS)
         heights.append(body.z)
     assert max(heights) == pytest.approx(JUMP_SPEED**2 / (2 * GRAVITY), abs=0.06)
     assert body.z == 0.0 and body.velocity[2] == 0.0
@@ -84,7 +88,7 @@ def test_a_wall_stops_the_body_and_lets_it_slide() -> None:
     wall = np.array([[-5.0, 1.0, 5.0, 1.1]])
     body = Body(0.0, 0.0, math.radians(45))
     for _ in range(45):
-        advance(body, wish(forward=1.0, run=True), wall, BOUNDS)
+        step_body(body, command(forward=1.0, run=True), wall, BOUNDS)
     assert body.collided
     assert body.y == pytest.approx(1.0 - RADIUS, abs=2e-3)
     assert body.x > 3.0
@@ -93,7 +97,7 @@ def test_a_wall_stops_the_body_and_lets_it_slide() -> None:
 def test_the_bounds_hold() -> None:
     body = Body(9.0, 9.0, math.radians(45))
     for _ in range(60):
-        advance(body, wish(forward=1.0, run=True), NOTHING, BOUNDS)
+        step_body(body, command(forward=1.0, run=True), NOTHING, BOUNDS)
     assert (body.x, body.y) == pytest.approx((10.0 - RADIUS, 10.0 - RADIUS))
 
 
@@ -122,6 +126,6 @@ def test_no_walk_enters_a_solid_leaves_the_bounds_or_beats_the_run_speed(
         body = Body(float(x), float(y), 0.0)
         for forward, right, turn in wishes:
             for _ in range(12):
-                advance(body, wish(forward, right, turn, run=True), solids, BOUNDS)
+                step_body(body, command(forward, right, turn, run=True), solids, BOUNDS)
                 assert is_clear(body.x, body.y, solids, BOUNDS)
                 assert speed(body) <= RUN_SPEED * (1 + 1e-9)

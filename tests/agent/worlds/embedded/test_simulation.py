@@ -192,7 +192,7 @@ def put_somewhere(simulation: Simulation, seed: int) -> None:
 def test_nothing_compiles_in_the_middle_of_a_run() -> None:
     simulation = Simulation(scene_named("street"), SIDE, 0)
     simulation.frame()
-    functions = (raster.render, framebuffer.develop, physics.slide, physics.is_clear)
+    functions = (raster.rasterize, framebuffer.unpack, physics.move_and_slide, physics.is_clear)
     before = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]
     drive(simulation, 120, seed=2)
     after = [list(function.signatures) for function in functions]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Somebody who rides round and round the main street."""
+"""A cyclist who rides a loop along the main street."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from agent.worlds.embedded.render.mesh import Mesh
 from agent.worlds.embedded.scenes.state import SceneEffect, SceneState, pose
 
 _LANE = 1.5
-"""Metres from the middle of the street; they keep to the left."""
+"""Metres from the middle of the street; traffic keeps to the left."""
 _HALF = 0.45
-"""Half the side of the square that stops the body."""
+"""Half the side of its square collider, metres."""
 
 
 def build_cyclist(mesh: Mesh) -> int:
-    """Build bicycle and rider, riding towards +y; returns the part."""
+    """Build bicycle and rider, riding towards +y; return the part."""
     with mesh.part() as part:
         for y in (-0.55, 0.55):
             mesh.quad(
@@ -45,14 +45,14 @@ def build_cyclist(mesh: Mesh) -> int:
 
 
 class Cyclist(SceneEffect):
-    """Rides a loop at a steady pace, and waits while the body is in the way.
+    """Rides a loop at constant speed and waits while the body is in the way.
 
     Args:
-        part: what is moved.
-        solid: the number of the solid that moves along.
-        south: where the loop turns back, metres along y.
-        north: where it turns the other way.
-        speed: metres a second.
+        part: of the mesh.
+        solid: number of its collider.
+        south: y of the southern turn, metres.
+        north: y of the northern turn, metres.
+        speed: m/s.
     """
 
     def __init__(self, part: int, solid: int, south: float, north: float, speed: float) -> None:
@@ -63,8 +63,8 @@ class Cyclist(SceneEffect):
         self.travelled = 0.0
         """Metres along the loop."""
 
-    def where(self, travelled: float) -> tuple[float, float, float]:
-        """Return x, y and heading after so many metres."""
+    def position(self, travelled: float) -> tuple[float, float, float]:
+        """Return x, y and heading after a distance in metres."""
         straight, bend = self._north - self._south, math.pi * _LANE
         travelled %= self._length
         if travelled < straight:
@@ -79,31 +79,31 @@ class Cyclist(SceneEffect):
         angle = (travelled - straight) / _LANE
         return _LANE * math.cos(angle), self._south - _LANE * math.sin(angle), math.pi + angle
 
-    def begin(self, scene_state: SceneState) -> None:
-        """Stand at the southern turn."""
+    def reset(self, scene_state: SceneState) -> None:
+        """Start at the southern turn."""
         scene_state.solids[self._solid] = self._box(0.0)
 
     def _box(self, travelled: float) -> NDArray[np.float64]:
-        x, y, _ = self.where(travelled)
+        x, y, _ = self.position(travelled)
         return np.array([x - _HALF, y - _HALF, x + _HALF, y + _HALF])
 
-    def advance(self, scene_state: SceneState) -> None:
-        """Ride on if nobody would be touched."""
+    def step(self, scene_state: SceneState) -> None:
+        """Ride on unless the body is in the way."""
         box = self._box(self.travelled + self._pace)
         if is_clear(scene_state.body.x, scene_state.body.y, box[None], scene_state.bounds):
             self.travelled = (self.travelled + self._pace) % self._length
             scene_state.solids[self._solid] = box
 
     def state_dict(self) -> dict[str, float]:
-        """Return how far they have come on the loop."""
+        """Return the distance along the loop."""
         return {"travelled": self.travelled}
 
     def load_state_dict(self, state: Mapping[str, float], scene_state: SceneState) -> None:
-        """Be there."""
+        """Set the distance along the loop."""
         self.travelled = state["travelled"]
         scene_state.solids[self._solid] = self._box(self.travelled)
 
-    def arrange(self, scene_state: SceneState) -> None:
-        """Put the rider on the loop."""
-        x, y, heading = self.where(self.travelled)
+    def animate(self, scene_state: SceneState) -> None:
+        """Set the pose of the rider."""
+        x, y, heading = self.position(self.travelled)
         scene_state.poses[self._part] = pose(x, y, 0.0, -heading)

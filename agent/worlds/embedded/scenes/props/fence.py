@@ -1,10 +1,10 @@
-"""Wooden fences, and a gate that slides aside."""
+"""Wooden fences and a sliding gate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.worlds.embedded.render.mesh import Mesh, whole
+from agent.worlds.embedded.render.mesh import Mesh, tile_uv
 from agent.worlds.embedded.scenes.props.door import Door
 
 _THICKNESS = 0.2
@@ -15,10 +15,10 @@ def fence(mesh: Mesh, length: float, height: float) -> None:
     x, piece = 0.0, 3.0
     while x < length - 1e-6:
         end = min(x + piece, length)
-        mesh.wall(x, end, 0.0, height - 0.2, "wood", uv=whole((end - x) / 1.2, 1.0))
-        mesh.wall(x, end, height - 0.2, height, "kawara", uv=whole((end - x) / 1.2, 0.3))
+        mesh.wall(x, end, 0.0, height - 0.2, "wood", uv=tile_uv((end - x) / 1.2, 1.0))
+        mesh.wall(x, end, height - 0.2, height, "kawara", uv=tile_uv((end - x) / 1.2, 0.3))
         x = end
-    mesh.floor(0.0, 0.0, length, _THICKNESS, height, "kawara", uv=whole(length, 0.3))
+    mesh.floor(0.0, 0.0, length, _THICKNESS, height, "kawara", uv=tile_uv(length, 0.3))
     mesh.solid(0.0, 0.0, length, _THICKNESS)
 
 
@@ -38,17 +38,17 @@ def gateway(mesh: Mesh, width: float, is_open: bool, toggles_at_s: Sequence[floa
         left, right = (0.0, width) if front < back else (width, 0.0)
         mesh.quad(
             ((left, front, low), (right, front, low), (right, back, high), (left, back, high)),
-            "kawara", uv=whole(3.0, 1.0),
+            "kawara", uv=tile_uv(3.0, 1.0),
         )  # fmt: skip
         mesh.quad(
             ((right, front, low), (left, front, low), (left, back, high), (right, back, high)),
             "wood", 0.5,
         )  # fmt: skip
-    frame = mesh.here()
+    frame = mesh.current_frame()
     with mesh.part() as part:
         mesh.wall(
             post, width - post, 0.0, height, "f_lattice", 0.8, y=0.15, two_sided=True,
-            uv=whole(0.5, 1.0),
+            uv=tile_uv(0.5, 1.0),
         )  # fmt: skip
     solid = mesh.solid(post, 0.05, width - post, 0.25)
     return Door(part, solid, frame, (width - 0.3, 0.0, 0.0), is_open, toggles_at_s)

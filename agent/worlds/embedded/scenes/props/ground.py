@@ -1,10 +1,10 @@
-"""Roads, pavements and yards, in small quads so that mipmaps and baked shadows fit."""
+"""Roads, pavements and yards, in small quads for mipmapping and baked shadows."""
 
 from __future__ import annotations
 
 import math
 
-from agent.worlds.embedded.render.mesh import Box, Mesh, whole
+from agent.worlds.embedded.render.mesh import Box, Mesh, tile_uv
 from agent.worlds.embedded.scenes.props.storefront import PAVEMENT
 
 HALF_ROAD, HALF_STREET = 3.0, 4.25
@@ -17,7 +17,7 @@ _PAINT = 0.012
 
 
 def shade(x: float, y: float) -> float:
-    """Light on the road: the western houses throw their shadow on it."""
+    """Return the light on the road, with the baked shadow of the western houses."""
     edge = -0.6 + 0.5 * math.sin(y * 0.7) + 0.4 * math.sin(y * 1.9)
     return _SHADE if x < edge else 1.0
 
@@ -45,7 +45,7 @@ def _pavement(mesh: Mesh, side: int, y0: float, y1: float) -> None:
     shadow = _SHADED_PAVEMENT if side < 0 else 1.0
     x0, x1 = sorted((side * HALF_ROAD, side * HALF_STREET))
     left, right = (0.72 * shadow if abs(x) > 4.2 else shadow for x in (x0, x1))
-    mesh.floor(x0, y0, x1, y1, PAVEMENT, "walk", (left, right, right, left), uv=whole(1.0, 1.4))
+    mesh.floor(x0, y0, x1, y1, PAVEMENT, "walk", (left, right, right, left), uv=tile_uv(1.0, 1.4))
     kerb = side * HALF_ROAD
     near, far = (y0, y1) if side < 0 else (y1, y0)
     mesh.quad(
@@ -53,7 +53,7 @@ def _pavement(mesh: Mesh, side: int, y0: float, y1: float) -> None:
         "stone", 0.8,
     )  # fmt: skip
     x0, x1 = sorted((side * 3.35, side * 3.75))
-    mesh.floor(x0, y0, x1, y1, PAVEMENT + 0.008, "tactile", shadow, uv=whole(1.0, 5.0))
+    mesh.floor(x0, y0, x1, y1, PAVEMENT + 0.008, "tactile", shadow, uv=tile_uv(1.0, 5.0))
     x0, x1 = sorted((side * 2.72, side * 2.84))
     mesh.floor(x0, y0, x1, y1, _PAINT, "white", 0.64 if side < 0 else 1.05)
 
@@ -92,9 +92,9 @@ def tiles(
 
 
 def beyond(mesh: Mesh, bounds: Box, reach: float) -> None:
-    """Lay what is seen past the edge of the world, on its four sides."""
+    """Lay the ground beyond the bounds, on all four sides."""
     x0, y0, x1, y1 = bounds
     west, south, east, north = x0 - reach, y0 - reach, x1 + reach, y1 + reach
     for box in ((west, south, x0, north), (x1, south, east, north),
                 (x0, south, x1, y0), (x0, y1, x1, north)):  # fmt: skip
-        mesh.floor(*box, -0.06, "stone", 0.7, uv=whole(20.0, 20.0))
+        mesh.floor(*box, -0.06, "stone", 0.7, uv=tile_uv(20.0, 20.0))

@@ -1,4 +1,4 @@
-"""The ring of sky around the eye."""
+"""The sky: a textured cylinder around the camera."""
 
 from __future__ import annotations
 

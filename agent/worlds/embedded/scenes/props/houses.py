@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.worlds.embedded.render.mesh import Mesh, whole
+from agent.worlds.embedded.render.mesh import Mesh, tile_uv
 from agent.worlds.embedded.scenes.props.storefront import dress
 from agent.worlds.embedded.scenes.textures.windows import STYLES
 
@@ -26,7 +26,7 @@ _TILED = ("u0", "u1", "u5")
 
 @dataclass(frozen=True)
 class Business:
-    """What a ground floor shows."""
+    """The textures of a ground floor."""
 
     facade: str
     noren: str | None = None
@@ -72,7 +72,7 @@ def row(
     *,
     furniture: bool = True,
 ) -> None:
-    """Fill a stretch of street from x = 0 to `length` with houses; nobody gets past them."""
+    """Fill a stretch of street from x = 0 to `length` with houses, which are solid."""
     mesh.solid(0.0, 0.0, length, DEPTH)
     x, number = 0.0, rng.randrange(len(businesses))
     while x < length - 1.0:
@@ -123,11 +123,11 @@ def upper_storeys(mesh: Mesh, rng: random.Random, width: float, floors: int, sty
 
 def _side(mesh: Mesh, floors: int, style: str, side: str) -> None:
     """Build a side wall, seen in gaps and alleys: boards below, windows above."""
-    mesh.wall(0.0, DEPTH, 0.0, _DADO, "wood", uv=whole(4.0, 0.5))
-    mesh.wall(0.0, DEPTH, _DADO, GROUND_FLOOR, side, uv=whole(3.0, 1.0))
+    mesh.wall(0.0, DEPTH, 0.0, _DADO, "wood", uv=tile_uv(4.0, 0.5))
+    mesh.wall(0.0, DEPTH, _DADO, GROUND_FLOOR, side, uv=tile_uv(3.0, 1.0))
     for floor in range(1, floors):
         z = GROUND_FLOOR + (floor - 1) * UPPER_FLOOR
-        mesh.wall(0.0, DEPTH, z, z + UPPER_FLOOR, style, uv=whole(1.5, 1.0))
+        mesh.wall(0.0, DEPTH, z, z + UPPER_FLOOR, style, uv=tile_uv(1.5, 1.0))
 
 
 def _gable_roof(mesh: Mesh, width: float, height: float, side: str) -> None:

@@ -60,7 +60,7 @@ def lantern_string(mesh: Mesh, half_width: float, count: int = 8) -> int:
 
 
 class SwingingStrings(SceneEffect):
-    """Strings that swing in the wind, each like a pendulum of its own period.
+    """Strings that swing in the wind, each with its own period.
 
     Args:
         strings: part, x, y, z and direction (radians to the left of +x) of each.
@@ -80,8 +80,8 @@ class SwingingStrings(SceneEffect):
         self._rates = math.tau / (period * (1.0 + 0.07 * np.arange(len(strings))))
         self._swing = swing
 
-    def arrange(self, scene_state: SceneState) -> None:
-        """Turn every string around its own line."""
+    def animate(self, scene_state: SceneState) -> None:
+        """Set the pose of every string."""
         angles = self._swing * np.sin(self._rates * scene_state.time)
         cosine, sine = np.cos(angles), np.sin(angles)
         along, aside = np.cos(self._turns), np.sin(self._turns)

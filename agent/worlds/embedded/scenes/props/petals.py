@@ -1,4 +1,4 @@
-"""Petals that fall from the cherry trees."""
+"""Falling cherry petals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SWAY = 0.35
 
 
 def build_petals(mesh: Mesh, rng: random.Random) -> int:
-    """Build one loose cluster of petals; returns the part."""
+    """Build one loose cluster of petals; return the part."""
     with mesh.part() as part:
         for _ in range(_PER_CLUSTER):
             x, y, z = (rng.uniform(-r, r) for r in (1.2, 1.2, 0.5))
@@ -35,7 +35,7 @@ def build_petals(mesh: Mesh, rng: random.Random) -> int:
 
 
 class FallingPetals(SceneEffect):
-    """Clusters that fall at one speed, sway and turn, and begin again at the top.
+    """Clusters that fall at constant speed, sway and turn, and start again at the top.
 
     Args:
         clusters: part, x and y of each.
@@ -43,12 +43,12 @@ class FallingPetals(SceneEffect):
 
     def __init__(self, clusters: Sequence[tuple[int, float, float]]) -> None:
         self._parts = [part for part, _, _ in clusters]
-        self._scenes = np.array([[x, y] for _, x, y in clusters])
+        self._centres = np.array([[x, y] for _, x, y in clusters])
         # The golden ratio spreads the starting heights evenly, whatever their number.
         self._phases = np.arange(len(clusters)) * 0.618 % 1.0
 
-    def arrange(self, scene_state: SceneState) -> None:
-        """Let every cluster be where its law has it."""
+    def animate(self, scene_state: SceneState) -> None:
+        """Set the pose of every cluster."""
         height = _TOP - _BOTTOM
         fallen = (self._phases * height + _SPEED * scene_state.time) % height
         turn = 0.8 * scene_state.time + math.tau * self._phases
@@ -57,7 +57,7 @@ class FallingPetals(SceneEffect):
         poses[:, 1, 0] = np.sin(turn)
         poses[:, 0, 1] = -poses[:, 1, 0]
         poses[:, 2, 2] = 1.0
-        poses[:, 0, 3] = self._scenes[:, 0] + _SWAY * np.sin(2.1 * fallen)
-        poses[:, 1, 3] = self._scenes[:, 1] + _SWAY * np.cos(1.7 * fallen)
+        poses[:, 0, 3] = self._centres[:, 0] + _SWAY * np.sin(2.1 * fallen)
+        poses[:, 1, 3] = self._centres[:, 1] + _SWAY * np.cos(1.7 * fallen)
         poses[:, 2, 3] = _TOP - fallen
         scene_state.poses[self._parts] = poses

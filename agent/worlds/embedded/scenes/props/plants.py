@@ -14,7 +14,7 @@ GREEN = ("leaf", "leaf2")
 def tree(
     mesh: Mesh, x: float, y: float, size: float = 1.0, leaves: tuple[str, str] = BLOSSOM
 ) -> None:
-    """Plant a tree, shaped by where it stands; the body cannot pass its trunk."""
+    """Build a tree, seeded by its position; the trunk is solid."""
     rng = random.Random(int(x * 31 + y * 17))
     mesh.cylinder(x, y, 0.0, 1.9 * size, 0.17 * size, 6, "bark", top_radius=0.11 * size, repeat=2)
     for number in range(9):

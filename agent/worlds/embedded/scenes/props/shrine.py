@@ -50,7 +50,7 @@ def stone_lantern(mesh: Mesh, x: float, y: float) -> None:
 
 
 def hall(mesh: Mesh, y: float) -> None:
-    """Build the hall behind its steps; nobody climbs them."""
+    """Build the hall behind its steps; they are solid."""
     for step in range(4):
         height = 0.2 + step * 0.2
         mesh.box((0.0, y + step * 0.5, height / 2), (5.0, 0.5, height), "stone")

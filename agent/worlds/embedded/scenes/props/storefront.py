@@ -1,4 +1,4 @@
-"""What stands and hangs in front of a house: curtains, lanterns, signs, machines, flags."""
+"""Props in front of a house: curtains, lanterns, signs, vending machines, flags."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def dress(
     furniture: bool,
     awning: bool,
 ) -> None:
-    """Hang and put up everything one house shows.
+    """Build all props of one house.
 
     Args:
         mesh: built into, in the house's frame.
-        chance: decides what stands there.
+        rng: decides the furniture.
         width: of the house.
         height: of its walls.
         noren: texture of the shop curtain; with it come lanterns.
@@ -53,14 +53,14 @@ def dress(
         _projecting_sign(mesh, sign, height)
     if not furniture:
         return
-    luck = rng.random()
-    if luck < 0.42:
+    kind = rng.random()
+    if kind < 0.42:
         for number in range(rng.choice((1, 2))):
             machine = rng.choice(sorted(_MACHINE_SIDES))
             vending_machine(mesh, width - 0.7 - number * 1.05, machine)
-    elif luck < 0.7:
+    elif kind < 0.7:
         _flags(mesh, width, 0.95 if awning else 0.8)
-    elif luck < 0.88:
+    elif kind < 0.88:
         _planters(mesh, rng.choice(("leaf", "flowers")))
     else:
         _standing_sign(mesh)

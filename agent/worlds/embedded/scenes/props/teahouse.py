@@ -1,11 +1,11 @@
-"""A shop that can be entered, with a rolling shutter in its doorway."""
+"""A teahouse that can be entered, with a rolling shutter in its doorway."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-from agent.worlds.embedded.render.mesh import Mesh, whole
+from agent.worlds.embedded.render.mesh import Mesh, tile_uv
 from agent.worlds.embedded.scenes.props.door import Door
 from agent.worlds.embedded.scenes.props.houses import DEPTH, GROUND_FLOOR, eave, upper_storeys
 from agent.worlds.embedded.scenes.props.storefront import PAVEMENT, lantern
@@ -33,7 +33,7 @@ def teahouse(mesh: Mesh, rng: random.Random, is_open: bool, toggles_at_s: Sequen
     mesh.wall(left, right, 1.85, 2.5, "n_tea", 1.0, y=-0.3, two_sided=True)
     for x in (0.5, 1.5, WIDTH - 1.5, WIDTH - 0.5):
         lantern(mesh, x, -0.55, 2.48, 0.56, "lan_red")
-    frame = mesh.here()
+    frame = mesh.current_frame()
     with mesh.part() as part:
         mesh.wall(left, right, 0.0, _DOOR_HEIGHT, "shutter", 0.95, y=0.1, two_sided=True)
     solid = mesh.solid(left, 0.0, right, _WALL)
@@ -45,7 +45,7 @@ def _shell(mesh: Mesh) -> None:
     """Build the front around the doorway and stop the body at the walls."""
     left, right = _DOOR
     for x0, x1 in ((0.0, left), (right, WIDTH)):
-        mesh.wall(x0, x1, 0.0, GROUND_FLOOR, "f_lattice", _GLOW, uv=whole(0.5, 1.0))
+        mesh.wall(x0, x1, 0.0, GROUND_FLOOR, "f_lattice", _GLOW, uv=tile_uv(0.5, 1.0))
         mesh.wall(x1, x0, 0.0, _CEILING, "stucco", 0.8, y=_WALL)
         mesh.solid(x0, 0.0, x1, _WALL)
     mesh.wall(left, right, _DOOR_HEIGHT, GROUND_FLOOR, "wood")
@@ -64,12 +64,12 @@ def _inside(mesh: Mesh) -> None:
     rows = 3
     for row in range(rows):
         a, b = y0 + (y1 - y0) * row / rows, y0 + (y1 - y0) * (row + 1) / rows
-        mesh.floor(x0, a, (x0 + x1) / 2, b, PAVEMENT, "boards", _GLOW, uv=whole(2, 1))
-        mesh.floor((x0 + x1) / 2, a, x1, b, PAVEMENT, "boards", _GLOW, uv=whole(2, 1))
+        mesh.floor(x0, a, (x0 + x1) / 2, b, PAVEMENT, "boards", _GLOW, uv=tile_uv(2, 1))
+        mesh.floor((x0 + x1) / 2, a, x1, b, PAVEMENT, "boards", _GLOW, uv=tile_uv(2, 1))
     mesh.floor(x0 - 0.2, -0.1, x1, y0, PAVEMENT, "stone", 0.8)
     mesh.quad(
         ((x0, y1, _CEILING), (x1, y1, _CEILING), (x1, y0, _CEILING), (x0, y0, _CEILING)),
-        "wood", 0.7, whole(2, 2),
+        "wood", 0.7, tile_uv(2, 2),
     )  # fmt: skip
     for left, right in ((x0, (x0 + x1) / 2), ((x0 + x1) / 2, x1)):
         mesh.wall(left, right, 0.0, _CEILING, "counter", _GLOW, y=y1)

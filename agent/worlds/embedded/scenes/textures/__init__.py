@@ -1,4 +1,4 @@
-"""Pictures on surfaces, all drawn by program: no fonts, no downloads, no licences."""
+"""Textures, all drawn by program: no fonts, no downloads, no licences."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from agent.worlds.embedded.scenes.textures import (
     surfaces,
     windows,
 )
-from agent.worlds.embedded.scenes.textures.canvas import Picture
+from agent.worlds.embedded.scenes.textures.canvas import Texture
 
 
 @cache
-def street_pictures() -> Mapping[str, Picture]:
-    """Draw everything the street shows, by texture name; drawn once, and not to be written to."""
-    drawn: dict[str, Picture] = {}
-    for subject in (surfaces, nature, sky, facades, windows, signs):
-        drawn |= subject.pictures()
-    for picture in drawn.values():
-        picture.flags.writeable = False
+def street_textures() -> Mapping[str, Texture]:
+    """Return all textures of the street by name; drawn once, read-only."""
+    drawn: dict[str, Texture] = {}
+    for module in (surfaces, nature, sky, facades, windows, signs):
+        drawn |= module.textures()
+    for texture in drawn.values():
+        texture.flags.writeable = False
     return drawn

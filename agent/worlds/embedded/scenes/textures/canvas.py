@@ -1,4 +1,4 @@
-"""A square picture drawn in unit coordinates, x to the right and y down, finer than it is kept."""
+"""A canvas for square textures in unit coordinates (x right, y down), drawn supersampled."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw
 SIZE = 128
 """Side of a finished texture in texels."""
 Colour = tuple[int, int, int]
-Picture = NDArray[np.uint8]
+Texture = NDArray[np.uint8]
 """(SIZE, SIZE, 4) RGBA."""
 
 
 def darker(colour: Colour, factor: float) -> Colour:
-    """Scale a colour; above 1 it becomes lighter."""
+    """Scale a colour; a factor above 1 lightens it."""
     red, green, blue = (max(0, min(255, int(value * factor))) for value in colour)
     return red, green, blue
 
@@ -30,16 +30,16 @@ def blend(first: Colour, second: Colour, share: float) -> Colour:
 
 
 class Canvas:
-    """Drawing tools over one picture.
+    """Drawing operations on one texture.
 
     Args:
-        ground: colour of the whole, None for transparent.
-        finer: pixels drawn for each texel kept, along each side.
+        ground: background colour; None: transparent.
+        supersample: drawn pixels per texel along each side.
     """
 
-    def __init__(self, ground: Colour | None, finer: int = 4) -> None:
-        self._finer = finer
-        self._side = SIZE * finer
+    def __init__(self, ground: Colour | None, supersample: int = 4) -> None:
+        self._supersample = supersample
+        self._side = SIZE * supersample
         fill = (0, 0, 0, 0) if ground is None else (*ground, 255)
         self._image = Image.new("RGBA", (self._side, self._side), fill)
         self._draw = ImageDraw.Draw(self._image)
@@ -108,7 +108,7 @@ class Canvas:
         )
 
     def shadow(self, x: float, y: float, radius_x: float, radius_y: float) -> None:
-        """Darken what will lie below this canvas, softly; call it before drawing the thing."""
+        """Draw a soft shadow; call it before drawing what casts it."""
         for ring in range(6):
             size = 1.12 - 0.04 * ring
             self._draw.ellipse(
@@ -123,19 +123,19 @@ class Canvas:
         """Make a rectangle transparent."""
         self._draw.rectangle(self._points([(x0, y0), (x1, y1)]), fill=(0, 0, 0, 0))
 
-    def finish(self, grain: float = 0.0, seed: int = 0, coarse: float = 0.0) -> Picture:
-        """Return the picture in its final size.
+    def finish(self, grain: float = 0.0, seed: int = 0, coarse: float = 0.0) -> Texture:
+        """Return the texture, downsampled.
 
         Args:
-            grain: standard deviation of the grey noise laid over each texel, 0-255.
+            grain: standard deviation of grey noise per texel, 0-255.
             seed: of the noise.
-            coarse: the same for noise in patches of 16 texels.
+            coarse: standard deviation of grey noise per patch of 16 texels.
         """
-        picture = np.asarray(self._image.reduce(self._finer)).copy()
+        texture = np.asarray(self._image.reduce(self._supersample)).copy()
         if grain or coarse:
             generator = np.random.default_rng(seed)
             noise = generator.normal(0.0, 1.0, (SIZE, SIZE, 1)) * grain
             patches = generator.normal(0.0, 1.0, (SIZE // 16, SIZE // 16, 1)) * coarse
             noise += patches.repeat(16, axis=0).repeat(16, axis=1)
-            picture[..., :3] = np.clip(picture[..., :3] + noise, 0, 255)
-        return picture
+            texture[..., :3] = np.clip(texture[..., :3] + noise, 0, 255)
+        return texture

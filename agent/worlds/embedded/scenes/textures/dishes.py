@@ -21,7 +21,7 @@ def around(rng: random.Random, colour: Colour, spread: int = 18) -> Colour:
 
 
 def scatter(rng: random.Random, radius: float, count: int) -> list[tuple[float, float]]:
-    """Return points spread evenly over a disc in the middle of the picture."""
+    """Return points spread evenly over a disc in the middle of the texture."""
     points = []
     for _ in range(count):
         angle, distance = rng.random() * math.tau, math.sqrt(rng.random()) * radius

@@ -1,17 +1,17 @@
-"""Ground floors: what a shop or a house shows to the street."""
+"""Ground floors of shops and houses."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Picture
+from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Texture
 from agent.worlds.embedded.scenes.textures.strokes import write_across
 
 _DARK_WOOD, _WOOD, _LATH = (62, 38, 24), (70, 44, 28), (84, 52, 32)
 
 
-def pictures() -> dict[str, Picture]:
+def textures() -> dict[str, Texture]:
     """Draw every ground floor."""
     return {
         "f_lattice": _lattice(),
@@ -52,7 +52,7 @@ def glow(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> None:
         canvas.rectangle(x0, top, x1, min(y1, top + (y1 - y0) * 0.06), colour)
 
 
-def _lattice() -> Picture:
+def _lattice() -> Texture:
     """Draw sliding doors of wooden lattice with light behind them."""
     canvas = Canvas((92, 58, 36))
     glow(canvas, 0.06, 0.16, 0.94, 0.95)
@@ -88,7 +88,7 @@ def _glass_front(wall: Colour, goods: Sequence[Colour], seed: int) -> Canvas:
 
 def _shelves(
     wall: Colour, goods: Sequence[Colour], seed: int, sign: tuple[str, Colour, Colour]
-) -> Picture:
+) -> Texture:
     canvas = _glass_front(wall, goods, seed)
     text, ground, ink = sign
     canvas.rectangle(0, 0, 1, 0.2, ground)
@@ -98,7 +98,7 @@ def _shelves(
     return canvas.finish()
 
 
-def _convenience_store() -> Picture:
+def _convenience_store() -> Texture:
     goods = [(220, 60, 50), (50, 120, 200), (240, 190, 60), (80, 170, 90), (240, 240, 240)]
     canvas = _glass_front((240, 240, 238), goods, 1)
     canvas.rectangle(0, 0, 1, 0.06, (30, 140, 80))
@@ -107,7 +107,7 @@ def _convenience_store() -> Picture:
     return canvas.finish()
 
 
-def _cafe() -> Picture:
+def _cafe() -> Texture:
     canvas = Canvas((84, 62, 50))
     canvas.rectangle(0, 0, 1, 0.2, (46, 62, 58))
     write_across(canvas, "カフェ", 0.25, 0.03, 0.14, (248, 236, 206), 0.018)
@@ -123,7 +123,7 @@ def _cafe() -> Picture:
     return canvas.finish(3, seed=21)
 
 
-def _greengrocer() -> Picture:
+def _greengrocer() -> Texture:
     canvas, rng = Canvas((120, 92, 60)), random.Random(22)
     canvas.rectangle(0.03, 0.14, 0.97, 0.6, (58, 44, 36))
     glow(canvas, 0.05, 0.16, 0.95, 0.45)
@@ -148,8 +148,8 @@ def _greengrocer() -> Picture:
     return canvas.finish()
 
 
-def _slats() -> Picture:
-    """Draw a rolling shutter that fills the picture."""
+def _slats() -> Texture:
+    """Draw a rolling shutter that fills the texture."""
     canvas = Canvas((150, 152, 150))
     for slat in range(24):
         canvas.rectangle(0, slat / 24, 1, slat / 24 + 0.022, (178, 180, 178))
@@ -158,7 +158,7 @@ def _slats() -> Picture:
     return canvas.finish(4, seed=23)
 
 
-def _shutter() -> Picture:
+def _shutter() -> Texture:
     canvas = Canvas((150, 152, 150))
     for slat in range(22):
         y = 0.12 + slat * 0.039
@@ -168,7 +168,7 @@ def _shutter() -> Picture:
     return canvas.finish(5, seed=30)
 
 
-def _house() -> Picture:
+def _house() -> Texture:
     canvas = Canvas((214, 204, 186))
     canvas.rectangle(0.1, 0.2, 0.42, 1, (96, 70, 50))
     for panel in range(3):
@@ -184,7 +184,7 @@ def _house() -> Picture:
     return canvas.finish(4, seed=33)
 
 
-def _counter() -> Picture:
+def _counter() -> Texture:
     """Draw the inside of a shop: shelves, bottles and a counter."""
     canvas, rng = Canvas((198, 168, 128)), random.Random(24)
     for shelf in range(4):

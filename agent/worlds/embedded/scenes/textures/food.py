@@ -1,4 +1,4 @@
-"""Pictures of food: a dish of some kind on a table of some pattern."""
+"""Textures of food: a dish on a table."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from agent.worlds.embedded.scenes.textures import dishes, japanese_dishes
-from agent.worlds.embedded.scenes.textures.canvas import SIZE, Canvas, Colour, Picture, darker
+from agent.worlds.embedded.scenes.textures.canvas import SIZE, Canvas, Colour, Texture, darker
 
 KINDS = {**dishes.DISHES, **japanese_dishes.DISHES}
 """Every kind of food by name."""
-_FINER = 2
+_SUPERSAMPLE = 2
 _TABLE_COLOURS: tuple[Colour, ...] = (
     (196, 60, 54), (240, 214, 160), (58, 96, 150), (96, 148, 92), (236, 150, 60), (120, 78, 52),
     (226, 226, 220), (150, 96, 150), (246, 200, 210), (44, 48, 60),
@@ -20,7 +20,7 @@ _TABLE_COLOURS: tuple[Colour, ...] = (
 
 
 def _light() -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
-    """Lamp light from the upper left, so that things look round."""
+    """Return lamp light from the upper left, which makes things look round."""
     x, y = np.meshgrid(np.linspace(-1, 1, SIZE), np.linspace(-1, 1, SIZE))
     return (1.1 - 0.12 * ((x + 0.4) ** 2 + (y + 0.4) ** 2))[..., np.newaxis].astype(np.float32)
 
@@ -64,27 +64,27 @@ _PATTERNS: tuple[Callable[[Canvas, random.Random, Colour], None], ...] = (
 )  # fmt: skip
 
 
-def table(rng: random.Random) -> Picture:
+def table(rng: random.Random) -> Texture:
     """Draw a table top or cloth, opaque."""
     colour = dishes.around(rng, rng.choice(_TABLE_COLOURS), 24)
-    canvas = Canvas(colour, _FINER)
+    canvas = Canvas(colour, _SUPERSAMPLE)
     rng.choice(_PATTERNS)(canvas, rng, colour)
     return _lit(canvas.finish())
 
 
-def dish(rng: random.Random, kind: str | None = None) -> Picture:
-    """Draw one dish with nothing around it; any kind unless it is named."""
-    canvas = Canvas(None, _FINER)
+def dish(rng: random.Random, kind: str | None = None) -> Texture:
+    """Draw one dish on a transparent ground; default: of a random kind."""
+    canvas = Canvas(None, _SUPERSAMPLE)
     KINDS[kind or rng.choice(sorted(KINDS))](canvas, rng)
     return _lit(canvas.finish())
 
 
-def _lit(picture: Picture) -> Picture:
-    picture[..., :3] = np.clip(picture[..., :3] * _LAMP, 0, 255)
-    return picture
+def _lit(texture: Texture) -> Texture:
+    texture[..., :3] = np.clip(texture[..., :3] * _LAMP, 0, 255)
+    return texture
 
 
-def lay(below: Picture, above: Picture) -> Picture:
+def lay(below: Texture, above: Texture) -> Texture:
     """Put a dish on a table."""
     alpha = above[..., 3:].astype(np.float32) / 255
     laid = below.copy()
@@ -92,6 +92,6 @@ def lay(below: Picture, above: Picture) -> Picture:
     return laid
 
 
-def picture(rng: random.Random, kind: str | None = None) -> Picture:
+def texture(rng: random.Random, kind: str | None = None) -> Texture:
     """Draw a dish on a table, opaque."""
     return lay(table(rng), dish(rng, kind))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 
-from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Picture, blend, darker
+from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Texture, blend, darker
 
 _LEAVES = 520
 
 
-def pictures() -> dict[str, Picture]:
+def textures() -> dict[str, Texture]:
     """Draw every plant."""
     return {
         "sakura": _foliage((255, 214, 226), (238, 150, 182), 50),
@@ -24,7 +24,7 @@ def pictures() -> dict[str, Picture]:
     }
 
 
-def _foliage(light: Colour, dark: Colour, seed: int) -> Picture:
+def _foliage(light: Colour, dark: Colour, seed: int) -> Texture:
     """Draw a round crown with holes in it."""
     canvas, rng = Canvas(None), random.Random(seed)
     for _ in range(_LEAVES):
@@ -36,7 +36,7 @@ def _foliage(light: Colour, dark: Colour, seed: int) -> Picture:
     return canvas.finish()
 
 
-def _bamboo() -> Picture:
+def _bamboo() -> Texture:
     canvas, rng = Canvas(None), random.Random(54)
     for stem in range(7):
         x = 0.06 + stem * 0.145
@@ -53,7 +53,7 @@ def _bamboo() -> Picture:
     return canvas.finish()
 
 
-def _flowers() -> Picture:
+def _flowers() -> Texture:
     canvas, rng = Canvas(None), random.Random(55)
     for _ in range(240):
         x, y = 0.06 + rng.random() * 0.88, 0.35 + rng.random() * 0.6
@@ -66,7 +66,7 @@ def _flowers() -> Picture:
     return canvas.finish()
 
 
-def _petals() -> Picture:
+def _petals() -> Texture:
     """Draw petals scattered over the ground."""
     canvas, rng = Canvas(None), random.Random(56)
     for _ in range(150):
@@ -76,8 +76,8 @@ def _petals() -> Picture:
     return canvas.finish()
 
 
-def _petal() -> Picture:
-    """Draw one petal that fills the picture."""
+def _petal() -> Texture:
+    """Draw one petal that fills the texture."""
     canvas = Canvas(None)
     canvas.ellipse(0.5, 0.5, 0.48, 0.34, (252, 212, 224))
     canvas.ellipse(0.38, 0.5, 0.22, 0.2, (246, 184, 206))

@@ -1,11 +1,11 @@
-"""Everything with writing on it, and the machines that sell drinks."""
+"""Signs, curtains, flags, lanterns, vending machines and a wheel."""
 
 from __future__ import annotations
 
 import math
 import random
 
-from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Picture, darker
+from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Texture, darker
 from agent.worlds.embedded.scenes.textures.strokes import glyph, write_down
 
 _NOREN: dict[str, tuple[Colour, str]] = {
@@ -50,7 +50,7 @@ _CANS = (
 )  # fmt: skip
 
 
-def pictures() -> dict[str, Picture]:
+def textures() -> dict[str, Texture]:
     """Draw every sign, curtain, flag, lantern and vending machine."""
     drawn = {name: _noren(*style) for name, style in _NOREN.items()}
     drawn |= {name: _sign(*style) for name, style in _SIGNS.items()}
@@ -64,7 +64,7 @@ def pictures() -> dict[str, Picture]:
     return drawn
 
 
-def _noren(cloth: Colour, text: str) -> Picture:
+def _noren(cloth: Colour, text: str) -> Texture:
     """Draw a shop curtain, slit between the characters."""
     canvas = Canvas(cloth)
     canvas.rectangle(0, 0, 1, 0.1, darker(cloth, 0.7))
@@ -79,7 +79,7 @@ def _noren(cloth: Colour, text: str) -> Picture:
     return canvas.finish()
 
 
-def _sign(ground: Colour, ink: Colour, text: str) -> Picture:
+def _sign(ground: Colour, ink: Colour, text: str) -> Texture:
     """Draw a framed sign; it hangs three times as tall as it is wide, so letters are squashed."""
     canvas = Canvas(ground)
     for x0, y0, x1, y1 in ((0, 0, 1, 0.03), (0, 0.97, 1, 1), (0, 0, 0.04, 1), (0.96, 0, 1, 1)):
@@ -88,7 +88,7 @@ def _sign(ground: Colour, ink: Colour, text: str) -> Picture:
     return canvas.finish()
 
 
-def _lantern(paper: Colour, text: str) -> Picture:
+def _lantern(paper: Colour, text: str) -> Texture:
     """Draw the paper once around, brightest in the middle, with the text on two sides."""
     canvas = Canvas(paper)
     for rib in range(10):
@@ -103,7 +103,7 @@ def _lantern(paper: Colour, text: str) -> Picture:
     return canvas.finish()
 
 
-def _flag(cloth: Colour, ink: Colour, text: str) -> Picture:
+def _flag(cloth: Colour, ink: Colour, text: str) -> Texture:
     canvas = Canvas(cloth)
     canvas.rectangle(0, 0, 1, 0.06, ink)
     canvas.rectangle(0, 0.94, 1, 1, ink)
@@ -111,7 +111,7 @@ def _flag(cloth: Colour, ink: Colour, text: str) -> Picture:
     return canvas.finish()
 
 
-def _machine(body: Colour, seed: int) -> Picture:
+def _machine(body: Colour, seed: int) -> Texture:
     canvas, rng = Canvas(body), random.Random(seed)
     canvas.rectangle(0.07, 0.06, 0.93, 0.56, (244, 248, 250))
     for row in range(3):
@@ -126,7 +126,7 @@ def _machine(body: Colour, seed: int) -> Picture:
     return canvas.finish()
 
 
-def _menu() -> Picture:
+def _menu() -> Texture:
     """Draw a board with hanging strips of dishes and prices."""
     canvas = Canvas((226, 206, 168))
     for strip, text in enumerate(("そば", "すし", "ラーメン", "日本酒", "お茶", "肉")):
@@ -137,8 +137,8 @@ def _menu() -> Picture:
     return canvas.finish(3, seed=60)
 
 
-def _wheel() -> Picture:
-    """Draw a bicycle wheel that fills the picture, see-through between the spokes."""
+def _wheel() -> Texture:
+    """Draw a bicycle wheel that fills the texture, see-through between the spokes."""
     canvas = Canvas(None)
     for spoke in range(9):
         angle = math.pi * spoke / 9

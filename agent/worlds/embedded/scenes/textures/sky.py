@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agent.worlds.embedded.scenes.textures.canvas import SIZE, Picture
+from agent.worlds.embedded.scenes.textures.canvas import SIZE, Texture
 
 PANELS = 8
-"""Pictures side by side, once around; the first one begins in the east and they run to the left."""
+"""Textures side by side around the horizon, from the east to the left."""
 _WIDTH = SIZE * PANELS
 _NORTH = 90.0
 """Degrees to the left of east."""
@@ -27,7 +27,7 @@ _RIDGES = (
 Floats = NDArray[np.float64]
 
 
-def pictures() -> dict[str, Picture]:
+def textures() -> dict[str, Texture]:
     """Draw the panorama, cut into `sky0` ... `sky7`."""
     azimuth = np.arange(_WIDTH) / _WIDTH * 360.0
     elevation = (1.0 - np.arange(SIZE) / SIZE)[:, np.newaxis]

@@ -1,10 +1,10 @@
-"""What streets and walls are made of."""
+"""Surfaces of streets and walls."""
 
 from __future__ import annotations
 
 import random
 
-from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Picture
+from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Texture
 from agent.worlds.embedded.scenes.textures.strokes import write_down
 
 WALLS: dict[str, tuple[Colour, float]] = {
@@ -31,7 +31,7 @@ WALLS: dict[str, tuple[Colour, float]] = {
 """Plain colours with grain, by name."""
 
 
-def pictures() -> dict[str, Picture]:
+def textures() -> dict[str, Texture]:
     """Draw every surface."""
     drawn = {
         name: Canvas(colour).finish(grain, seed=index, coarse=3)
@@ -53,7 +53,7 @@ def pictures() -> dict[str, Picture]:
     return drawn
 
 
-def _paving(colour: Colour, spread: int, seed: int) -> Picture:
+def _paving(colour: Colour, spread: int, seed: int) -> Texture:
     canvas, rng = Canvas(colour), random.Random(seed)
     for row in range(5):
         for column in range(-1, 5):
@@ -64,7 +64,7 @@ def _paving(colour: Colour, spread: int, seed: int) -> Picture:
     return canvas.finish(5, seed)
 
 
-def _slabs() -> Picture:
+def _slabs() -> Texture:
     canvas, rng = Canvas((120, 118, 110)), random.Random(7)
     for x, y, width, height in ((0, 0, 0.6, 0.5), (0.6, 0, 0.4, 0.5), (0, 0.5, 0.4, 0.5),
                                 (0.4, 0.5, 0.6, 0.5)):  # fmt: skip
@@ -75,7 +75,7 @@ def _slabs() -> Picture:
     return canvas.finish(6, seed=8, coarse=3)
 
 
-def _tactile() -> Picture:
+def _tactile() -> Texture:
     canvas = Canvas((214, 178, 40))
     for row in range(4):
         for column in range(4):
@@ -84,13 +84,13 @@ def _tactile() -> Picture:
     return canvas.finish()
 
 
-def _stop_mark() -> Picture:
+def _stop_mark() -> Texture:
     canvas = Canvas(None)
     write_down(canvas, "止まれ", 0.33, 0.02, 0.34, 0.98, (236, 234, 228), 0.05)
     return canvas.finish()
 
 
-def _planks(colour: Colour, spread: int, seed: int) -> Picture:
+def _planks(colour: Colour, spread: int, seed: int) -> Texture:
     canvas, rng = Canvas((colour[0] - 34, colour[1] - 28, colour[2] - 22)), random.Random(seed)
     for plank in range(8):
         value = rng.randrange(-spread, spread)
@@ -99,7 +99,7 @@ def _planks(colour: Colour, spread: int, seed: int) -> Picture:
     return canvas.finish(5, seed)
 
 
-def _tatami() -> Picture:
+def _tatami() -> Texture:
     canvas = Canvas((196, 190, 126))
     for line in range(32):
         canvas.rectangle(0, line / 32, 1, line / 32 + 0.012, (180, 174, 110))
@@ -108,7 +108,7 @@ def _tatami() -> Picture:
     return canvas.finish(3, seed=9)
 
 
-def _roof_tiles() -> Picture:
+def _roof_tiles() -> Texture:
     canvas, rng = Canvas((58, 66, 78)), random.Random(10)
     for row in range(9):
         for column in range(9):
@@ -118,14 +118,14 @@ def _roof_tiles() -> Picture:
     return canvas.finish()
 
 
-def _stripes(colour: Colour) -> Picture:
+def _stripes(colour: Colour) -> Texture:
     canvas = Canvas(colour)
     for stripe in range(0, 8, 2):
         canvas.rectangle(stripe / 8, 0, (stripe + 1) / 8, 1, (246, 240, 230))
     return canvas.finish()
 
 
-def _brick() -> Picture:
+def _brick() -> Texture:
     canvas, rng = Canvas((178, 166, 152)), random.Random(11)
     for row in range(12):
         for column in range(-1, 6):

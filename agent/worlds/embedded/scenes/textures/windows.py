@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Picture, darker
+from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, Texture, darker
 from agent.worlds.embedded.scenes.textures.facades import glow
 
 Kind = Literal["plain", "wood", "tile", "balcony"]
@@ -20,7 +20,7 @@ STYLES: dict[str, tuple[Colour, Kind, str]] = {
 """Wall colour, kind, and the surface of the side walls that goes with it."""
 
 
-def pictures() -> dict[str, Picture]:
+def textures() -> dict[str, Texture]:
     """Draw every upper floor."""
     return {
         name: _floor(colour, kind, seed)
@@ -28,7 +28,7 @@ def pictures() -> dict[str, Picture]:
     }
 
 
-def _floor(wall: Colour, kind: Kind, seed: int) -> Picture:
+def _floor(wall: Colour, kind: Kind, seed: int) -> Texture:
     canvas, rng = Canvas(wall), random.Random(seed)
     _cladding(canvas, wall, kind)
     for left in (0.1, 0.56):

@@ -5,15 +5,15 @@ import pytest
 
 import agent.worlds.embedded.render.renderer as renderer_module
 from agent.worlds.embedded.physics import Body
-from agent.worlds.embedded.render.mesh import Mesh, whole
+from agent.worlds.embedded.render.mesh import Mesh, tile_uv
 from agent.worlds.embedded.render.renderer import Renderer
-from agent.worlds.embedded.scenes.base import Air, BuiltScene, Scene, Start
+from agent.worlds.embedded.scenes.base import Atmosphere, BuiltScene, Scene, Start
 from agent.worlds.embedded.scenes.state import CellGrid, SceneState, pose
 from agent.worlds.embedded.simulation import Simulation
 from tests.agent.worlds.embedded.conftest import scene_named
 
 SIDE = 64
-CLEAR = Air(zenith=(10, 20, 30), fog_start=1000.0, fog_end=2000.0)
+CLEAR = Atmosphere(zenith=(10, 20, 30), fog_start=1000.0, fog_end=2000.0)
 
 
 def plain(red: int, green: int, blue: int) -> np.ndarray:
@@ -37,9 +37,11 @@ IMAGES = {
 }
 
 
-def draw(mesh: Mesh, air: Air = CLEAR, poses: np.ndarray | None = None) -> np.ndarray:
+def draw(mesh: Mesh, atmosphere: Atmosphere = CLEAR, poses: np.ndarray | None = None) -> np.ndarray:
     """Look along +y from the eye at (0, 0, 1.6)."""
-    built = BuiltScene(mesh, IMAGES, (-50.0, -50.0, 50.0, 50.0), Start(0.0, 0.0), air=air)
+    built = BuiltScene(
+        mesh, IMAGES, (-50.0, -50.0, 50.0, 50.0), Start(0.0, 0.0), atmosphere=atmosphere
+    )
     renderer = Renderer(built, SIDE, SIDE, 90.0)
     if poses is None:
         poses = np.repeat(np.eye(3, 4, dtype=np.float32)[None], mesh.part_count, axis=0)
@@ -110,7 +112,7 @@ def test_transparent_texels_show_what_is_behind() -> None:
 def test_perspective_is_correct_on_a_slanted_wall() -> None:
     mesh = Mesh()
     corners = ((-2.0, 2.0, 0.0), (2.0, 6.0, 0.0), (2.0, 6.0, 3.2), (-2.0, 2.0, 3.2))
-    mesh.quad(corners, "halves", 1.0, whole())
+    mesh.quad(corners, "halves", 1.0, tile_uv())
     row = draw(mesh)[:, SIDE // 2]
     # The middle of the wall is at x = 0, y = 4: in the middle of the view.
     edge = int(np.flatnonzero(row[2] == 200)[0])
@@ -120,8 +122,8 @@ def test_perspective_is_correct_on_a_slanted_wall() -> None:
 def test_fog_takes_over_with_distance() -> None:
     mesh = Mesh()
     wall(mesh, "red", y=20.0, half=30.0)
-    air = Air(zenith=(0, 0, 0), fog=(100, 100, 100), fog_start=10.0, fog_end=30.0)
-    red, green, _ = draw(mesh, air)[:, SIDE // 2, SIDE // 2]
+    atmosphere = Atmosphere(zenith=(0, 0, 0), fog=(100, 100, 100), fog_start=10.0, fog_end=30.0)
+    red, green, _ = draw(mesh, atmosphere)[:, SIDE // 2, SIDE // 2]
     assert red == pytest.approx(150, abs=3) and green == pytest.approx(50, abs=3)
 
 
@@ -150,7 +152,7 @@ def test_panels_count_as_flickering() -> None:
     corners = ((-1.0, 2.0, 0.6), (1.0, 2.0, 0.6), (1.0, 2.0, 2.6), (-1.0, 2.0, 2.6))
     mesh.quad(corners, "red", 1.0, panel=mesh.panel())
     built = BuiltScene(
-        mesh, IMAGES, (-9.0, -9.0, 9.0, 9.0), Start(0.0, 0.0), air=CLEAR, panels=["green"]
+        mesh, IMAGES, (-9.0, -9.0, 9.0, 9.0), Start(0.0, 0.0), atmosphere=CLEAR, panels=["green"]
     )
 
     class Given(Scene):
@@ -177,14 +179,14 @@ def test_the_order_of_drawing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
     """Farthest first nothing is ever skipped as hidden, so skipping must not be seen either."""
     near_first = Simulation(scene_named("street"), 96, 0)
     far_first = Simulation(scene_named("street"), 96, 0)
-    distances = renderer_module._distances
+    distances = renderer_module.chunk_distances
     for x, y, heading in ((0.0, 26.0, 0.3), (2.0, 30.0, 1.6), (-3.0, 60.0, 3.0), (7.0, 12.5, -2.0)):
         pictures = []
         for simulation, sign in ((near_first, 1.0), (far_first, -1.0)):
             body = simulation.scene_state.body
             body.x, body.y, body.heading = x, y, heading
             monkeypatch.setattr(
-                renderer_module, "_distances", lambda *a, sign=sign: sign * distances(*a)
+                renderer_module, "chunk_distances", lambda *a, sign=sign: sign * distances(*a)
             )
             pictures.append(simulation.frame().astype(int))
         # Runs of pixels begin elsewhere, so texels may be neighbours; surfaces that touch may come

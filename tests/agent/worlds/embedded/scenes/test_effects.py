@@ -19,7 +19,7 @@ from agent.worlds.embedded.scenes.flicker import Flicker
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from agent.worlds.embedded.scenes.one_screen import OneScreen
 from agent.worlds.embedded.scenes.street import EAST_ALLEY_END, Street
-from agent.worlds.embedded.scenes.texture_schedule import PictureClock
+from agent.worlds.embedded.scenes.texture_schedule import TextureSchedule
 from agent.worlds.embedded.scenes.white_noise import WhiteNoise
 from agent.worlds.embedded.simulation import Simulation
 
@@ -92,7 +92,7 @@ def test_the_gate_closes_the_western_alley() -> None:
 
 
 def test_door_times_must_rise() -> None:
-    with pytest.raises(ValueError, match="must rise"):
+    with pytest.raises(ValueError, match="must increase"):
         Street(shutter_toggles_at_s=[3.0, 2.0]).build(0)
 
 
@@ -140,7 +140,7 @@ def test_nothing_moves_if_told_so() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, 3.0, 10.0, 30.0])
 def test_every_panel_changes_at_its_rate_on_its_own_phase(rate: float) -> None:
-    clock = PictureClock(500, rate, seed=0)
+    clock = TextureSchedule(500, rate, seed=0)
     counts = np.array([clock.changes(step) for step in range(301)])
     assert (np.diff(counts, axis=0) <= 1).all()
     assert counts[-1] - counts[0] == pytest.approx(np.full(500, rate * 10), abs=1)
@@ -150,7 +150,7 @@ def test_every_panel_changes_at_its_rate_on_its_own_phase(rate: float) -> None:
 
 
 def test_choices_are_even_and_new_at_each_change() -> None:
-    clock = PictureClock(1, 30.0, seed=0)
+    clock = TextureSchedule(1, 30.0, seed=0)
     chosen = [int(clock.choices(step, 10)[0]) for step in range(3000)]
     assert np.bincount(chosen) == pytest.approx(np.full(10, 300), abs=70)
     repeats = np.mean(np.array(chosen[1:]) == np.array(chosen[:-1]))
@@ -183,7 +183,7 @@ def test_a_folder_of_pictures_is_shown(tmp_path: Path) -> None:
     frame = Simulation(FoodRoom(images=str(tmp_path)), SIDE, 0).frame()
     colours = {tuple(pixel) for pixel in frame.reshape(3, -1).T.tolist()}
     assert colours == {(255, 0, 0), (0, 255, 0)}
-    with pytest.raises(ValueError, match="holds no picture"):
+    with pytest.raises(ValueError, match="holds no image"):
         FoodRoom(images=str(Path(__file__).parent)).build(0)
     with pytest.raises(ValueError, match="is not a folder"):
         FoodRoom(images=str(tmp_path / "0.png")).build(0)

@@ -5,13 +5,13 @@ import random
 import numpy as np
 import pytest
 
-from agent.worlds.embedded.render.mipmaps import level_sizes, pack
+from agent.worlds.embedded.render.mipmaps import build_atlas, level_sizes
 from agent.worlds.embedded.scenes.street import Street
-from agent.worlds.embedded.scenes.textures import food, street_pictures
+from agent.worlds.embedded.scenes.textures import food, street_textures
 from agent.worlds.embedded.scenes.textures.canvas import SIZE
 from agent.worlds.embedded.scenes.textures.strokes import GLYPHS
 
-PICTURES = street_pictures()
+PICTURES = street_textures()
 
 
 def test_every_picture_is_square_opaque_somewhere_and_not_flat() -> None:
@@ -44,10 +44,10 @@ def test_there_are_at_least_twelve_kinds_of_food() -> None:
 
 @pytest.mark.parametrize("kind", sorted(food.KINDS))
 def test_each_kind_of_food_varies(kind: str) -> None:
-    drawn = [food.picture(random.Random(seed), kind) for seed in range(4)]
+    drawn = [food.texture(random.Random(seed), kind) for seed in range(4)]
     assert len({picture.tobytes() for picture in drawn}) == 4
     assert all((picture[..., 3] == 255).all() for picture in drawn)
-    assert drawn[0].tobytes() == food.picture(random.Random(0), kind).tobytes()
+    assert drawn[0].tobytes() == food.texture(random.Random(0), kind).tobytes()
 
 
 def test_mip_levels_halve_and_keep_the_mean() -> None:
@@ -55,7 +55,7 @@ def test_mip_levels_halve_and_keep_the_mean() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (16, 16, 4), np.uint8)
     image[..., 3] = 255
-    atlas = pack([image])
+    atlas = build_atlas([image])
     mean = image[..., :3].mean()
     for offset, size in zip(atlas.offsets, atlas.sizes, strict=True):
         texels = atlas.texels[0, offset : offset + size * size]
@@ -67,13 +67,13 @@ def test_hidden_colours_do_not_bleed_into_mip_levels() -> None:
     image = np.zeros((4, 4, 4), np.uint8)
     image[::2, ::2] = (200, 100, 50, 255)
     image[1::2] = (255, 255, 255, 0)
-    atlas = pack([image])
+    atlas = build_atlas([image])
     smallest = atlas.texels[0, atlas.offsets[-1] :].view(np.uint8).reshape(-1, 4)
     assert (smallest[:, :3] == (200, 100, 50)).all()
 
 
 def test_atlases_refuse_mixed_sizes() -> None:
-    with pytest.raises(ValueError, match="picture 1"):
-        pack([np.zeros((4, 4, 4), np.uint8), np.zeros((8, 8, 4), np.uint8)])
+    with pytest.raises(ValueError, match="texture 1"):
+        build_atlas([np.zeros((4, 4, 4), np.uint8), np.zeros((8, 8, 4), np.uint8)])
     with pytest.raises(ValueError, match="power of two"):
-        pack([np.zeros((6, 6, 4), np.uint8)])
+        build_atlas([np.zeros((6, 6, 4), np.uint8)])
