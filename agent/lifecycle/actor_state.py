@@ -19,10 +19,10 @@ from agent.errors import RunFailure
 from agent.loop import Loop
 from agent.worlds.embedded.lockstep import LockstepWorld
 from pamiq_lightning.checkpoint.files import tensor_bytes
-from pamiq_lightning.checkpoint.rng_state import restore_rng_state, rng_state
+from pamiq_lightning.checkpoint.rng_state import load_rng_state_dict, rng_state_dict
+from pamiq_lightning.checkpoint.snapshot import Checkpoint
 from pamiq_lightning.exchange.weights import tensors_of
 from pamiq_lightning.step import ACTING_ROLES
-from pamiq_lightning.trainer.checkpointer import Checkpoint
 
 _RNG = "process_rng_"
 
@@ -38,7 +38,7 @@ def agent_state_bytes(loop: Mapping[str, Any], actor: Actor, world: LockstepWorl
     tensors = actor.state_dict()
     values: dict[str, Any] = {"loop": dict(loop), "versions": actor.modules.versions()}
     if world is not None:
-        rng = rng_state()
+        rng = rng_state_dict()
         tensors |= {_RNG + "torch": rng.pop("torch")}
         tensors |= {_RNG + "numpy": rng["numpy"].pop("keys")}
         # Nothing is sampled on a CUDA device within a tick.
@@ -149,8 +149,8 @@ def _load_versions(
         if module.version == version:
             continue
         known = {int(checkpoint.learners[role]["version"]): tensors_of(saved[role])}
-        if role in checkpoint.before:
-            known.setdefault(*checkpoint.before[role])
+        if role in checkpoint.previous:
+            known.setdefault(*checkpoint.previous[role])
         if version not in known:
             raise ValueError(f"{role}: version {version} acted, it has {sorted(known)}")
         module.load_version(version, known[version])
@@ -159,4 +159,4 @@ def _load_versions(
 
 def _load_rng(rng: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     numpy = {**rng["numpy"], "keys": tensors[_RNG + "numpy"]}
-    restore_rng_state({**rng, "torch": tensors[_RNG + "torch"], "numpy": numpy})
+    load_rng_state_dict({**rng, "torch": tensors[_RNG + "torch"], "numpy": numpy})

@@ -17,18 +17,18 @@ from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle.resume import no_valid_checkpoint
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
+from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.checkpoint.store import find_checkpoints
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.exchange import weights
 from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
-from pamiq_lightning.exchange.shared_memory import exchange_folder
+from pamiq_lightning.exchange.shared_memory import shared_folder
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec, flat_size
 from pamiq_lightning.learners.base import Learner, check_shared_shapes
 from pamiq_lightning.learners.roles import Encoder, check_role
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, check_spec
 from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
-from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.utils.instantiate import instantiate, resolve
 
@@ -262,7 +262,7 @@ def open_exchange(
         agent_states=4 + 8 * max((reward.horizon for reward in rewards), default=0),
         remembered_bytes=sum(reward.state_bytes for reward in rewards),
     )
-    folder = exchange_folder(rollouts.size + 3 * sum(sizes.values()))
+    folder = shared_folder(rollouts.size + 3 * sum(sizes.values()))
     rollouts = replace(rollouts, path=folder / "rollouts")
     specs = {role: WeightsSpec(folder / f"weights_{role}", size) for role, size in sizes.items()}
     for spec in specs.values():

@@ -35,11 +35,11 @@ from agent.ui.views import Views
 from agent.worlds.base import World
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.factory import build_world, resolve_scene
+from pamiq_lightning.checkpoint.snapshot import Checkpoint
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.step import ACTING_ROLES, StepShape
-from pamiq_lightning.trainer.checkpointer import Checkpoint
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 from pamiq_lightning.utils.cpu import stay_on
 

@@ -60,7 +60,7 @@ class StatusSource:
             found[role] = {
                 "rollouts": int(metrics["rollouts"]),
                 "updates": int(metrics["updates"]),
-                "idle_updates": int(metrics["idle_updates"]),
+                "replay_updates": int(metrics["replay_updates"]),
                 "skipped": int(metrics["skipped"]),
                 "rollbacks": int(metrics["rollbacks"]),
                 "seconds": round(metrics["seconds"], 3),

@@ -1,6 +1,6 @@
-"""Weights of one learner in files: safetensors in checkpoints, and what Lightning reads and writes.
+"""Files of weights and values: safetensors, torch files, and Lightning checkpoints.
 
-Nothing that is in a file is ever executed.
+No content of a file is ever executed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = ["CheckpointError", "load_weights", "newest_weights", "read_learner", 
 
 WEIGHTS = ".safetensors"
 _SPEC = "learner"
-"""Under this name a weights file says which learner it is of, as class_path and init_args."""
+"""Metadata key of a weights file: the learner's class_path and init_args."""
 
 
 def load_weights(learner: Learner, path: Path) -> None:
     """Load a learner's weights from a checkpoint's safetensors or from a Lightning checkpoint.
 
-    Of its optional parts those that the file lacks begin anew, which is said, and those that the
-    learner does not have are left out.
+    Optional parts that the file lacks keep their initial weights, which is reported. Optional parts
+    that the learner lacks are ignored.
 
     Raises:
         CheckpointError: the file is missing, damaged, unsafe, or of another model.
@@ -50,20 +50,20 @@ def load_weights(learner: Learner, path: Path) -> None:
     weights = {
         key: value for key, value in given.items() if key in own or not key.startswith(parts)
     }
-    lacking = {key: own[key] for key in own if key not in given and key.startswith(parts)}
-    fit_weights(learner, weights | lacking, path)
-    anew = [part.strip(".") for part in parts if any(key.startswith(part) for key in lacking)]
-    if anew:
-        safe_print(f"{path} has no {', no '.join(anew)}: these begin anew")
+    missing = {key: own[key] for key in own if key not in given and key.startswith(parts)}
+    fit_weights(learner, weights | missing, path)
+    new = [part.strip(".") for part in parts if any(key.startswith(part) for key in missing)]
+    if new:
+        safe_print(f"{path} has no {', no '.join(new)}: training these from scratch")
 
 
 def newest_weights(run_folder: Path, role: str) -> Path | None:
-    """Return the file of the newest good weights of a learner that a run has left, if it has."""
+    """Return the file of a learner's newest valid weights in a run; None if there is none."""
     for folder in find_checkpoints(run_folder):
         try:
             verify(folder)
         except CheckpointError as error:
-            print(f"{error}; one before it is looked for", flush=True)
+            print(f"{error}; trying the checkpoint before", flush=True)
             continue
         if (weights := folder / f"{role}{WEIGHTS}").is_file():
             return weights
@@ -75,7 +75,7 @@ def fit_weights(learner: Learner, weights: Mapping[str, Tensor], path: Path) -> 
     """Load weights that were read from `path`.
 
     Raises:
-        CheckpointError: they are another model's.
+        CheckpointError: they are weights of another model.
     """
     try:
         learner.load_state_dict(weights)
@@ -87,7 +87,7 @@ def fit_weights(learner: Learner, weights: Mapping[str, Tensor], path: Path) -> 
 
 
 def read_learner(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
-    """Return the learner's class_path and init_args, if the file tells them, and its weights.
+    """Return the learner's class_path and init_args, if the file has them, and its weights.
 
     Raises:
         CheckpointError: the file is missing, damaged, or unsafe.
@@ -95,8 +95,8 @@ def read_learner(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     if path.suffix == WEIGHTS:
-        weights, told = read_tensors(path)
-        return json.loads(told[_SPEC]) if _SPEC in told else None, weights
+        weights, texts = read_tensors(path)
+        return json.loads(texts[_SPEC]) if _SPEC in texts else None, weights
     content = read_values(path)
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path} has no state_dict: it is not a Lightning checkpoint")
@@ -120,45 +120,45 @@ def weights_bytes(learner: Learner) -> bytes:
     return tensor_bytes(learner.state_dict(), {_SPEC: json.dumps(spec_of(learner))})
 
 
-def tensor_bytes(tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> bytes:
+def tensor_bytes(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
     """Return named tensors and texts as safetensors."""
     own: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
-        # Of tensors that share memory the format wants copies.
+        # The format does not allow tensors that share memory.
         own[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in taken else tensor
         taken.add(tensor.untyped_storage().data_ptr())
-    return safetensors.torch.save(own, dict(told))
+    return safetensors.torch.save(own, dict(texts))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return what `tensor_bytes` put into a file.
+    """Return tensors and texts of a file written by `tensor_bytes`.
 
     Raises:
         CheckpointError: it is damaged.
     """
     try:
-        # Read, not mapped: a mapped file that is replaced would change what was loaded.
+        # Read, not mapped: replacing a mapped file would change the loaded tensors.
         content = path.read_bytes()
         with safe_open(path, "pt") as file:
-            told = file.metadata() or {}
-        return safetensors.torch.load(content), told
+            texts = file.metadata() or {}
+        return safetensors.torch.load(content), texts
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is not a file of tensors: {error}") from error
 
 
 def value_bytes(values: Mapping[str, Any]) -> bytes:
-    """Return plain values and tensors, however they are nested, as torch writes them."""
+    """Return nested plain values and tensors in torch's file format."""
     buffer = io.BytesIO()
     torch.save(to_storable(values), buffer)
     return buffer.getvalue()
 
 
 def to_storable(value: Any) -> Any:
-    """Return a copy of nested values in which every tensor has its own numbers and no others."""
+    """Return a copy of nested values in which every tensor has storage of its own."""
     if isinstance(value, Tensor):
-        # Of a view torch would store all that it is a view of.
+        # torch would store the whole storage behind a view.
         return value.detach().cpu().clone()
     if isinstance(value, Mapping):
         return {key: to_storable(item) for key, item in value.items()}
@@ -168,21 +168,21 @@ def to_storable(value: Any) -> Any:
 
 
 def read_values(path: Path) -> Any:
-    """Return what `value_bytes`, or Lightning, put into a file.
+    """Return the values of a file written by `value_bytes` or by Lightning.
 
     Raises:
-        CheckpointError: it is damaged, or holds more than plain values and tensors.
+        CheckpointError: it is damaged, or holds other objects than plain values and tensors.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    # Damaged bytes make the unpickler raise nearly anything.
+    # Damaged bytes can make the unpickler raise almost any exception.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path} is not a checkpoint of plain tensors: {reason}") from error
 
 
 def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
-    """Write a learner and its optimizer as a Lightning checkpoint, whole or not at all.
+    """Write a learner and its optimizer as a Lightning checkpoint, atomically.
 
     Raises:
         OSError: the disk refuses.
@@ -192,7 +192,7 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "optimizer_states": [optimizer.state_dict()],
         "lr_schedulers": [],
         "hyper_parameters": {
-            # As Lightning's CLI writes it: from this file alone the learner can be built.
+            # As Lightning's CLI writes them, so the learner can be built from this file alone.
             "_class_path": spec_of(learner)["class_path"],
             "_instantiator": "lightning.pytorch.cli.instantiate_module",
             **learner.hparams,

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 
 
-def rng_state() -> dict[str, Any]:
+def rng_state_dict() -> dict[str, Any]:
     """Return the state of every random generator of this process, as plain values and tensors."""
-    told = np.random.get_state(legacy=False)
-    assert isinstance(told, dict)
+    legacy = np.random.get_state(legacy=False)
+    assert isinstance(legacy, dict)
     version, internal, gauss_next = random.getstate()
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "numpy": {
-            "keys": torch.from_numpy(told["state"]["key"].astype(np.int64)),
-            "position": int(told["state"]["pos"]),
-            "has_gauss": int(told["has_gauss"]),
-            "gauss": float(told["gauss"]),
+            "keys": torch.from_numpy(legacy["state"]["key"].astype(np.int64)),
+            "position": int(legacy["state"]["pos"]),
+            "has_gauss": int(legacy["has_gauss"]),
+            "gauss": float(legacy["gauss"]),
         },
         "python": [version, list(internal), gauss_next],
     }
@@ -30,12 +30,12 @@ def rng_state() -> dict[str, Any]:
     return state
 
 
-def restore_rng_state(state: Mapping[str, Any]) -> None:
+def load_rng_state_dict(state: Mapping[str, Any]) -> None:
     """Set every random generator of this process."""
     torch.set_rng_state(state["torch"])
-    told = state["numpy"]
-    keys = told["keys"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", keys, told["position"], told["has_gauss"], told["gauss"]))
+    legacy = state["numpy"]
+    keys = legacy["keys"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", keys, legacy["position"], legacy["has_gauss"], legacy["gauss"]))
     version, internal, gauss_next = state["python"]
     random.setstate((version, tuple(internal), gauss_next))
     if "cuda" in state and torch.cuda.is_available():

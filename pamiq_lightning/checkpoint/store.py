@@ -1,6 +1,6 @@
-"""Checkpoints as folders: staged, synced, renamed, and sealed by a manifest of checksums.
+"""Checkpoints as folders with checksums, written to a staging folder, synced, and renamed.
 
-Nothing heavy is imported here, so that a damaged checkpoint is told before anything is started.
+Nothing heavy is imported here, so a damaged checkpoint is reported before anything starts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pamiq_lightning.run_files import CHECKPOINTS
-from pamiq_lightning.utils.atomic_io import sync_folder, write_atomic
+from pamiq_lightning.utils.atomic_io import sync_folder, write_synced
 
 FORMAT = 1
 """Version of the layout; a newer one is refused."""
@@ -26,22 +26,22 @@ class CheckpointError(Exception):
 
 
 def checkpoints_folder(run_folder: Path) -> Path:
-    """Return where a run keeps its checkpoints."""
+    """Return the folder of a run's checkpoints."""
     return run_folder / CHECKPOINTS
 
 
 def rows_folder(run_folder: Path, role: str) -> Path:
-    """Return where a run keeps the rows that a learner remembers."""
+    """Return the folder of a learner's replay rows."""
     return run_folder / CHECKPOINTS / ROWS / role
 
 
 def trainer_lock(run_folder: Path) -> Path:
-    """Return the file that the one trainer of a run holds locked while it lives."""
+    """Return the file that the trainer of a run locks while it runs."""
     return run_folder / CHECKPOINTS / "trainer.lock"
 
 
 def find_checkpoints(run_folder: Path) -> list[Path]:
-    """Return the checkpoints of a run, the newest first; whether they are sound is not said."""
+    """Return the checkpoints of a run, the newest first, without checking them."""
     root = checkpoints_folder(run_folder)
     found = [folder for folder in root.glob("[0-9]*") if folder.name.isdigit()]
     return sorted(found, key=lambda folder: int(folder.name), reverse=True)
@@ -50,23 +50,23 @@ def find_checkpoints(run_folder: Path) -> list[Path]:
 def write_checkpoint(
     run_folder: Path, files: Iterable[tuple[str, bytes]], about: Mapping[str, Any]
 ) -> Path:
-    """Write a checkpoint; a crash leaves all of it or nothing.
+    """Write a checkpoint; a crash leaves it whole or not at all.
 
     Args:
         run_folder: of the run.
         files: names and contents.
-        about: plain values for the manifest, such as the window it was written after.
+        about: plain values for the manifest, such as the number of the last rollout.
 
     Returns:
-        Its folder, which is numbered.
+        Its folder, whose name is its number.
 
     Raises:
-        OSError: the disk refuses; those before are as they were.
+        OSError: the disk refuses; earlier checkpoints stay as they were.
     """
     root = checkpoints_folder(run_folder)
     root.mkdir(parents=True, exist_ok=True)
-    for left in root.glob(".*.part"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in root.glob(".*.part"):
+        shutil.rmtree(leftover, ignore_errors=True)
     newest = next(iter(find_checkpoints(run_folder)), None)
     name = f"{int(newest.name) + 1 if newest else 1:06d}"
     staged = root / f".{name}.part"
@@ -74,10 +74,10 @@ def write_checkpoint(
     try:
         listed = {}
         for file, content in files:
-            write_atomic(staged / file, content)
+            write_synced(staged / file, content)
             listed[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         manifest = {"format": FORMAT, "time": time.time(), **about, "files": listed}
-        write_atomic(staged / MANIFEST, _sealed(manifest))
+        write_synced(staged / MANIFEST, with_checksum(manifest))
         sync_folder(staged)
         staged.rename(root / name)
         sync_folder(root)
@@ -91,39 +91,39 @@ def prune(run_folder: Path, keep_last: int, keep_every: int | None) -> None:
     """Remove all checkpoints but the newest ones and those whose number `keep_every` divides."""
     for folder in find_checkpoints(run_folder)[keep_last:]:
         if keep_every is None or int(folder.name) % keep_every:
-            # Hidden first, at once: whoever looks finds all of it or nothing, and the next that is
-            # written clears away what a crash leaves.
+            # Renamed first, so a reader finds all of it or nothing; after a crash, the next write
+            # removes the rest.
             hidden = folder.with_name(f".{folder.name}.part")
             try:
                 folder.rename(hidden)
             except OSError:
-                # Somebody has it open (on Windows that keeps it): the next save tries again.
+                # Windows cannot rename a folder with an open file; the next save tries again.
                 continue
             shutil.rmtree(hidden, ignore_errors=True)
 
 
 def verify(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a checkpoint of which every file is what it was when written.
+    """Check that every file of a checkpoint is as it was written, and return the manifest.
 
     Raises:
-        CheckpointError: one is not; the message names it.
+        CheckpointError: a file is not; the message names it.
     """
     manifest = _read_manifest(folder / MANIFEST)
-    for name, told in manifest["files"].items():
+    for name, expected in manifest["files"].items():
         path = folder / name
         try:
             content = path.read_bytes()
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-        if len(content) != told["bytes"]:
-            raise CheckpointError(f"{path} has {len(content)} bytes instead of {told['bytes']}")
-        if hashlib.sha256(content).hexdigest() != told["sha256"]:
-            raise CheckpointError(f"{path} is damaged: its checksum is another")
+        if len(content) != expected["bytes"]:
+            raise CheckpointError(f"{path} has {len(content)} bytes instead of {expected['bytes']}")
+        if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+            raise CheckpointError(f"{path} is damaged: its checksum differs")
     return manifest
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the settings that a checkpoint was written under.
+    """Return the settings stored in a checkpoint.
 
     Raises:
         CheckpointError: they are damaged.
@@ -141,26 +141,27 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        seal, version = manifest.pop("sha256"), manifest["format"]
+        checksum, version = manifest.pop("sha256"), manifest["format"]
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged: {error!r}") from error
-    # Before the seal, which a newer version may make in another way.
+    # Checked before the checksum, which a newer version may compute in another way.
     if version != FORMAT:
         raise CheckpointError(
-            f"{path} has format {version}, and this version reads {FORMAT}: was it written by a "
-            "newer one?"
+            f"{path} has format {version}, but this version reads {FORMAT}: was it written by a "
+            "newer version?"
         )
-    if _seal(manifest) != seal:
-        raise CheckpointError(f"{path} is damaged: its checksum is another")
+    if _checksum(manifest) != checksum:
+        raise CheckpointError(f"{path} is damaged: its checksum differs")
     assert isinstance(manifest, dict)
     return manifest
 
 
-def _seal(manifest: Mapping[str, Any]) -> str:
+def _checksum(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _sealed(manifest: Mapping[str, Any]) -> bytes:
-    return json.dumps({**manifest, "sha256": _seal(manifest)}, indent=1).encode()
+def with_checksum(manifest: Mapping[str, Any]) -> bytes:
+    """Return the manifest's file content, with a checksum of the manifest itself."""
+    return json.dumps({**manifest, "sha256": _checksum(manifest)}, indent=1).encode()

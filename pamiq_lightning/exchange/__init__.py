@@ -1,1 +1,1 @@
-"""The exchange: the only place where the agent and the trainer touch, and neither ever waits."""
+"""Shared memory between agent and trainer; neither ever waits for the other."""

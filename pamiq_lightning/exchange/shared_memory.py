@@ -1,4 +1,4 @@
-"""Named memory that several processes map: one fully allocated file, split into numpy arrays."""
+"""Shared memory between processes: a memory-mapped file of numpy arrays, words, and a slot ring."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+T = TypeVar("T")
+
 ALIGNMENT = 64
-"""Bytes; a cache line, so that counters of different owners never share one."""
+"""Bytes; a cache line, so counters of different owners never share one."""
 
 FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
 PREFIX = "pamiq-exchange-"
 
+Field = tuple[str, tuple[int, ...], DTypeLike]
 Layout = tuple[tuple[str, tuple[int, ...], np.dtype[np.generic]], ...]
 
 
-def layout(fields: Iterable[tuple[str, tuple[int, ...], DTypeLike]]) -> Layout:
+def layout(fields: Iterable[Field]) -> Layout:
     """Make a picklable layout from (name, shape, type) triples."""
     return tuple((name, tuple(shape), np.dtype(dtype)) for name, shape, dtype in fields)
 
@@ -37,39 +41,44 @@ def array_bytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
     return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
 
 
-def exchange_folder(size: int) -> Path:
-    """Return a new private folder for shared files of `size` bytes in all.
+def file_bytes(fields: Layout) -> int:
+    """Return the size of the file of a layout."""
+    return max(sum(aligned(array_bytes(shape, dtype)) for _, shape, dtype in fields), 1)
 
-    /dev/shm where it exists and has room (containers often give it 64 MB), else the temp folder.
-    What processes that were killed left there is removed first.
+
+def shared_folder(size: int) -> Path:
+    """Create a private folder for shared files of `size` bytes in all.
+
+    It is in /dev/shm if that has room (containers often limit it to 64 MB), else in the temp
+    folder. Folders of processes that were killed are removed first.
 
     Raises:
         OSError: neither has room.
     """
     for parent in FOLDERS:
         if parent.is_dir() and os.access(parent, os.W_OK):
-            _sweep(parent)
+            _remove_orphans(parent)
             free = shutil.disk_usage(parent).free
             if free > size * 1.1:
                 return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     raise OSError(
         errno.ENOSPC,
-        f"the exchange between agent and trainer needs {size / 1e6:.0f} MB in /dev/shm or in "
+        f"memory shared between processes needs {size / 1e6:.0f} MB in /dev/shm or in "
         f"{tempfile.gettempdir()}; free some space or set TMPDIR to a folder that has it",
     )
 
 
-def _sweep(parent: Path) -> None:
-    """Remove the folders of owners that are no more: in /dev/shm they take memory for ever."""
+def _remove_orphans(parent: Path) -> None:
+    """Remove folders whose owner has ended: in /dev/shm they would take memory for ever."""
     for folder in parent.glob(f"{PREFIX}*-*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not _lives(int(owner)):
+        if owner.isdigit() and not _is_running(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     if os.name == "nt":
-        # There, files in use cannot be removed anyway, and a signal 0 would end the process.
+        # On Windows files in use cannot be removed anyway, and signal 0 would end the process.
         return True
     try:
         os.kill(pid, 0)
@@ -83,19 +92,19 @@ def _lives(pid: int) -> bool:
 class SharedFile:
     """Numpy arrays over one memory-mapped file.
 
-    The file is fully allocated when created: a disk that fills later cannot kill a process that
-    writes into it (a sparse mapping would end it by SIGBUS).
+    The file is fully allocated when created: with a sparse file, a disk that fills later would kill
+    the writing process by SIGBUS.
     """
 
     def __init__(self, path: Path, fields: Layout, create: bool = False) -> None:
         self.path = path
-        size = max(sum(aligned(array_bytes(shape, dtype)) for _, shape, dtype in fields), 1)
+        size = file_bytes(fields)
         if create:
             with path.open("xb") as file:
                 _allocate(file.fileno(), size)
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), size)
-        self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.arrays: dict[str, NDArray[Any]] = {}
         offset = 0
         for name, shape, dtype in fields:
             count = int(np.prod(shape, dtype=np.int64))
@@ -103,8 +112,17 @@ class SharedFile:
             self.arrays[name] = flat.reshape(shape)
             offset += aligned(array_bytes(shape, dtype))
 
-    def __getitem__(self, name: str) -> NDArray[np.generic]:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         return self.arrays[name]
+
+    def close(self) -> None:
+        """Release the mapping; the file stays.
+
+        Raises:
+            BufferError: a view of an array is still in use.
+        """
+        self.arrays.clear()
+        self._map.close()
 
 
 def _allocate(descriptor: int, size: int) -> None:
@@ -115,3 +133,81 @@ def _allocate(descriptor: int, size: int) -> None:
     zeros = bytes(1 << 20)
     for start in range(0, size, len(zeros)):
         os.write(descriptor, zeros[: min(len(zeros), size - start)])
+
+
+class HasSharedFile(Protocol):
+    """An object whose words are in a shared file."""
+
+    file: SharedFile
+
+
+class Word(Generic[T]):
+    """Descriptor: an attribute stored in the field of the same name in the owner's shared file.
+
+    The field is one aligned 8-byte number with one writing process, so no reader sees half of it.
+    """
+
+    def __init__(self, kind: Callable[[Any], T]) -> None:
+        self._kind, self._dtype = kind, np.float64 if kind is float else np.int64
+
+    @staticmethod
+    def fields(owner: type) -> list[Field]:
+        """Return the fields of all words of a class."""
+        words = vars(owner).items()
+        return [(name, (1,), word._dtype) for name, word in words if isinstance(word, Word)]
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: HasSharedFile, owner: type) -> T:
+        return self._kind(instance.file[self._name][0])
+
+    def __set__(self, instance: HasSharedFile, value: T) -> None:
+        instance.file[self._name][0] = value
+
+
+class SlotRing:
+    """Numbered items in a ring of slots; the writer never waits and a reader never gets a torn one.
+
+    Item n is in slot n % slots. The slot's generation is 2n + 1 while item n is written and 2n + 2
+    once it is complete; `filled` is one more than the number of the newest complete item.
+
+    Args:
+        file: has the fields that `fields` lists.
+    """
+
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+
+    @staticmethod
+    def fields(slots: int) -> list[Field]:
+        """Return the fields of a ring's own state."""
+        return [("filled", (1,), np.int64), ("generation", (slots,), np.int64)]
+
+    @property
+    def filled(self) -> int:
+        """One more than the number of the newest complete item."""
+        return int(self._file["filled"][0])
+
+    def slot(self, number: int) -> int:
+        """Return the slot of an item."""
+        return number % len(self._file["generation"])
+
+    def open(self, number: int) -> int:
+        """Writer: mark an item's slot as being written, and return the slot."""
+        slot = self.slot(number)
+        self._file["generation"][slot] = 2 * number + 1
+        return slot
+
+    def commit(self, number: int) -> None:
+        """Writer: mark an item as complete and as the newest."""
+        self._file["generation"][self.slot(number)] = 2 * number + 2
+        self._file["filled"][0] = number + 1
+
+    def read(self, number: int, copy: Callable[[int], T]) -> T | None:
+        """Return `copy(slot)` of an item, or None if the item is incomplete or was overwritten."""
+        slot, complete = self.slot(number), 2 * number + 2
+        if int(self._file["generation"][slot]) != complete:
+            return None
+        item = copy(slot)
+        return item if int(self._file["generation"][slot]) == complete else None

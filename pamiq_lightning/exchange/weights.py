@@ -1,8 +1,9 @@
-"""Weights, trainer -> agent: three slots per module, so that neither side waits and nothing tears.
+"""Weights, trainer -> agent: three slots per module, so neither side waits and no weights tear.
 
-One slot holds the latest weights, one is being written, one is named by the reader in a word that
-only the reader writes. The writer never touches the latest nor the named slot. The reader names the
-latest slot and looks at `latest` again: where it moved meanwhile, it names anew.
+One slot holds the latest weights, one is being written, and one is reserved by the reader in
+`reader_slot`, a word that only the reader writes. The writer never writes to the latest or the
+reserved slot. The reader reserves the latest slot, then reads `latest` again; if it has changed,
+the reader tries again.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ def tensors_of(module: nn.Module) -> list[Tensor]:
 
 
 def flat_size(module: nn.Module) -> int:
-    """Return the length of a module's flat vector: each tensor begins at an aligned byte."""
+    """Return the bytes of a module's flat vector; each tensor begins at an aligned byte."""
     return sum(aligned(t.numel() * t.element_size()) for t in tensors_of(module))
 
 
 @dataclass(frozen=True)
 class WeightsSpec:
-    """All that a process needs to open one module's weights: picklable."""
+    """Everything a process needs to open one module's weights: picklable."""
 
     path: Path
     size: int
@@ -54,7 +55,7 @@ class WeightsSpec:
 
 
 def create(spec: WeightsSpec) -> None:
-    """Make the file; nothing is published in it yet (version 0)."""
+    """Create the file, with nothing published yet (version 0)."""
     file = SharedFile(spec.path, spec.layout, create=True)
     file["latest"][0] = 0
     file["reader_slot"][0] = 0
@@ -63,15 +64,15 @@ def create(spec: WeightsSpec) -> None:
 def _fence() -> None:
     """Order the store before it and the load after it across processes.
 
-    Store-to-load reordering is the one reordering x86 does, and it would let both sides miss each
-    other's word. Taking a lock is an atomic read-modify-write, which is a full barrier there.
+    x86 reorders a store with a later load, which would let both sides miss each other's word.
+    Taking a lock is an atomic read-modify-write, which is a full barrier there.
     """
     with threading.Lock():
         pass
 
 
 def _views(module: nn.Module, slots: NDArray[np.generic]) -> list[list[Tensor]]:
-    """Return, for every slot, the places of a module's tensors in it."""
+    """Return a module's tensors as views of each slot."""
     views: list[list[Tensor]] = []
     for slot in slots:
         flat, offset = torch.from_numpy(slot), 0
@@ -88,40 +89,40 @@ def _open(spec: WeightsSpec, module: nn.Module) -> tuple[SharedFile, list[list[T
     if flat_size(module) != spec.size:
         raise ValueError(
             f"{type(module).__name__} has {flat_size(module)} bytes of weights, "
-            f"the exchange was made for {spec.size}: both sides must build the same module"
+            f"the exchange has room for {spec.size}: both sides must build the same module"
         )
     file = SharedFile(spec.path, spec.layout)
     return file, _views(module, file["vectors"])
 
 
 class WeightsWriter:
-    """The trainer's end for one module, which stays the trainer's own and never moves.
+    """The trainer's end for one module, whose tensors stay in place.
 
     Raises:
-        ValueError: the module's weights have another size than the exchange was made for.
+        ValueError: the module's weights have another size than the file.
     """
 
     def __init__(self, spec: WeightsSpec, module: nn.Module) -> None:
         self._file, self._views = _open(spec, module)
         self._tensors = tensors_of(module)
         self.version = int(self._file["versions"][int(self._file["latest"][0])])
-        self._before: int | None = None
+        self._previous: int | None = None
 
     @torch.no_grad()
     def publish(self, tensors: Sequence[Tensor] | None = None) -> int:
-        """Copy weights into a free slot, make it the latest, count a version.
+        """Copy weights into a free slot, make it the latest, and return its new version.
 
         Args:
-            tensors: `tensors_of` such a module; default: the module's present ones.
+            tensors: `tensors_of` such a module; default: the module's own.
 
         Raises:
-            FloatingPointError: a weight is not finite; nothing is published then.
+            FloatingPointError: a weight is not finite; nothing is published.
         """
         tensors = self._tensors if tensors is None else tensors
         if not all(bool(torch.isfinite(t).all()) for t in tensors):
-            raise FloatingPointError("weights that are not finite are never published")
+            raise FloatingPointError("weights that are not finite cannot be published")
         if self.version:
-            self._before = int(self._file["latest"][0])
+            self._previous = int(self._file["latest"][0])
         busy = {int(self._file["latest"][0]), int(self._file["reader_slot"][0])}
         slot = next(s for s in range(_SLOTS) if s not in busy)
         for view, tensor in zip(self._views[slot], tensors, strict=True):
@@ -133,14 +134,14 @@ class WeightsWriter:
         return self.version
 
     @property
-    def before(self) -> tuple[int, list[Tensor]] | None:
-        """The version published before the latest by this writer, and its weights.
+    def previous(self) -> tuple[int, list[Tensor]] | None:
+        """Version and weights that this writer published before the latest.
 
-        They stay as they are until the next `publish`.
+        They are not overwritten before the next `publish`.
         """
-        if self._before is None:
+        if self._previous is None:
             return None
-        return int(self._file["versions"][self._before]), self._views[self._before]
+        return int(self._file["versions"][self._previous]), self._views[self._previous]
 
 
 class WeightsReader:
@@ -148,33 +149,33 @@ class WeightsReader:
 
     Args:
         spec: where the weights are.
-        module: any module of the kind that is published.
-        names: whether this is the agent's end, which alone may name a slot; without, read only
-            while nobody publishes.
+        module: a module like the published one.
+        reserve: reserve the slot that is read, which only the agent may do; without it, read only
+            while no process publishes.
 
     Raises:
-        ValueError: the module's weights have another size than the exchange was made for.
+        ValueError: the module's weights have another size than the file.
     """
 
-    def __init__(self, spec: WeightsSpec, module: nn.Module, names: bool = True) -> None:
+    def __init__(self, spec: WeightsSpec, module: nn.Module, reserve: bool = True) -> None:
         self._file, self._views = _open(spec, module)
-        self._names = names
+        self._reserve = reserve
         self._slot = 0
-        # The tensor that is copied next, and how many of its numbers have been.
+        # The tensor to copy next, and how many of its elements are copied.
         self._next = self._done = 0
         self.copying = False
-        """Whether a copy was begun and is not finished."""
+        """Whether a copy has begun and is not finished."""
 
     @property
     def latest_version(self) -> int:
-        """The newest version that was published; 0 before the first."""
+        """The latest published version; 0 before the first."""
         return int(self._file["versions"][int(self._file["latest"][0])])
 
     def begin(self) -> int:
-        """Name the latest slot, which the writer then leaves alone, and return its version."""
+        """Reserve the latest slot, begin a copy of it, and return its version."""
         while True:
             slot = int(self._file["latest"][0])
-            if self._names:
+            if self._reserve:
                 self._file["reader_slot"][0] = slot
             _fence()
             if int(self._file["latest"][0]) == slot:
@@ -184,14 +185,14 @@ class WeightsReader:
 
     @torch.no_grad()
     def copy(self, into: Sequence[Tensor], max_bytes: int | None = None) -> int:
-        """Copy what comes next, `max_bytes` of it at most; `copying` tells whether there is more.
+        """Copy the next piece; `copying` is True until the last one is copied.
 
         Args:
-            into: `tensors_of` the module that takes the weights, the same for the whole copy.
-            max_bytes: where to pause, within a tensor if need be; default: not at all.
+            into: `tensors_of` the target module, the same for the whole copy.
+            max_bytes: size of the piece, which may end within a tensor; default: no limit.
 
         Returns:
-            How many bytes were copied.
+            The number of bytes copied.
         """
         copied = 0
         views = self._views[self._slot]

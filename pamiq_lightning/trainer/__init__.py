@@ -1,1 +1,1 @@
-"""The background process: a Fabric loop over the learners, its logs and its checkpoints."""
+"""The trainer process: a Fabric loop over the learners, its logs and its checkpoints."""

@@ -1,164 +1,49 @@
-"""Writes checkpoints of everything, and makes a trainer go on from one."""
+"""Saves checkpoints at the set interval, prunes old ones, and loads one into the workers."""
 
 from __future__ import annotations
 
 import errno
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
 
-from pamiq_lightning.checkpoint.files import (
-    WEIGHTS,
-    CheckpointError,
-    fit_weights,
-    read_tensors,
-    read_values,
-    save,
-    tensor_bytes,
-    value_bytes,
-    weights_bytes,
+from pamiq_lightning.checkpoint.files import WEIGHTS, fit_weights, save
+from pamiq_lightning.checkpoint.rng_state import load_rng_state_dict, rng_state_dict
+from pamiq_lightning.checkpoint.snapshot import (
+    AGENT,
+    Checkpoint,
+    LearnerSnapshot,
+    check_roles,
+    misfit,
+    pack_rollouts,
+    snapshot_files,
+    unpack_rollouts,
 )
-from pamiq_lightning.checkpoint.rng_state import restore_rng_state, rng_state
-from pamiq_lightning.checkpoint.store import (
-    SETTINGS,
-    checkpoints_folder,
-    prune,
-    read_settings,
-    verify,
-    write_checkpoint,
-)
+from pamiq_lightning.checkpoint.store import checkpoints_folder, prune, write_checkpoint
 from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader
-from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.replay.base import check_same_spec
 from pamiq_lightning.trainer.settings import TrainerSettings
-from pamiq_lightning.trainer.update import configure
-from pamiq_lightning.trainer.worker import LearnerWorker, as_tensors
+from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.safe_print import safe_print
 
-TRAINER, AGENT, BEFORE = "trainer.pt", "agent.safetensors", "_before.safetensors"
-_OF_A_LEARNER = {"updater", "learner", "version", "replay", "metrics"}
-_OF_THE_TRAINER = {"cursor", "dropped", "rollouts", "pending", "random"}
 _WARN_EVERY_S = 60.0
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """All that is in a checkpoint.
-
-    Attributes:
-        folder: where it was read from.
-        manifest: what it tells of itself.
-        settings: of the run when it was written.
-        weights: of every learner, by role.
-        learners: what else belongs to each.
-        trainer: where the trainer stood.
-        agent: the agent's own state, tensors and texts; None where no window was full yet.
-        before: under lockstep, version and weights that acted before the newest ones, by role.
-    """
-
-    folder: Path
-    manifest: dict[str, Any]
-    settings: dict[str, Any]
-    weights: dict[str, dict[str, Tensor]]
-    learners: dict[str, dict[str, Any]]
-    trainer: dict[str, Any]
-    agent: tuple[dict[str, Tensor], dict[str, str]] | None
-    before: dict[str, tuple[int, list[Tensor]]]
-
-
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint, every file checked, nothing that is in them executed.
-
-    Raises:
-        CheckpointError: something is missing, damaged, unsafe, or of a newer version.
-    """
-    manifest = verify(folder)
-    names, roles = set(manifest["files"]), manifest["roles"]
-    wanted = {TRAINER, SETTINGS, *(r + WEIGHTS for r in roles), *(r + ".pt" for r in roles)}
-    if not wanted <= names:
-        raise CheckpointError(f"{folder} has no {', no '.join(sorted(wanted - names))}")
-    before = {}
-    for role in roles:
-        if role + BEFORE in names:
-            tensors, told = read_tensors(folder / (role + BEFORE))
-            before[role] = int(told["version"]), [tensors[str(i)] for i in range(len(tensors))]
-    agent = read_tensors(folder / AGENT) if AGENT in names else None
-    return Checkpoint(
-        folder,
-        manifest,
-        read_settings(folder),
-        {role: read_tensors(folder / (role + WEIGHTS))[0] for role in roles},
-        {role: _read_dictionary(folder / (role + ".pt"), _OF_A_LEARNER) for role in roles},
-        _read_dictionary(folder / TRAINER, _OF_THE_TRAINER),
-        agent,
-        before,
-    )
-
-
-def _read_dictionary(path: Path, keys: set[str]) -> dict[str, Any]:
-    """Return plain values by name.
-
-    Raises:
-        CheckpointError: they are damaged, unsafe, or not those that belong there.
-    """
-    values = read_values(path)
-    if not isinstance(values, dict) or not keys <= set(values):
-        raise CheckpointError(f"{path} does not hold {', '.join(sorted(keys))}")
-    return values
-
-
-def check_fit(checkpoint: Checkpoint, learners: Mapping[str, Learner]) -> None:
-    """Load a checkpoint's weights into learners, and see that all the rest is theirs too.
-
-    Raises:
-        CheckpointError: it is of other learners; the message names the file.
-    """
-    _check_roles(checkpoint, list(learners))
-    for role, learner in learners.items():
-        path = checkpoint.folder / (role + WEIGHTS)
-        fit_weights(learner, checkpoint.weights[role], path)
-        state = checkpoint.learners[role]
-        try:
-            optimizer, _ = configure(learner)
-            optimizer.load_state_dict(state["updater"]["optimizer"])
-            check_same_spec(state["replay"], learner.replay)
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise _unfit(checkpoint, role, error) from error
-
-
-def _check_roles(checkpoint: Checkpoint, roles: list[str]) -> None:
-    had = checkpoint.manifest["roles"]
-    if sorted(roles) != sorted(had):
-        raise CheckpointError(
-            f"{checkpoint.folder} has the learners {', '.join(had)}; the settings have "
-            f"{', '.join(roles)}"
-        )
-
-
-def _unfit(checkpoint: Checkpoint, role: str, error: Exception) -> CheckpointError:
-    path = checkpoint.folder / (role + ".pt")
-    return CheckpointError(f"{path} does not fit learners.{role} as it is set: {error}")
-
-
 class Checkpointer:
-    """Saves everything every so many windows.
+    """Saves the state of all workers every `save_every` rollouts.
 
     Args:
         run_folder: of the run.
-        workers: the learners with all that belongs to them.
-        reader: where the windows come from.
+        workers: the learners with all their state.
+        reader: where the rollouts come from.
         trainer: how often to save, and what to keep.
-        settings: of the run, to be kept beside.
-        exact: keep what acted before the newest weights too, so that the agent can go on as if
-            nothing had been; under lockstep.
-        on_saved: called after each save with the system's number of what it failed of, or 0.
+        settings: of the run, stored in each checkpoint.
+        exact: also save the weights published before the latest, so that a lockstep run resumes
+            exactly.
+        on_saved: called after each attempt with the errno of its failure, or 0.
     """
 
     def __init__(
@@ -171,127 +56,113 @@ class Checkpointer:
         exact: bool,
         on_saved: Callable[[int], None] = lambda number: None,
     ) -> None:
-        self._run_folder, self._trainees, self._reader = run_folder, workers, reader
+        self._run_folder, self._workers, self._reader = run_folder, workers, reader
         self._trainer, self._settings, self._exact = trainer, settings, exact
-        self._agent: bytes | None = None
-        # The first at once: what a young encoder has learned is not all in what acts.
+        self._agent_state: bytes | None = None
+        # The first after one rollout: an encoder's early updates are not all in its acting module.
         self._next = reader.cursor + 1
-        self._warned = -_WARN_EVERY_S
+        self._warned_at = -_WARN_EVERY_S
         self._on_saved = on_saved
 
     def __call__(self, rollout: Rollout) -> None:
-        """Save if it is time; a disk that refuses is tried again at the next window."""
+        """Save if it is time; a failed save is tried again at the next rollout."""
         if rollout.number + 1 >= self._next and self.try_to_save():
             self._next = rollout.number + 1 + self._trainer.save_every
 
     def try_to_save(self) -> bool:
-        """Save; say so in the log, once a minute, and return False where the disk refuses."""
+        """Save; on a disk error log it, once a minute, and return False."""
         try:
             self.save()
         except OSError as error:
             self._on_saved(error.errno or errno.EIO)
-            if time.monotonic() - self._warned >= _WARN_EVERY_S:
-                self._warned = time.monotonic()
+            if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
+                self._warned_at = time.monotonic()
                 safe_print(f"not saved: {error}")
             return False
         self._on_saved(0)
         return True
 
     def save(self) -> Path:
-        """Write a checkpoint and remove those that are not to be kept; return its folder.
+        """Write a checkpoint, remove those that are not kept, and return its folder.
 
         Raises:
-            OSError: the disk refuses; the checkpoints before are still whole.
+            OSError: the disk refuses; earlier checkpoints are still whole.
         """
         began = time.monotonic()
-        for worker in self._trainees:
+        for worker in self._workers:
             worker.rollback_if_nonfinite()
             worker.replay.flush()
-        folder = write_checkpoint(self._run_folder, self._files(), self._about())
+        agent_state = self._reader.agent_state or self._agent_state
+        learners = (
+            LearnerSnapshot(
+                worker.role,
+                worker.learner,
+                worker.state_dict(),
+                worker.writer.previous if worker.writer and self._exact else None,
+            )
+            for worker in self._workers
+        )
+        files = snapshot_files(learners, self._trainer_state(), agent_state, self._settings)
+        folder = write_checkpoint(self._run_folder, files, self._manifest())
         prune(self._run_folder, self._trainer.keep_last, self._trainer.keep_every)
         safe_print(f"saved {folder.name} in {time.monotonic() - began:.3f} s")
         return folder
 
     def save_for_lightning(self) -> None:
-        """Write each learner as Lightning reads it, beside the checkpoints.
+        """Write each learner as a Lightning checkpoint beside the run's checkpoints.
 
         Raises:
             OSError: the disk refuses.
         """
-        for worker in self._trainees:
+        for worker in self._workers:
             path = checkpoints_folder(self._run_folder) / f"{worker.role}.ckpt"
             save(worker.learner, worker.updater.optimizer, path)
 
-    def _about(self) -> dict[str, Any]:
+    def _manifest(self) -> dict[str, Any]:
         return {
-            "roles": [worker.role for worker in self._trainees],
+            "roles": [worker.role for worker in self._workers],
             "rollout": self._reader.cursor,
-            "updates": {worker.role: worker.updater.batches for worker in self._trainees},
+            "updates": {worker.role: worker.updater.batches for worker in self._workers},
             "torch": torch.__version__,
             "lightning": L.__version__,
         }
 
-    def _files(self) -> Iterator[tuple[str, bytes]]:
-        for worker in self._trainees:
-            yield worker.role + WEIGHTS, weights_bytes(worker.learner)
-            yield worker.role + ".pt", value_bytes(worker.state())
-            before = worker.writer.before if worker.writer else None
-            if self._exact and before:
-                named = {str(number): tensor for number, tensor in enumerate(before[1])}
-                yield worker.role + BEFORE, tensor_bytes(named, {"version": str(before[0])})
-        yield TRAINER, value_bytes(self._trainer_state())
-        agent = self._reader.agent_state or self._agent
-        if agent:
-            yield AGENT, agent
-        yield SETTINGS, json.dumps(self._settings, indent=1).encode()
-
     def _trainer_state(self) -> dict[str, Any]:
-        waiting = {w.number: w for worker in self._trainees for w in worker.pending}
+        pending = {r.number: r for worker in self._workers for r in worker.pending}
         return {
             "cursor": self._reader.cursor,
             "dropped": self._reader.dropped,
-            "rollouts": {
-                number: {"steps": as_tensors(rollout).to_dict(), "metrics": rollout.metrics}
-                for number, rollout in waiting.items()
-            },
-            "pending": {t.role: [rollout.number for rollout in t.pending] for t in self._trainees},
-            "random": rng_state(),
+            "rollouts": pack_rollouts(pending.values()),
+            "pending": {w.role: [rollout.number for rollout in w.pending] for w in self._workers},
+            "rng": rng_state_dict(),
         }
 
-    def restore_learners(self, checkpoint: Checkpoint) -> None:
-        """Make all learners, and chance, go on from a checkpoint.
+    def load_learners(self, checkpoint: Checkpoint) -> None:
+        """Load all learners' state and the RNG state from a checkpoint.
 
         Raises:
-            CheckpointError: it is of other learners.
+            CheckpointError: it is a checkpoint of other learners.
         """
-        _check_roles(checkpoint, [worker.role for worker in self._trainees])
-        for worker in self._trainees:
+        check_roles(checkpoint, [worker.role for worker in self._workers])
+        for worker in self._workers:
             role = worker.role
-            fit_weights(
-                worker.learner, checkpoint.weights[role], checkpoint.folder / (role + WEIGHTS)
-            )
+            path = checkpoint.folder / (role + WEIGHTS)
+            fit_weights(worker.learner, checkpoint.weights[role], path)
             try:
-                lost = worker.restore(checkpoint.learners[role])
+                lost = worker.load_state_dict(checkpoint.learners[role])
             except (KeyError, ValueError, TypeError, RuntimeError) as error:
-                raise _unfit(checkpoint, role, error) from error
+                raise misfit(checkpoint, role, error) from error
             if lost:
-                safe_print(f"{role}: a part of what it remembers is lost: {lost}")
+                safe_print(f"{role}: part of the replay buffer is lost: {lost}")
         if checkpoint.agent is not None:
-            self._agent = (checkpoint.folder / AGENT).read_bytes()
-        restore_rng_state(checkpoint.trainer["random"])
+            self._agent_state = (checkpoint.folder / AGENT).read_bytes()
+        load_rng_state_dict(checkpoint.trainer["rng"])
 
-    def restore_rollouts(self, checkpoint: Checkpoint) -> None:
-        """Let the windows that waited wait again; under lockstep read on where it was read."""
-        told = checkpoint.trainer
-        rollouts = {
-            number: Rollout(
-                number,
-                {key: tensor.numpy() for key, tensor in rollout["steps"].items()},
-                rollout["metrics"],
-            )
-            for number, rollout in told["rollouts"].items()
-        }
-        for worker in self._trainees:
-            worker.pending = [rollouts[number] for number in told["pending"][worker.role]]
-        self._reader.dropped = told["dropped"]
+    def load_rollouts(self, checkpoint: Checkpoint) -> None:
+        """Enqueue the rollouts that were pending when the checkpoint was saved."""
+        state = checkpoint.trainer
+        rollouts = unpack_rollouts(state["rollouts"])
+        for worker in self._workers:
+            worker.pending = [rollouts[number] for number in state["pending"][worker.role]]
+        self._reader.dropped = state["dropped"]
         self._next = self._reader.cursor + self._trainer.save_every

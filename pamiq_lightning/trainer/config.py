@@ -1,4 +1,4 @@
-"""What the agent hands the trainer process when it starts."""
+"""What the agent sends the trainer process at its start."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """All that the trainer process needs: picklable.
+    """Everything the trainer process needs: picklable.
 
     Attributes:
-        learners: by role, in the order they are trained in.
-        weights: by role, of the learners that act.
+        learners: by role, in the order of training.
+        weights: by role, of the learners with an acting module.
         lockstep: the agent waits for every round, so rounds must not depend on time.
         settings: the run's resolved settings, to be logged.
-        checkpoint: the run goes on from this one.
-        resume: another trainer had this job before and died: go on where it was.
-        agent_core: the core that the agent has to itself.
+        checkpoint: resume from this checkpoint.
+        resume: replace a trainer of this run that died.
+        agent_core: the core reserved for the agent.
         compile: compile the nets.
     """
 

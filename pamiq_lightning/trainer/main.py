@@ -1,4 +1,4 @@
-"""What the trainer process does from its job to its end."""
+"""The trainer process from its config to its end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
+from pamiq_lightning.checkpoint.snapshot import Checkpoint, read_checkpoint
 from pamiq_lightning.checkpoint.store import (
     checkpoints_folder,
     find_checkpoints,
@@ -22,11 +23,12 @@ from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tenso
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.run_files import AIM_RUN
-from pamiq_lightning.trainer.checkpointer import Checkpoint, Checkpointer, read_checkpoint
+from pamiq_lightning.trainer.aim_log import AimLog
+from pamiq_lightning.trainer.checkpointer import Checkpointer
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.trainer.loop import TrainerLoop
 from pamiq_lightning.trainer.previews import PreviewRenderer
-from pamiq_lightning.trainer.run_log import AimThread, RunLog
+from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.step_log import StepLog
 from pamiq_lightning.trainer.update import Updater
@@ -38,131 +40,145 @@ from pamiq_lightning.utils.instantiate import instantiate
 from pamiq_lightning.utils.safe_print import safe_print
 
 _LOCK_LIMIT_S = 30.0
-"""How long a trainer before this one may still hold the run's memories."""
+"""How long an earlier trainer may still hold the run's replay files."""
 
 
-def train(job: TrainerConfig, wait: Callable[[bool], bool], on_round: Callable[[], object]) -> None:
+def train(
+    config: TrainerConfig, wait: Callable[[bool], bool], notify_agent: Callable[[], object]
+) -> None:
     """Build the learners, publish their first weights, and train until the board says stop.
 
     Args:
-        job: all there is to know.
-        wait: returns when something may be to do, or after a while (at once if given False); False
-            if the agent is gone.
-        on_round: called whenever all learners are done with one more window.
+        config: of the run.
+        wait: returns when there may be work, or after a while (at once if given False); returns
+            False if the agent is gone.
+        notify_agent: called when all learners have finished one more rollout.
     """
-    if job.agent_core is not None:
-        keep_off(job.agent_core)
+    if config.agent_core is not None:
+        keep_off(config.agent_core)
     cores = usable_cores()
-    torch.set_num_threads(job.trainer.threads or (1 if job.lockstep else max(1, cores - 1)))
-    torch.manual_seed(job.seed)
-    checkpoints_folder(job.run_folder).mkdir(exist_ok=True)
-    lock = FileLock(trainer_lock(job.run_folder))
+    torch.set_num_threads(config.trainer.threads or (1 if config.lockstep else max(1, cores - 1)))
+    torch.manual_seed(config.seed)
+    checkpoints_folder(config.run_folder).mkdir(exist_ok=True)
+    lock = FileLock(trainer_lock(config.run_folder))
     lock.wait(_LOCK_LIMIT_S)
-    board, reader = StatusBoard(job.board), RolloutReader(job.rollouts)
-    log = _make_log(job)
-    workers = [_make_worker(role, settings, job) for role, settings in job.learners.items()]
+    board, reader = StatusBoard(config.board), RolloutReader(config.rollouts)
+    log = _open_log(config)
+    workers = [_build_worker(role, settings, config) for role, settings in config.learners.items()]
     checkpointer = Checkpointer(
-        job.run_folder,
+        config.run_folder,
         workers,
         reader,
-        job.trainer,
-        job.settings,
-        job.lockstep,
-        board.set_save_error,
+        config.trainer,
+        config.settings,
+        config.lockstep,
+        lambda error: setattr(board, "save_error", error),
     )
-    if job.resume:
-        _replace_dead_trainer(workers, checkpointer, reader, board, job)
-    elif job.checkpoint is not None:
-        _go_on(workers, checkpointer, reader, read_checkpoint(job.checkpoint), job)
+    if config.resume:
+        _replace_dead_trainer(workers, checkpointer, reader, board, config)
+    elif config.checkpoint is not None:
+        _resume(workers, checkpointer, read_checkpoint(config.checkpoint), config.lockstep)
     else:
         for worker in workers:
             worker.publish()
-    preview_renderer = PreviewRenderer(
-        {t.role: t.learner for t in workers}, log, job.trainer.preview_every
-    )
-    loop = TrainerLoop(
-        workers,
-        reader,
-        board,
-        log,
-        wait,
-        checkpointer.try_to_save,
-        [preview_renderer, checkpointer],
-        [StepLog(job.run_folder, job.rollouts.shape)] if job.trainer.step_log else [],
-        # Under lockstep nothing may depend on how long something took.
-        fair=not job.lockstep,
-        replay_ratio=job.trainer.replay_ratio
-        if job.trainer.replay_when_idle and not job.lockstep
-        else 0.0,
-    )
+    loop = _build_loop(config, workers, reader, board, log, wait, checkpointer)
     loop.begin()
     safe_print(f"ready at {time.strftime('%H:%M:%S')}")
-    loop.run(on_round)
+    loop.run(notify_agent)
     checkpointer.save()
     try:
         checkpointer.save_for_lightning()
     except OSError as error:
-        # All that a life goes on from is saved; these can be had from it.
-        safe_print(f"not written for Lightning: {error}")
+        # The run can be resumed without them, and they can be made from its checkpoint.
+        safe_print(f"Lightning checkpoints not written: {error}")
     log.close()
     lock.release()
 
 
-def _make_worker(role: str, settings: LearnerSettings, job: TrainerConfig) -> LearnerWorker:
-    """Build a learner with its driver and its memory, and warm its code up."""
+def _build_worker(role: str, settings: LearnerSettings, config: TrainerConfig) -> LearnerWorker:
+    """Build a learner with its updater and replay buffer, and warm its code up."""
     learner = instantiate(Learner, settings.model, f"learners.{role}.model")
-    # Made before the real one is compiled and moved.
+    # Copied before the learner is compiled and moved.
     warm_up_copy = None if settings.freeze else copy.deepcopy(learner)
-    if settings.init_weights and not job.resume and job.checkpoint is None:
+    if settings.init_weights and not config.resume and config.checkpoint is None:
         load_weights(learner, Path(settings.init_weights))
-    updater = Updater(learner, job.device, job.trainer.precision, job.compile)
+    updater = Updater(learner, config.device, config.trainer.precision, config.compile)
     acting = learner.acting_module
-    writer = WeightsWriter(job.weights[role], acting) if acting is not None else None
-    fields = {key: (field.shape, field.dtype) for key, field in job.rollouts.shape.fields().items()}
+    writer = WeightsWriter(config.weights[role], acting) if acting is not None else None
+    shape = config.rollouts.shape
+    fields = {key: (field.shape, field.dtype) for key, field in shape.fields().items()}
     replay = make_replay(
         learner.replay,
-        rows_folder(job.run_folder, role),
+        rows_folder(config.run_folder, role),
         {key: fields[key] for key in learner.required_keys},
     )
     if warm_up_copy is not None:
         with torch.random.fork_rng():
             warm_up(
                 warm_up_copy,
-                job.rollouts.shape,
-                job.device,
-                job.trainer.precision,
-                job.compile,
+                shape,
+                config.device,
+                config.trainer.precision,
+                config.compile,
             )
     return LearnerWorker(role, learner, updater, writer, settings, replay)
 
 
-def _go_on(
+def _build_loop(
+    config: TrainerConfig,
+    workers: list[LearnerWorker],
+    reader: RolloutReader,
+    board: StatusBoard,
+    log: RunLog,
+    wait: Callable[[bool], bool],
+    checkpointer: Checkpointer,
+) -> TrainerLoop:
+    """Build the loop with its callbacks."""
+    settings, learners = config.trainer, {worker.role: worker.learner for worker in workers}
+    previews = PreviewRenderer(learners, log, settings.preview_every)
+    step_log = StepLog(config.run_folder, config.rollouts.shape) if settings.step_log else None
+    # Under lockstep nothing may depend on how long something took.
+    use_replay = settings.replay_when_idle and not config.lockstep
+    return TrainerLoop(
+        workers,
+        reader,
+        board,
+        log,
+        wait,
+        checkpointer.try_to_save,
+        on_round=[previews, checkpointer],
+        on_rollout=[step_log] if step_log else [],
+        fair=not config.lockstep,
+        replay_ratio=settings.replay_ratio if use_replay else 0.0,
+    )
+
+
+def _resume(
     workers: list[LearnerWorker],
     checkpointer: Checkpointer,
-    reader: RolloutReader,
     checkpoint: Checkpoint,
-    job: TrainerConfig,
+    lockstep: bool,
 ) -> None:
-    """Go on with a run from a checkpoint, and publish the weights that are in it.
+    """Load all state from a checkpoint and publish its weights.
 
     Raises:
-        CheckpointError: it is of other learners.
+        CheckpointError: it is a checkpoint of other learners.
     """
-    checkpointer.restore_learners(checkpoint)
-    checkpointer.restore_rollouts(checkpoint)
+    checkpointer.load_learners(checkpoint)
+    checkpointer.load_rollouts(checkpoint)
     for worker in workers:
         version = worker.learner.latest_version
-        if worker.writer and job.lockstep:
-            if before := checkpoint.before.get(worker.role):
-                worker.writer.version = before[0] - 1
-                worker.writer.publish(before[1])
-            # The very weights of that version.
+        if worker.writer and lockstep:
+            if previous := checkpoint.previous.get(worker.role):
+                worker.writer.version = previous[0] - 1
+                worker.writer.publish(previous[1])
+            # The weights are exactly those of this version.
             worker.writer.version = version - 1
         elif worker.writer:
-            # What was rehearsed since then is in them too.
+            # The weights include replay updates made after this version was published.
             worker.writer.version = version
         worker.publish()
-        safe_print(f"{worker.role}: ready where {checkpoint.folder} was saved")
+        safe_print(f"{worker.role}: resumed from {checkpoint.folder}")
 
 
 def _replace_dead_trainer(
@@ -170,45 +186,50 @@ def _replace_dead_trainer(
     checkpointer: Checkpointer,
     reader: RolloutReader,
     board: StatusBoard,
-    job: TrainerConfig,
+    config: TrainerConfig,
 ) -> None:
-    """Go on in the place of a trainer that died, from the newest checkpoint that is sound."""
+    """Continue for a trainer that died, from the newest valid checkpoint."""
     reader.cursor, reader.dropped = board.rounds, board.rollouts_dropped
-    restored = None
-    for folder in find_checkpoints(job.run_folder):
-        try:
-            restored = read_checkpoint(folder)
-            checkpointer.restore_learners(restored)
-            break
-        except CheckpointError as error:
-            safe_print(f"{error}; going back to the checkpoint before")
-            restored = None
-    # What the checkpoint knows of the agent is older than what the agent has lived since.
+    checkpoint = _load_newest_valid(checkpointer, config.run_folder)
+    # The agent's state in the checkpoint is older than its state in the ring.
     reader.read_latest_state()
     for worker in workers:
         acting = worker.learner.acting_module
-        if restored is None and acting is not None:
-            # Died before its first save: what it had published is all there is.
-            published = WeightsReader(job.weights[worker.role], acting, names=False)
+        if checkpoint is None and acting is not None:
+            # Without a checkpoint, only the published weights are left.
+            published = WeightsReader(config.weights[worker.role], acting, reserve=False)
             published.begin()
             published.copy(tensors_of(acting))
             worker.learner.on_acting_restored()
-        # What the dead one did is counted on, so that figures never go back.
+        # Counts continue from the dead trainer's, so metrics never go back.
         worker.restore_counters(board.learner(worker.role))
         worker.publish()
-        where = f" where {restored.folder} was saved" if restored else ""
-        safe_print(f"{worker.role}: ready{where}")
+        weights = "published weights" if acting is not None else "new weights"
+        source = checkpoint.folder if checkpoint else weights
+        safe_print(f"{worker.role}: resumed from {source}")
 
 
-def _make_log(job: TrainerConfig) -> RunLog:
-    """Open metrics.jsonl, and Aim beside it; its repository is the folder of all runs."""
+def _load_newest_valid(checkpointer: Checkpointer, run_folder: Path) -> Checkpoint | None:
+    """Load the learners from the newest checkpoint that is valid; return None if none is."""
+    for folder in find_checkpoints(run_folder):
+        try:
+            checkpoint = read_checkpoint(folder)
+            checkpointer.load_learners(checkpoint)
+            return checkpoint
+        except CheckpointError as error:
+            safe_print(f"{error}; trying the checkpoint before")
+    return None
+
+
+def _open_log(config: TrainerConfig) -> RunLog:
+    """Open metrics.jsonl, and Aim in the folder of all runs."""
     aim = None
-    if job.trainer.aim:
-        aim = AimThread(
-            hash_file=job.run_folder / AIM_RUN,
-            repo=job.run_folder.parent.parent,
-            experiment=job.run_folder.parent.name,
-            settings=job.settings,
+    if config.trainer.aim:
+        aim = AimLog(
+            repo=config.run_folder.parent.parent,
+            experiment=config.run_folder.parent.name,
+            settings=config.settings,
             notify=safe_print,
+            hash_file=config.run_folder / AIM_RUN,
         )
-    return RunLog(job.run_folder, aim)
+    return RunLog(config.run_folder, aim)

@@ -17,7 +17,6 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import Decoder, Dynamics
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.run_log import RunLog
-from pamiq_lightning.trainer.worker import as_tensors
 
 COLUMNS = 4
 ROWS = ("observed", "reconstructed", "predicted")
@@ -49,15 +48,15 @@ class PreviewRenderer:
         """Draw this rollout."""
         if self._models is None:
             return
-        steps = as_tensors(rollout)
+        steps = rollout.to_tensordict()
         newest = newest_preview(steps, *self._models)
         if newest is not None:
-            self._log.live_picture(newest)
+            self._log.live_image(newest)
         if rollout.number >= self._next:
             self._next = rollout.number + self._every
             picture = preview_sheet(steps, *self._models)
             if picture is not None:
-                self._log.picture("observed_reconstructed_predicted", rollout.number, picture)
+                self._log.image("observed_reconstructed_predicted", rollout.number, picture)
 
 
 def preview_sheet(steps: TensorDict, decoder: Decoder, dynamics: Dynamics) -> Image.Image | None:

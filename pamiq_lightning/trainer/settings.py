@@ -1,4 +1,4 @@
-"""What a user can tell the trainer. Nothing heavy is imported here: settings are read first."""
+"""Settings of the trainer and of one learner. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class TrainerSettings:
 
     Args:
         threads: torch threads of the trainer; default: all cores but one, 1 under lockstep.
-        nice: how far the trainer steps back for others on Linux and macOS, 0 (not) to 19.
+        nice: niceness of the trainer on Linux and macOS, 0 to 19.
         precision: number format of the updates; weights and their averages stay float32.
-        preview_every: windows between two pictures of what the agent sees and expects.
-        save_every: windows between two checkpoints of everything.
+        preview_every: rollouts between two saved previews (observed, reconstructed, predicted).
+        save_every: rollouts between two checkpoints.
         keep_last: checkpoints kept, the newest ones.
-        keep_every: checkpoints whose number this divides are kept for ever; default: none. What a
-            learner remembered then is overwritten all the same.
+        keep_every: checkpoints whose number this divides are kept for ever; default: none. Their
+            replay rows are overwritten all the same.
         replay_when_idle: train from replay while no rollout is unread; never under lockstep.
-        replay_ratio: updates from memory for each one made on new windows, at most.
-        heartbeat_timeout_s: seconds without a sign of life after which the trainer is started anew.
-        aim: log to Aim beside metrics.jsonl.
-        step_log: keep the small parts of every row (all but frame, latent and state) in the run's
+        replay_ratio: highest number of updates from replay for each one in a training round.
+        heartbeat_timeout_s: seconds without a heartbeat after which the trainer is restarted.
+        aim: log to Aim too.
+        step_log: log the small fields of every row (all but frame, latent and state) in the run's
             folder; under lockstep none is missing.
     """
 
@@ -49,10 +49,10 @@ class LearnerSettings:
 
     Args:
         model: the learner's class_path and its init_args.
-        init_weights: file whose weights it begins with: a Lightning checkpoint, or the .safetensors
-            of a learner in a checkpoint of a run.
-        freeze: keep its weights as they are; it acts but does not learn.
-        round_limit_s: seconds a training round may take at most; default: no limit.
+        init_weights: file of its initial weights: a Lightning checkpoint, or the .safetensors of a
+            learner in a run's checkpoint.
+        freeze: keep its weights; it acts but does not learn.
+        round_limit_s: longest training round in seconds; default: no limit.
     """
 
     model: dict[str, Any] = field(default_factory=dict)

@@ -1,9 +1,10 @@
-"""The track of a life: the small parts of every row in one file, for experiments and reports."""
+"""The step log: the small fields of every row of a run in one file, for experiments and reports."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,28 +12,18 @@ from numpy.typing import NDArray
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.run_files import STEP_LOG, STEP_LOG_FIELDS
 from pamiq_lightning.step import StepShape
+from pamiq_lightning.utils.safe_print import safe_print
 
-LEFT_OUT = ("frame", "latent", "state")
-"""What makes a row large."""
+OMITTED = ("frame", "latent", "state")
+"""The large fields of a row."""
 
 
 class StepLogError(Exception):
-    """There is no track that could be read; the message says where and why."""
-
-
-def row_type(shape: StepShape) -> np.dtype[np.void]:
-    """Return the numpy type of a row of the track."""
-    return np.dtype(
-        [
-            (name, field.dtype, field.shape)
-            for name, field in shape.fields().items()
-            if name not in LEFT_OUT
-        ]
-    )
+    """The step log cannot be read; the message says where and why."""
 
 
 class StepLog:
-    """Writes every window that it is given behind those before.
+    """Appends every rollout to the step log.
 
     Args:
         folder: of the run.
@@ -40,52 +31,58 @@ class StepLog:
     """
 
     def __init__(self, folder: Path, shape: StepShape) -> None:
-        self._type, self._path = row_type(shape), folder / STEP_LOG
-        kept = {n: f for n, f in shape.fields().items() if n not in LEFT_OUT}
-        described = {
-            "fields": [[n, np.dtype(f.dtype).str, list(f.shape)] for n, f in kept.items()],
+        fields = {n: f for n, f in shape.fields().items() if n not in OMITTED}
+        description = {
+            "fields": [[n, np.dtype(f.dtype).str, list(f.shape)] for n, f in fields.items()],
             "info_names": list(shape.info_names),
         }
-        (folder / STEP_LOG_FIELDS).write_text(json.dumps(described, indent=1), encoding="utf-8")
+        self._dtype, self._path = _row_dtype(description), folder / STEP_LOG
+        (folder / STEP_LOG_FIELDS).write_text(json.dumps(description, indent=1), encoding="utf-8")
 
     def __call__(self, rollout: Rollout) -> None:
-        """Write one window; a disk that refuses costs that window, not the trainer."""
-        rows = np.zeros(len(rollout.steps["index"]), self._type)
-        for name in self._type.names or ():
+        """Append one rollout; if the disk refuses, that rollout is left out."""
+        rows = np.zeros(len(rollout.steps["index"]), self._dtype)
+        for name in self._dtype.names or ():
             rows[name] = rollout.steps[name]
         try:
             with self._path.open("ab") as file:
                 file.write(rows.tobytes())
         except OSError as error:
-            print(f"window {rollout.number} is not in the track: {error.strerror}", flush=True)
+            safe_print(f"rollout {rollout.number} is not in the step log: {error.strerror}")
 
 
 def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
-    """Return the rows of a run's track in the order lived, and what each number of `info` is.
+    """Return the rows of a run's step log in the order of their index, and the names of `info`.
 
-    What was not written to its end is left out; of what was written twice, the last counts.
+    Incomplete rows are left out; of rows with the same index the last one counts.
 
     Raises:
         StepLogError: the run has none.
     """
     try:
-        described = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
+        description = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
         written = (folder / STEP_LOG).read_bytes()
     except FileNotFoundError as error:
-        raise StepLogError(f"{folder} has no track: run it with trainer.step_log=true") from error
-    kind = np.dtype([(name, dtype, tuple(shape)) for name, dtype, shape in described["fields"]])
-    whole = len(written) // kind.itemsize
-    rows = np.frombuffer(written, kind, whole)
+        raise StepLogError(
+            f"{folder} has no step log: run it with trainer.step_log=true"
+        ) from error
+    dtype = _row_dtype(description)
+    whole = len(written) // dtype.itemsize
+    rows = np.frombuffer(written, dtype, whole)
     _, last = np.unique(rows["index"][::-1], return_index=True)
-    return rows[whole - 1 - last], tuple(described["info_names"])
+    return rows[whole - 1 - last], tuple(description["info_names"])
 
 
 def ticks_written(folder: Path) -> int:
-    """Return how many rows the track of a run holds by now; 0 where there is none yet."""
+    """Return how many rows the step log of a run has by now; 0 if there is none yet."""
     try:
-        described = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
+        description = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
         size = (folder / STEP_LOG).stat().st_size
     except (FileNotFoundError, json.JSONDecodeError):
         return 0
-    kind = np.dtype([(name, dtype, tuple(shape)) for name, dtype, shape in described["fields"]])
-    return size // kind.itemsize
+    return int(size // _row_dtype(description).itemsize)
+
+
+def _row_dtype(description: dict[str, Any]) -> np.dtype[np.void]:
+    """Return the numpy type of a row."""
+    return np.dtype([(name, dtype, tuple(shape)) for name, dtype, shape in description["fields"]])

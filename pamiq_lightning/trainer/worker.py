@@ -1,4 +1,4 @@
-"""One learner as the loop sees it: what waits for it, what it has done, and its way out."""
+"""The training of one learner: its pending rollouts, its updates, and its published weights."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from pamiq_lightning.trainer.update import Updater
 
 
 class LearnerWorker:
-    """One learner with its driver, its memory, its way out, and a count of what it has done.
+    """Trains one learner on rollouts and from replay, and publishes its acting module.
 
     Attributes:
-        pending: windows it has not been trained on yet, the oldest first.
-        windows: how many it has been trained on.
-        dropped: how many were dropped because more than a ring of them waited.
+        pending: rollouts not trained on yet, the oldest first.
+        rollouts: number of rollouts trained on.
+        dropped: rollouts dropped because more than a ring of them was pending.
         seconds: spent on training rounds.
-        idle_updates: updates made while no window waited; they are among the driver's `batches`.
-        idle_seconds: spent on those.
+        replay_updates: updates from replay while no rollout was pending; they count among the
+            updater's `batches` too.
+        replay_seconds: spent on those.
 
     Args:
-        role: its key in settings, logs and board.
+        role: its key in settings, logs and on the status board.
         learner: the module.
-        driver: what trains it.
-        writer: where its acting module is published, or None if nothing of it acts.
-        settings: freeze and time budget.
-        replay: its memory; default: one without files.
+        updater: makes its updates.
+        writer: publishes its acting module; None if it has none.
+        settings: freeze and round limit.
+        replay: its replay buffer; default: one without files.
     """
 
     def __init__(
@@ -53,22 +54,22 @@ class LearnerWorker:
         self.settings = settings
         self.replay = make_replay(learner.replay) if replay is None else replay
         self.pending: list[Rollout] = []
-        self.rollouts = self.dropped = self.idle_updates = 0
-        self.seconds = self.idle_seconds = 0.0
+        self.rollouts = self.dropped = self.replay_updates = 0
+        self.seconds = self.replay_seconds = 0.0
         self.loss = float("nan")
-        self._rehearsal: Iterator[TensorDict] = iter(())
-        self._rehearsals_left = 0
+        self._replay_batches: Iterator[TensorDict] = iter(())
+        self._replay_batches_left = 0
 
     def restore_counters(self, metrics: Mapping[str, float]) -> None:
-        """Count on from what a trainer before this one had done."""
+        """Continue the counts of an earlier trainer from the metrics it showed on the board."""
         self.rollouts, self.seconds = int(metrics["rollouts"]), metrics["seconds"]
         self.updater.batches, self.loss = int(metrics["updates"]), metrics["loss"]
-        self.idle_updates = int(metrics["idle_updates"])
+        self.replay_updates = int(metrics["replay_updates"])
         self.updater.skipped = int(metrics["skipped"])
         self.updater.rollbacks = int(metrics["rollbacks"])
 
     def enqueue(self, rollout: Rollout) -> None:
-        """Let a new window wait for its next round."""
+        """Add a new rollout for the next round; drop the oldest if too many are pending."""
         if self.settings.freeze:
             return
         self.pending.append(rollout)
@@ -77,66 +78,66 @@ class LearnerWorker:
             self.dropped += 1
 
     def train(self, log: RunLog, stop: Callable[[], bool]) -> None:
-        """Make one round on all windows that wait, then publish.
+        """Train one round on all pending rollouts, then publish.
 
         Args:
-            log: takes the figures of every update.
-            stop: asked after every update.
+            log: takes the metrics of every update.
+            stop: called after every update; True ends the round.
         """
         started = time.monotonic()
         rollouts, self.pending = self.pending, []
-        # What it would have drawn from may be overwritten now.
-        self._rehearsal, self._rehearsals_left = iter(()), 0
-        steps = [as_tensors(rollout) for rollout in rollouts]
+        # The rows that its batches would be sampled from may be overwritten now.
+        self._replay_batches, self._replay_batches_left = iter(()), 0
+        steps = [rollout.to_tensordict() for rollout in rollouts]
         for batch in training_round(self.learner, self.replay, steps):
-            self._update(batch, log)
-            if stop() or self._over_budget(started):
+            self.loss = self.updater.update(batch)
+            self._log_metrics(log)
+            if stop() or self._over_limit(started):
                 break
-        # A round without a batch has still told something of its windows.
-        log.metrics(self.role, self.updater.batches, self.updater.metrics.take())
+        # A round without a batch may have logged metrics of its rollouts.
+        self._log_metrics(log)
         self.rollouts += len(rollouts)
         self.publish()
         self.seconds += time.monotonic() - started
 
     def replay_update(self, log: RunLog, ratio: float) -> bool:
-        """Make one update from memory, while nothing new waits; return whether it could.
+        """Make one update from replay; return whether one was allowed and made.
 
-        What comes of it is published with the next round, so that a version stays a window's.
+        The result is published with the next round, so one version belongs to one round.
 
         Args:
-            log: takes the figures of the last update of every round's worth.
-            ratio: updates from memory for each one made on new windows, at most.
+            log: takes the metrics of the last update of each pass of `updates` batches.
+            ratio: highest number of replay updates per update made in rounds.
         """
-        lived = self.updater.batches - self.idle_updates
-        if self.settings.freeze or self.idle_updates + 1 > ratio * lived:
+        round_updates = self.updater.batches - self.replay_updates
+        if self.settings.freeze or self.replay_updates + 1 > ratio * round_updates:
             return False
-        batch = next(self._rehearsal, None)
+        batch = next(self._replay_batches, None)
         if batch is None:
-            log.metrics(self.role, self.updater.batches, self.updater.metrics.take())
-            self._rehearsal = self.replay.batches(self.learner)
-            self._rehearsals_left = self.learner.replay.updates
-            batch = next(self._rehearsal, None)
+            self._log_metrics(log)
+            self._replay_batches = self.replay.batches(self.learner)
+            self._replay_batches_left = self.learner.replay.updates
+            batch = next(self._replay_batches, None)
         if batch is None:
             return False
-        self._rehearsals_left -= 1
+        self._replay_batches_left -= 1
         started, before = time.monotonic(), self.updater.batches
         self.loss = self.updater.update(batch)
         made = self.updater.batches - before
-        self.idle_updates += made
-        self.idle_seconds += time.monotonic() - started
-        # An update that had to be left out must not be tried for ever.
+        self.replay_updates += made
+        self.replay_seconds += time.monotonic() - started
+        # False after a skipped update, so the caller does not retry it in a busy loop.
         return made > 0
 
-    def _update(self, batch: TensorDict, log: RunLog) -> None:
-        self.loss = self.updater.update(batch)
+    def _log_metrics(self, log: RunLog) -> None:
         log.metrics(self.role, self.updater.batches, self.updater.metrics.take())
 
-    def _over_budget(self, started: float) -> bool:
-        budget = self.settings.round_limit_s
-        return budget is not None and time.monotonic() - started > budget
+    def _over_limit(self, started: float) -> bool:
+        limit = self.settings.round_limit_s
+        return limit is not None and time.monotonic() - started > limit
 
     def publish(self) -> None:
-        """Let the agent have the present weights, unless some are not finite; then go back."""
+        """Publish the acting module; roll back instead if a weight is not finite."""
         if self.rollback_if_nonfinite():
             return
         self.updater.snapshot()
@@ -144,65 +145,59 @@ class LearnerWorker:
             self.learner.latest_version = self.writer.publish()
 
     def rollback_if_nonfinite(self) -> bool:
-        """Go back to the last good state if some weights are not finite; return whether it did."""
+        """Roll back to the last snapshot if a weight is not finite; return whether it did."""
         if all(bool(torch.isfinite(t).all()) for t in self.learner.state_dict().values()):
             return False
-        self.updater.roll_back()
+        self.updater.rollback()
         return True
 
-    def state(self) -> dict[str, Any]:
-        """Return all of it but the weights, the rows and the windows that wait.
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state without weights, replay rows and pending rollouts.
 
-        Between two updates of a round it is as if the round ended here.
+        Between two updates of a round, the state is as if the round ended here.
         """
         learner: dict[str, Any] = {}
-        # Lightning's own hook: learners keep there what is no parameter and no buffer.
+        # Lightning's hook for state that is neither a parameter nor a buffer.
         self.learner.on_save_checkpoint(learner)
         return {
-            "updater": self.updater.state(),
+            "updater": self.updater.state_dict(),
             "learner": learner,
             "version": self.learner.latest_version,
             "replay": self.replay.state_dict(),
-            "rehearsals_left": self._rehearsals_left,
+            "replay_batches_left": self._replay_batches_left,
             "dropped": self.dropped,
-            "idle_seconds": self.idle_seconds,
+            "replay_seconds": self.replay_seconds,
             "metrics": self.metrics(),
         }
 
-    def restore(self, state: dict[str, Any]) -> str | None:
-        """Go on from `state`; the weights that belong to it must be loaded already.
+    def load_state_dict(self, state: dict[str, Any]) -> str | None:
+        """Load `state`; the weights that belong to it must be loaded already.
 
         Returns:
-            What of the memory is lost, in words, or None.
+            What is lost of the replay buffer, in words, or None.
 
         Raises:
             KeyError, ValueError: it is the state of another learner.
         """
-        self.updater.restore(state["updater"])
+        self.updater.load_state_dict(state["updater"])
         self.learner.on_load_checkpoint(state["learner"])
         self.learner.latest_version = state["version"]
         lost = self.replay.load_state_dict(state["replay"])
         self.restore_counters(state["metrics"])
-        self.dropped, self.idle_seconds = state["dropped"], state["idle_seconds"]
-        left = self._rehearsals_left = state["rehearsals_left"]
-        self._rehearsal = itertools.islice(self.replay.batches(self.learner), left)
+        self.dropped, self.replay_seconds = state["dropped"], state["replay_seconds"]
+        left = self._replay_batches_left = state["replay_batches_left"]
+        self._replay_batches = itertools.islice(self.replay.batches(self.learner), left)
         return lost
 
     def metrics(self) -> dict[str, float]:
-        """Return what the board shows of it."""
+        """Return its row of the status board, `LEARNER_METRICS`."""
         return {
             "rollouts": self.rollouts,
             "updates": self.updater.batches,
-            "idle_updates": self.idle_updates,
+            "replay_updates": self.replay_updates,
             "skipped": self.updater.skipped,
             "rollbacks": self.updater.rollbacks,
             "seconds": self.seconds,
             "loss": self.loss,
             "version": self.learner.latest_version,
         }
-
-
-def as_tensors(rollout: Rollout) -> TensorDict:
-    """Return a window's steps as a TensorDict [N] over the same memory."""
-    rows = {key: torch.from_numpy(array) for key, array in rollout.steps.items()}
-    return TensorDict(rows, [len(rollout.steps["index"])])

@@ -1,9 +1,11 @@
-"""Files that outlast a crash and a power cut, whole or not at all."""
+"""Files that survive a crash or a power cut either whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ _CANNOT_SYNC_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 class WholeFile:
     """A new file, unbuffered, whose `write` writes all it is given or raises.
 
-    A plain one may write a part of it when the disk is about to be full, and only say so in what it
-    returns, which neither PyAV nor Arrow looks at. All else is the file's.
+    A plain file may write a part when the disk is nearly full and report that only in its return
+    value, which PyAV and Arrow ignore. Every other attribute is the file's.
 
     Args:
         path: must not exist.
@@ -27,7 +29,7 @@ class WholeFile:
         self._file = path.open("xb", buffering=0)
 
     def write(self, content: Any) -> int:
-        """Write all of it.
+        """Write all of the content.
 
         Raises:
             OSError: the disk refuses the rest.
@@ -42,7 +44,7 @@ class WholeFile:
         return getattr(self._file, name)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
     """Write a file and return when it is on the disk.
 
     Raises:
@@ -54,33 +56,41 @@ def write_atomic(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; at the end the file there replaces `path` in one step.
+
+    If the body raises, `path` stays as it was and the staged file is removed.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def replace_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the one before it or this one, whole.
+    """Replace a file so that a power cut leaves the old or the new one, whole.
 
     Raises:
-        OSError: the disk refuses; the one before is as it was.
+        OSError: the disk refuses; the old file stays as it was.
     """
-    staged = path.with_suffix(".part")
-    try:
-        write_atomic(staged, content)
-        staged.replace(path)
-    except OSError:
-        # What there is of it would take room that others need.
-        if staged.is_file():
-            staged.unlink()
-        raise
+    with staged(path) as part:
+        write_synced(part, content)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed in a folder outlast a power cut, where the system can."""
+    """Make renames in a folder survive a power cut, where the system can."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network and foreign file systems have no such thing.
+        # Some network and foreign file systems cannot sync folders.
         if error.errno not in _CANNOT_SYNC_FOLDERS:
             raise
     finally:

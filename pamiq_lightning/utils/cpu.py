@@ -1,4 +1,4 @@
-"""Which cores a process runs on, where the system lets it choose."""
+"""The CPU cores a process runs on, where the system lets it choose."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 
 def can_pin() -> bool:
-    """Tell whether this system lets a process choose its cores."""
+    """Return whether this system lets a process choose its cores."""
     return hasattr(os, "sched_setaffinity")
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use, where it is bound to some."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -21,13 +21,13 @@ def stay_on(core: int) -> None:
     """Bind the calling process to one core.
 
     Raises:
-        OSError: there is no such core for it.
+        OSError: the process may not use this core.
     """
     os.sched_setaffinity(0, {core})
 
 
 def keep_off(core: int) -> None:
-    """Leave a core to another process; what was inherited of it is given up too."""
+    """Let the calling process use every core but one."""
     others = set(range(os.cpu_count() or 1)) - {core}
     if others:
         os.sched_setaffinity(0, others)

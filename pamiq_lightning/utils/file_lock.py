@@ -1,4 +1,4 @@
-"""A lock on a file that the system lets go of when its holder dies, in whatever way."""
+"""A lock on a file that the system releases when its holder ends in any way."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 class HeldError(Exception):
-    """Another process has the lock; the message is its number, or "unknown"."""
+    """Another process holds the lock; the message is its process id, or "unknown"."""
 
 
 class FileLock:
-    """Holds a file from `take` to `release`, or until this process ends.
+    """Locks a file from `take` to `release`, or until this process ends.
 
     Args:
-        path: of the file, whose content is the holder's process number.
+        path: of the file; its content is the holder's process id.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,10 +28,10 @@ class FileLock:
         self._file: IO[str] | None = None
 
     def take(self) -> None:
-        """Take it; a lock that a dead process left is taken over.
+        """Take the lock.
 
         Raises:
-            HeldError: another process has it.
+            HeldError: another process holds it.
             OSError: the file cannot be written to.
         """
         file = self.path.open("a+", encoding="ascii")
@@ -48,10 +48,10 @@ class FileLock:
         self._file = file
 
     def wait(self, limit_s: float, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Take it as soon as it is free.
+        """Take the lock as soon as it is free.
 
         Raises:
-            HeldError: it is not within the limit, or before somebody stops this.
+            HeldError: it is still held after `limit_s`, or when `stopped` returns True.
             OSError: the file cannot be written to.
         """
         limit = time.monotonic() + limit_s
@@ -61,10 +61,10 @@ class FileLock:
             except HeldError:
                 if time.monotonic() > limit or stopped():
                     raise
-                time.sleep(LOOK_S)
+                time.sleep(_POLL_S)
 
     def release(self) -> None:
-        """Let go of it. May be called twice."""
+        """Release the lock. May be called twice."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -74,7 +74,7 @@ if sys.platform == "win32":
     import msvcrt
 
     _BEYOND = 1 << 30
-    """A lock there also keeps others from reading, so it is put where nothing is written."""
+    """On Windows a locked range cannot be read either, so the locked byte is beyond the content."""
 
     def _lock(file: IO[str]) -> None:
         file.seek(_BEYOND)

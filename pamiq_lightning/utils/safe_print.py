@@ -1,4 +1,4 @@
-"""A line to the standard output, of a process that must not end because nobody can take it."""
+"""Printing that cannot fail, for processes that must not end when their output is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def safe_print(text: str) -> None:
-    """Print a line; a full disk, or a terminal that is gone, costs the line alone."""
+    """Print a line; it is lost if the disk is full or the terminal is gone."""
     with suppress(OSError, ValueError):
-        # Past Python's buffer, which would keep what it could not write and fail again at the end.
+        # Unbuffered: Python's buffer would keep a refused line and fail again at exit.
         os.write(sys.stdout.fileno(), f"{text}\n".encode())

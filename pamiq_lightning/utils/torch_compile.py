@@ -1,7 +1,7 @@
-"""torch.compile for nets that train and nets that act, asked for by `compile=true`.
+"""torch.compile for training and acting nets, enabled by `compile=true`.
 
 Compiling needs a C++ compiler on a CPU and Triton on CUDA. The first time it takes minutes; torch
-keeps what it made in a cache on disk.
+caches the result on disk.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ ENTRIES = ("forward", "step")
 
 
 def compile_training(learner: nn.Module, backend: str = "inductor") -> None:
-    """Compile the nets a learner is made of, in place; its own code stays as it is.
+    """Compile a learner's child modules in place, but not the learner's own code.
 
-    Lengths may change from batch to batch: masks keep now more, now fewer tokens.
+    Lengths may change from batch to batch, because masks keep different numbers of tokens.
 
     Args:
-        learner: whose children are compiled.
-        backend: what torch compiles with.
+        learner: the learner.
+        backend: of torch.compile.
     """
     for net in learner.children():
         net.compile(dynamic=True, backend=backend)
 
 
 def compile_acting(module: nn.Module, device: torch.device, backend: str = "inductor") -> None:
-    """Compile what the agent calls in a tick, in place; on CUDA it runs as one graph.
+    """Compile the methods that the agent calls in a tick, in place; on CUDA as one graph.
 
-    Shapes never change while acting.
+    Shapes do not change while acting.
 
     Args:
-        module: what acts.
+        module: the acting module.
         device: where it runs.
-        backend: what torch compiles with.
+        backend: of torch.compile.
     """
     graphs = device.type == "cuda"
     for name in ENTRIES:
@@ -52,7 +52,7 @@ def compile_acting(module: nn.Module, device: torch.device, backend: str = "indu
 
 
 def _owning(graph: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function whose results outlast the graph's next run, which writes over its own."""
+    """Return a function that copies its results, because the graph's next run overwrites them."""
 
     @functools.wraps(graph)
     def run(*arguments: Any) -> Any:

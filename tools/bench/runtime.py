@@ -95,7 +95,7 @@ class Comparison:
         far one rollout moves it, not on time.
         """
         alone = self.summaries["trainer"][0]["learners"]
-        roles = [role for role in alone if alone[role]["idle_updates"]]
+        roles = [role for role in alone if alone[role]["replay_updates"]]
         return fmean(self._updates(variant, r) / self._updates("trainer", r) for r in roles)
 
     def _updates(self, variant: str, role: str) -> float:

@@ -34,8 +34,10 @@ from pamiq_lightning.exchange.rollouts import AGENT_METRICS
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.trainer.main import train
-from pamiq_lightning.trainer.process import LOOK_S, TrainerProcess
+from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.trainer.warm_up import noise
+from pamiq_lightning.utils.processes import POLL_S
+from pamiq_lightning.utils.processes import POLL_S
 from tools.cli import make_parser
 from tools.parts import build_parts, load_settings
 from tools.run_files import read_summary
@@ -61,7 +63,7 @@ class TrainerThread:
 
     def _train(self, job: TrainerConfig) -> None:
         def wait(block: bool) -> bool:
-            self._filled.acquire(block, LOOK_S if block else None)
+            self._filled.acquire(block, POLL_S if block else None)
             return True
 
         train(job, wait, self._trained.release)
@@ -85,7 +87,7 @@ class TrainerThread:
 
     def wait_for_round(self) -> None:
         """Return when a round has ended, or after a while."""
-        self._trained.acquire(timeout=LOOK_S)
+        self._trained.acquire(timeout=POLL_S)
 
     def join(self) -> bool:
         """Wait for its end; return that it ended."""
@@ -120,7 +122,7 @@ def run_trainer(settings: Settings) -> dict[str, Any]:
     trainer.begin(build.make_trainer_config(settings, exchange, folder, torch.device("cpu")))
     try:
         while not exchange.board.ready and trainer.alive:
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         rows = noise(parts.shape, settings.rollout_length).numpy()
         began, period = time.monotonic(), settings.rollout_length / settings.rate
         end = began + (settings.seconds or 60.0)

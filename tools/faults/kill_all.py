@@ -25,7 +25,7 @@ from pamiq_lightning.checkpoint.store import (
 )
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
-from pamiq_lightning.trainer.checkpointer import Checkpoint, check_fit, read_checkpoint
+from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.utils.file_lock import FileLock
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
@@ -181,7 +181,7 @@ def _resumes(agent: AgentProcess, newest: Checkpoint) -> bool:
     """Return whether agent and trainer both say that they resume from a checkpoint."""
     named = f"Resuming from {newest.folder}" in agent.output
     log = (agent.folder / TRAINER_LOG).read_text().splitlines()
-    return named and all(f"ready where {newest.folder} was saved" in line for line in log[-5:-1])
+    return named and all(f"resumed from {newest.folder}" in line for line in log[-5:-1])
 
 
 def _wait_for_orphans(folder: Path) -> None:

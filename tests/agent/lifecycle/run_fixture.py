@@ -32,9 +32,12 @@ class FakeTrainer:
     def answer_requests(self) -> None:
         number = self.board.save_requested
         if self.saves is not None and self.board.saved(number) is None:
-            self.board.set_saved(number, self.saves)
+            if self.saves:
+                self.board.save_done = number
+            else:
+                self.board.save_failed = number
         if self.pauses:
-            self.board.set_paused(self.board.pause)
+            self.board.paused = self.board.pause
 
 
 class FakeRun:
@@ -47,7 +50,7 @@ class FakeRun:
 
     def __init__(self, folder: Path, clock: VirtualClock, pause_trainer: bool = False) -> None:
         board = StatusBoard(StatusBoardSpec(folder / "board", ROLES), create=True)
-        board.set_ready()
+        board.ready = True
         self.clock, self.board, self.trainer = clock, board, FakeTrainer(board)
         self.loop_pauses, self.on_wait = True, list[Callable[[], None]]()
         self.stop, self.pauses = StopRequest(), Pauses()

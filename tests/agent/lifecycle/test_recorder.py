@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.lifecycle.recorder import TELL_EVERY_S, Losses, Recorder, record
+from agent.lifecycle.recorder import WARN_EVERY_S, LossMessages, Recorder, record
 from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutWriter
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.recording.reader import RecordingReader
@@ -45,7 +45,7 @@ def begin(writer: RolloutWriter, board: StatusBoard, folder: Path, spec: Dataset
     return Recorder(writer.spec, board.spec, folder, spec, RecordingSettings(lossless=True))
 
 
-def test_all_rollouts_up_to_the_word_to_stop_are_on_disk(
+def test_recorder_writes_all_rollouts_filled_before_the_stop(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     recorder = begin(writer, board, tmp_path / "recording", spec)
@@ -62,7 +62,7 @@ def test_all_rollouts_up_to_the_word_to_stop_are_on_disk(
 
 
 class FullDisk(RecordingWriter):
-    """Refuses the second window."""
+    """Refuses one rollout."""
 
     def write(self, steps: Mapping[str, Any]) -> None:
         if steps["index"][0] == self.refused:
@@ -70,7 +70,7 @@ class FullDisk(RecordingWriter):
         super().write(steps)
 
 
-def test_what_is_lost_is_counted_and_the_recorder_goes_on(
+def test_recorder_counts_lost_rollouts_and_continues(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     reader = RolloutReader(writer.spec)
@@ -79,74 +79,79 @@ def test_what_is_lost_is_counted_and_the_recorder_goes_on(
     full.refused = written[5]["index"][0]
     board.request_stop()
     record(reader, board, full)
-    # Ten windows through eight slots, of which one is being filled.
+    # Ten rollouts through eight slots, of which one is being filled.
     assert board.recorder_dropped == 3
     assert (board.recorder_refused, board.recorder_errno) == (1, errno.ENOSPC)
-    lived = [written[number]["index"] for number in (3, 4, 6, 7, 8, 9)]
-    np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
+    recorded = [written[number]["index"] for number in (3, 4, 6, 7, 8, 9)]
+    np.testing.assert_array_equal(
+        RecordingReader(tmp_path).column("index"), np.concatenate(recorded)
+    )
 
 
-def test_a_person_is_told_once_a_minute(board: StatusBoard) -> None:
-    losses = Losses()
+def test_losses_are_reported_once_a_minute(board: StatusBoard) -> None:
+    losses = LossMessages()
     assert losses(board, 0.0) is None
-    board.set_recorder(0, 1, errno.ENOSPC)
-    told = losses(board, 1.0)
-    assert told == "the disk refuses the recording (No space left on device): 1 windows lost so far"
-    board.set_recorder(2, 5, 0)
-    assert losses(board, TELL_EVERY_S) is None
-    told = losses(board, 1.0 + TELL_EVERY_S)
-    assert told is not None and "5 windows lost" in told and "too slow, or died: 2 windows" in told
+    board.recorder_refused, board.recorder_errno = 1, errno.ENOSPC
+    message = losses(board, 1.0)
+    assert message == "the disk refuses the recording (No space left on device): 1 rollouts lost"
+    board.recorder_dropped, board.recorder_refused = 2, 5
+    assert losses(board, WARN_EVERY_S) is None
+    message = losses(board, 1.0 + WARN_EVERY_S)
+    assert message is not None
+    assert "5 rollouts lost" in message and "too slow or died: 2 rollouts lost" in message
     assert losses(board, 1e6) is None
 
 
-def wait_until(told: Callable[[], bool]) -> None:
-    """Return when a process has come as far; there is nothing to wait on but to look."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll until another process has made a condition true."""
     limit = time.monotonic() + 60
-    while not told():
+    while not condition():
         assert time.monotonic() < limit
         os.sched_yield()
 
 
-def test_a_dead_recorder_is_replaced_and_writes_no_rollout_twice(
+def test_a_replaced_recorder_writes_no_rollout_twice(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     recorder = begin(writer, board, tmp_path / "recording", spec)
     written = [fill(writer, number) for number in range(2)]
     wait_until(lambda: board.recorder_finished == 2)
     recorder.kill()
-    # RunData while nobody records; the ring keeps it.
+    # Filled while no recorder runs; the ring keeps it.
     written.append(fill(writer, 2))
-    told = recorder.watch(board, 100.0)
-    assert told == "the recorder ended (exit code -9); a new one starts in 0.25 s"
+    message = recorder.watch(board, 100.0)
+    assert message == "the recorder ended (exit code -9); a new one starts in 0.25 s"
     assert recorder.watch(board, 100.2) is None and not recorder.alive
     assert recorder.watch(board, 100.3) is None and recorder.alive
     wait_until(lambda: board.recorder_finished == 3)
-    # It was of use, so that the next wait is as short; the one after is longer.
+    # It made progress, so the next delay is short again; the one after is longer.
     for now, wait in ((200.0, "0.25"), (300.0, "0.5")):
         recorder.kill()
         assert (recorder.watch(board, now) or "").endswith(f"starts in {wait} s")
         recorder.watch(board, now + 10)
     board.request_stop()
     recorder.join()
-    lived = RecordingReader(tmp_path).column("index")
-    # The window that was being written when it died may be lost in part, and is never there twice.
-    assert len(np.unique(lived)) == len(lived)
-    assert set(lived) <= set(np.concatenate([steps["index"] for steps in written]))
-    assert set(lived) >= set(written[0]["index"])
+    recorded = RecordingReader(tmp_path).column("index")
+    # The rollout being written when it died may be lost in part, but is never there twice.
+    assert len(np.unique(recorded)) == len(recorded)
+    assert set(recorded) <= set(np.concatenate([steps["index"] for steps in written]))
+    assert set(recorded) >= set(written[0]["index"])
 
 
-def test_what_is_lived_while_a_recorder_is_dead_is_recorded_at_the_end(
+def test_rollouts_filled_while_the_recorder_is_dead_are_recorded_at_the_end(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     recorder = begin(writer, board, tmp_path / "recording", spec)
     recorder.kill()
-    lived = [fill(writer, number)["index"] for number in range(3)]
+    written = [fill(writer, number)["index"] for number in range(3)]
     board.request_stop()
     assert recorder.join()
-    np.testing.assert_array_equal(RecordingReader(tmp_path).column("index"), np.concatenate(lived))
+    np.testing.assert_array_equal(
+        RecordingReader(tmp_path).column("index"), np.concatenate(written)
+    )
 
 
-def test_the_rollout_a_recorder_died_of_is_counted_as_lost(
+def test_the_rollout_a_recorder_died_on_is_counted_as_lost(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     class Dying(RecordingWriter):
@@ -157,18 +162,18 @@ def test_the_rollout_a_recorder_died_of_is_counted_as_lost(
     fill(writer, 1)
     board.request_stop()
     for _ in range(2):
-        reader = RolloutReader(writer.spec, board.recorder_cursor)
+        reader = RolloutReader(writer.spec, board.recorder_cursor or None)
         with pytest.raises(MemoryError):
             record(reader, board, Dying(tmp_path / "recording", spec, crf=20))
     record(
-        RolloutReader(writer.spec, board.recorder_cursor),
+        RolloutReader(writer.spec, board.recorder_cursor or None),
         board,
         RecordingWriter(tmp_path / "recording", spec, crf=20),
     )
     assert (board.recorder_dropped, board.recorder_finished) == (2, 2)
 
 
-def test_two_never_write_one_recording(
+def test_two_recorders_never_write_one_recording(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     folder = tmp_path / "recording"
@@ -178,21 +183,21 @@ def test_two_never_write_one_recording(
     recorder = begin(writer, board, folder, spec)
     fill(writer, 0)
     board.request_stop()
-    # It waits, with nothing taken from the ring.
-    assert recorder.alive and board.recorder_cursor is None
+    # It waits, and has read nothing from the ring.
+    assert recorder.alive and board.recorder_cursor == 0
     lock.release()
     assert recorder.join()
     assert board.recorder_cursor == 1
 
 
-def test_a_recorder_that_cannot_is_not_replaced(
+def test_a_recorder_that_cannot_record_is_not_replaced(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     write_spec(tmp_path, dataclasses.replace(spec, fps=spec.fps + 1))
     recorder = begin(writer, board, tmp_path, spec)
     fill(writer, 0)
     wait_until(lambda: not recorder.alive)
-    told = recorder.watch(board, 1e6)
-    assert told == ("the recorder cannot go on: what is lived from now on is not recorded")
+    message = recorder.watch(board, 1e6)
+    assert message == "the recorder cannot continue: nothing is recorded from now on"
     assert recorder.watch(board, 2e6) is None and not recorder.alive
     assert recorder.join()

@@ -25,6 +25,7 @@ from agent.lifecycle.resume import (
 from agent.run_dir import METRICS, SUMMARY, TRAINER_LOG
 from agent.settings.schema import Settings, plain_settings
 from pamiq_lightning.checkpoint.files import load_weights, read_learner
+from pamiq_lightning.checkpoint.snapshot import read_checkpoint
 from pamiq_lightning.checkpoint.store import (
     find_checkpoints,
     rows_folder,
@@ -34,7 +35,6 @@ from pamiq_lightning.checkpoint.store import (
 )
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA
-from pamiq_lightning.trainer.checkpointer import read_checkpoint
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.utils.file_lock import FileLock
 from pamiq_lightning.utils.instantiate import build

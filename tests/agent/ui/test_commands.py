@@ -86,7 +86,7 @@ def test_pause_raises_when_the_trainer_does_not_pause(both: FakeRun) -> None:
 @pytest.mark.parametrize("ready, alive", [(True, False), (False, True)])
 def test_missing_trainer_blocks_no_pause(both: FakeRun, ready: bool, alive: bool) -> None:
     both.trainer.pauses = False
-    both.board.set_ready(ready)
+    both.board.ready = ready
     both.commands.trainer_alive = alive
     assert both.commands.do("pause", "a test").endswith("no trainer is running.")
     # A new trainer will find the request.
@@ -141,7 +141,7 @@ def test_stop_returns_at_once_and_ends_all_waits(run: FakeRun) -> None:
 
 def test_status_contains_the_summary(run: FakeRun, clock: VirtualClock) -> None:
     clock.advance(12.0)
-    run.board.beat(clock.now() - 3.0)
+    run.board.heartbeat = clock.now() - 3.0
     run.commands.notify("something happened")
     status, summary = run.commands.status(), run.commands.summary()
     json.dumps(status, allow_nan=False)

@@ -15,17 +15,17 @@ from agent.pause import PERSON, Pauses
 from agent.run_dir import SUMMARY
 from agent.ui import terminal
 from agent.ui.terminal import StatusDisplay, StatusSource, block, plain_line, write_summary
-from pamiq_lightning.exchange.status_board import LEARNER_FIGURES, StatusBoard, StatusBoardSpec
+from pamiq_lightning.exchange.status_board import LEARNER_METRICS, StatusBoard, StatusBoardSpec
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> StatusSource:
     board = StatusBoard(StatusBoardSpec(tmp_path / "board", ("encoder", "decoder")), create=True)
-    metrics = dict.fromkeys(LEARNER_FIGURES, 0.0)
+    metrics = dict.fromkeys(LEARNER_METRICS, 0.0)
     metrics |= {"rollouts": 3, "updates": 24, "seconds": 4.5, "loss": 0.125, "version": 4}
     board.set_learner("encoder", metrics)
     board.set_learner("decoder", {**metrics, "loss": float("nan")})
-    board.set_progress(3, 1)
+    board.rounds, board.rollouts_dropped = 3, 1
     loop = LoopMetrics(0.1)
     for k in range(100):
         loop.begin(k * 0.1, k * 0.1, 0)
@@ -49,7 +49,7 @@ def test_summary_has_the_metrics_of_loop_and_learners(source: StatusSource) -> N
     assert summary["learners"]["encoder"] == {
         "rollouts": 3,
         "updates": 24,
-        "idle_updates": 0,
+        "replay_updates": 0,
         "skipped": 0,
         "rollbacks": 0,
         "seconds": 4.5,

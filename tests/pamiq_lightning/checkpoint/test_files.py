@@ -28,7 +28,7 @@ def save_weights(learner: Learner, path: Path) -> None:
     save(learner, optimizer, path)
 
 
-def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
+def test_learner_safetensors_name_their_learner(tmp_path: Path) -> None:
     learner, other = build(Learner, PPO), build(Learner, PPO)
     path = tmp_path / "policy.safetensors"
     path.write_bytes(weights_bytes(learner))
@@ -41,7 +41,7 @@ def test_safetensors_of_a_learner_say_whose_they_are(tmp_path: Path) -> None:
         load_weights(build(Learner, DYNAMICS), path)
 
 
-def test_what_other_rewards_needed_is_left_out_and_what_these_need_begins_anew(
+def test_optional_parts_are_ignored_or_start_from_scratch(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def dynamics(*aux_heads: str) -> Learner:
@@ -49,15 +49,15 @@ def test_what_other_rewards_needed_is_left_out_and_what_these_need_begins_anew(
         return build(Learner, spec)
 
     path = tmp_path / "dynamics.safetensors"
-    had, learner = dynamics("ensemble", "progress"), dynamics("ensemble", "novelty")
+    other, learner = dynamics("ensemble", "progress"), dynamics("ensemble", "novelty")
     fresh = {key: value.clone() for key, value in learner.state_dict().items()}
-    path.write_bytes(weights_bytes(had))
+    path.write_bytes(weights_bytes(other))
     load_weights(learner, path)
     for name, value in learner.state_dict().items():
-        of = fresh if name.startswith("net.novelty.") else had.state_dict()
+        of = fresh if name.startswith("net.novelty.") else other.state_dict()
         assert torch.equal(value, of[name]), name
-    assert f"{path} has no net.novelty: these begin anew" in capfd.readouterr().out
-    # Without any other part it is no dynamics.
+    assert f"{path} has no net.novelty: training these from scratch" in capfd.readouterr().out
+    # A file without the required parts does not fit.
     path.write_bytes(weights_bytes(build(Learner, PPO)))
     with pytest.raises(CheckpointError, match="does not fit"):
         load_weights(learner, path)
@@ -71,7 +71,7 @@ def test_damaged_safetensors_are_refused(tmp_path: Path, content: bytes) -> None
         load_weights(build(Learner, PPO), path)
 
 
-def test_tensors_that_share_memory_are_stored_apart_and_no_more_of_them(tmp_path: Path) -> None:
+def test_views_of_shared_storage_are_stored_alone(tmp_path: Path) -> None:
     whole = torch.arange(1000.0)
     path = tmp_path / "a.safetensors"
     path.write_bytes(tensor_bytes({"a": whole[:4], "b": whole[2:6]}, {}))
@@ -83,7 +83,7 @@ def test_tensors_that_share_memory_are_stored_apart_and_no_more_of_them(tmp_path
     assert read_values(values)["b"] == (1, None, "x")
 
 
-def test_what_was_saved_comes_back_here_and_in_lightning(tmp_path: Path) -> None:
+def test_lightning_checkpoint_loads_here_and_in_lightning(tmp_path: Path) -> None:
     learner, other = build(Learner, PPO), build(Learner, PPO)
     save_weights(learner, tmp_path / "checkpoints" / "policy.ckpt")
     load_weights(other, tmp_path / "checkpoints" / "policy.ckpt")
@@ -95,22 +95,24 @@ def test_what_was_saved_comes_back_here_and_in_lightning(tmp_path: Path) -> None
     assert [p.name for p in path.parent.iterdir()] == ["policy.ckpt"]
 
 
-def test_another_model_is_refused_by_name(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     save_weights(build(Learner, PPO), path)
     with pytest.raises(CheckpointError, match=r"a\.ckpt does not fit SioConvDynamics"):
         load_weights(build(Learner, DYNAMICS), path)
 
 
-class Bomb:
+class Canary:
+    """Creates a file when it is unpickled."""
+
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (Path.touch, (Path("exploded"),))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not a file of weights", pickle.dumps({"a": Bomb()}, protocol=2)]
+    "content", [b"", b"not a file of weights", pickle.dumps({"a": Canary()}, protocol=2)]
 )
-def test_damage_and_malice_are_refused(
+def test_damaged_and_malicious_checkpoints_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -118,12 +120,12 @@ def test_damage_and_malice_are_refused(
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"bad\.ckpt"):
         load_weights(build(Learner, PPO), path)
-    torch.save({"state_dict": Bomb()}, path)
+    torch.save({"state_dict": Canary()}, path)
     with pytest.raises(CheckpointError, match="not a checkpoint of plain tensors"):
         load_weights(build(Learner, PPO), path)
     assert not (tmp_path / "exploded").exists()
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load_weights(build(Learner, PPO), tmp_path / "none.ckpt")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from pamiq_lightning.exchange.rollouts import (
     RolloutsSpec,
     RolloutWriter,
 )
+from pamiq_lightning.step import Field, StepShape
 from tests.synthetic import SHAPE, arrays
 
-FIGURES = dict.fromkeys(AGENT_METRICS, 1.5)
+METRICS = dict.fromkeys(AGENT_METRICS, 1.5)
 
 
 def ring(folder: Path, rows: int = 4, slots: int = 3) -> RolloutsSpec:
@@ -24,11 +26,11 @@ def fill(writer: RolloutWriter, number: int) -> dict[str, np.ndarray]:
     steps = arrays(writer.spec.rows, writer.spec.rows * number)
     for row in range(writer.spec.rows):
         writer.write({key: values[row] for key, values in steps.items()})
-    writer.commit(FIGURES)
+    writer.commit(METRICS)
     return steps
 
 
-def test_every_key_arrives_unchanged(tmp_path: Path) -> None:
+def test_ring_hands_over_every_key_unchanged(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path))
     reader = RolloutReader(writer.spec)
     assert reader.read() is None
@@ -36,18 +38,18 @@ def test_every_key_arrives_unchanged(tmp_path: Path) -> None:
     rollout = reader.read()
     assert rollout is not None
     assert rollout.number == 0
-    assert rollout.metrics == FIGURES
+    assert rollout.metrics == METRICS
     for key, values in written.items():
         np.testing.assert_array_equal(rollout.steps[key], values)
     assert reader.read() is None
 
 
-def test_rollouts_that_were_overwritten_are_counted_as_dropped(tmp_path: Path) -> None:
+def test_ring_counts_overwritten_rollouts_as_dropped(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path, slots=3))
     reader = RolloutReader(writer.spec)
     for number in range(7):
         fill(writer, number)
-    # Slot of window 7 is open, so of three slots the two newest windows are left.
+    # The slot of rollout 7 is open, so of three slots two hold the newest full rollouts.
     numbers = []
     while (rollout := reader.read()) is not None:
         numbers.append(rollout.number)
@@ -55,28 +57,29 @@ def test_rollouts_that_were_overwritten_are_counted_as_dropped(tmp_path: Path) -
     assert reader.dropped == 5
 
 
-def test_a_rollout_overwritten_while_it_is_copied_is_dropped(
+def test_ring_drops_a_rollout_overwritten_while_it_is_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = RolloutWriter(ring(tmp_path, slots=2))
     reader = RolloutReader(writer.spec)
     fill(writer, 0)
-    copy, overwritten = reader._copy, []
+    keys, overwritten = StepShape.fields, []
 
-    def copy_slowly(key: str, slot: int) -> np.ndarray:
+    def overwrite_once(shape: StepShape) -> Mapping[str, Field]:
+        # The reader asks for the keys right before it copies them.
         if not overwritten:
             overwritten.append(True)
             fill(writer, 1)
-        return copy(key, slot)
+        return keys(shape)
 
-    monkeypatch.setattr(reader, "_copy", copy_slowly)
+    monkeypatch.setattr(StepShape, "fields", overwrite_once)
     rollout = reader.read()
     assert reader.dropped == 1
     assert rollout is not None and rollout.number == 1
     np.testing.assert_array_equal(rollout.steps["index"], arrays(4, 4)["index"])
 
 
-def test_readers_have_their_own_cursors(tmp_path: Path) -> None:
+def test_each_reader_has_its_own_cursor(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path))
     trainer, recorder = RolloutReader(writer.spec), RolloutReader(writer.spec)
     fill(writer, 0)
@@ -86,31 +89,31 @@ def test_readers_have_their_own_cursors(tmp_path: Path) -> None:
     assert trainer.unread == 1
 
 
-def test_a_missing_key_and_a_half_rollout_are_refused(tmp_path: Path) -> None:
+def test_writer_refuses_a_missing_key_and_a_partial_rollout(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path))
     row = {key: values[0] for key, values in arrays(1).items()}
     with pytest.raises(RuntimeError, match="0 of 4 rows"):
-        writer.commit(FIGURES)
+        writer.commit(METRICS)
     del row["reward"]
     with pytest.raises(KeyError, match="reward"):
         writer.write(row)
 
 
-def test_the_file_is_fully_allocated(tmp_path: Path) -> None:
+def test_ring_file_is_fully_allocated(tmp_path: Path) -> None:
     spec = ring(tmp_path)
     RolloutWriter(spec)
     stat = spec.path.stat()
     assert stat.st_blocks * 512 >= stat.st_size >= spec.size
 
 
-def test_numbers_go_on_from_the_first_and_the_agents_state_travels_along(tmp_path: Path) -> None:
+def test_rollout_numbers_start_at_first_and_carry_the_agent_state(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path), first=41)
     reader = RolloutReader(writer.spec)
     assert reader.read() is None and reader.dropped == 0
     for number in (41, 42):
         for row in range(writer.spec.rows):
             writer.write({key: values[row] for key, values in arrays(4, 4 * number).items()})
-        writer.commit(FIGURES, bytes([number]) * 1000)
+        writer.commit(METRICS, bytes([number]) * 1000)
     for number in (41, 42):
         rollout = reader.read()
         assert rollout is not None and rollout.number == number
@@ -118,7 +121,7 @@ def test_numbers_go_on_from_the_first_and_the_agents_state_travels_along(tmp_pat
     assert reader.dropped == 0
 
 
-def test_whoever_takes_a_readers_place_knows_the_agents_newest_state(tmp_path: Path) -> None:
+def test_replacement_reader_reads_the_newest_agent_state(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path), first=41)
     reader = RolloutReader(writer.spec, cursor=45)
     reader.read_latest_state()
@@ -126,15 +129,15 @@ def test_whoever_takes_a_readers_place_knows_the_agents_newest_state(tmp_path: P
     for number in range(41, 45):
         for row in range(writer.spec.rows):
             writer.write({key: values[row] for key, values in arrays(4, 4 * number).items()})
-        writer.commit(FIGURES, bytes([number]) * 10)
+        writer.commit(METRICS, bytes([number]) * 10)
     reader.read_latest_state()
     assert reader.agent_state == bytes([44]) * 10
     assert reader.read() is None and reader.dropped == 0
 
 
-def test_more_state_than_there_is_room_for_is_refused(tmp_path: Path) -> None:
+def test_writer_refuses_an_agent_state_that_is_too_long(tmp_path: Path) -> None:
     writer = RolloutWriter(ring(tmp_path))
     for row in range(4):
         writer.write({key: values[row] for key, values in arrays(4).items()})
     with pytest.raises(ValueError, match="room is"):
-        writer.commit(FIGURES, bytes(writer.spec.agent_state_bytes + 1))
+        writer.commit(METRICS, bytes(writer.spec.agent_state_bytes + 1))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pamiq_lightning.exchange import shared_memory
-from pamiq_lightning.exchange.shared_memory import ALIGNMENT, SharedFile, layout
+from pamiq_lightning.exchange.shared_memory import ALIGNMENT, SharedFile, SlotRing, layout
 
 FIELDS = layout([("a", (3,), np.int64), ("b", (2, 5), np.uint8), ("c", (1,), np.float64)])
 
 
-def test_two_views_share_their_numbers(tmp_path: Path) -> None:
+def test_two_mappings_share_their_arrays(tmp_path: Path) -> None:
     mine = SharedFile(tmp_path / "f", FIELDS, create=True)
     theirs = SharedFile(tmp_path / "f", FIELDS)
     mine["a"][:] = [1, 2, 3]
@@ -32,21 +32,48 @@ def test_arrays_never_share_a_cache_line(tmp_path: Path) -> None:
     assert len(set(starts)) == 3
 
 
-def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+def test_slot_ring_reads_complete_items_alone(tmp_path: Path) -> None:
+    fields = layout([*SlotRing.fields(2), ("value", (2,), np.int64)])
+    file = SharedFile(tmp_path / "f", fields, create=True)
+    ring = SlotRing(file)
+
+    def write(number: int) -> None:
+        file["value"][ring.open(number)] = 10 * number
+        ring.commit(number)
+
+    def read(slot: int) -> int:
+        return int(file["value"][slot])
+
+    assert ring.filled == 0 and ring.read(0, read) is None
+    for number in range(3):
+        write(number)
+    assert ring.filled == 3
+    assert [ring.read(number, read) for number in range(4)] == [None, 10, 20, None]
+    ring.open(3)
+    assert [ring.read(number, read) for number in range(4)] == [None, None, 20, None]
+
+    def overwritten(slot: int) -> int:
+        write(4)
+        return read(slot)
+
+    assert ring.read(2, overwritten) is None
+
+
+def test_creating_an_existing_file_is_refused(tmp_path: Path) -> None:
     SharedFile(tmp_path / "f", FIELDS, create=True)
     with pytest.raises(FileExistsError):
         SharedFile(tmp_path / "f", FIELDS, create=True)
 
 
-def test_what_a_killed_owner_left_is_removed(
+def test_shared_folder_removes_folders_of_killed_owners(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_memory, "FOLDERS", (tmp_path,))
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    for name in (f"pamiq-exchange-{gone.pid}-a", f"pamiq-exchange-{os.getpid()}-b", "other"):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for name in (f"pamiq-exchange-{ended.pid}-a", f"pamiq-exchange-{os.getpid()}-b", "other"):
         (tmp_path / name).mkdir()
-    made = shared_memory.exchange_folder(10)
+    made = shared_memory.shared_folder(10)
     assert {p.name for p in tmp_path.iterdir()} == {
         f"pamiq-exchange-{os.getpid()}-b",
         "other",
@@ -54,8 +81,8 @@ def test_what_a_killed_owner_left_is_removed(
     }
 
 
-def test_no_room_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_folder_without_room_names_tmpdir(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda _: usage._replace(free=10))
     with pytest.raises(OSError, match="TMPDIR"):
-        shared_memory.exchange_folder(1000)
+        shared_memory.shared_folder(1000)

@@ -41,7 +41,7 @@ def values(net: nn.Module) -> set[float]:
     return {v.item() for tensor in tensors_of(net) for v in tensor.flatten()}
 
 
-def test_all_parameters_and_buffers_arrive(tmp_path: Path) -> None:
+def test_reader_copies_all_parameters_and_buffers(tmp_path: Path) -> None:
     source, target = Net(), Net()
     source.fill(3)
     writer, reader = pair(tmp_path, source)
@@ -72,21 +72,21 @@ def test_a_copy_in_pieces_is_of_one_version(tmp_path: Path) -> None:
     assert values(target) == {100.0 + pieces}
 
 
-def test_nothing_tears_under_a_publishing_storm(tmp_path: Path) -> None:
+def test_weights_never_tear_while_the_writer_publishes(tmp_path: Path) -> None:
     source, target = Net(300), Net(300)
     source.fill(0)
     writer, reader = pair(tmp_path, source)
     writer.publish()
     stop = threading.Event()
 
-    def storm() -> None:
+    def publish_on() -> None:
         version = 0
         while not stop.is_set():
             version += 1
             source.fill(version)
             writer.publish()
 
-    thread = threading.Thread(target=storm)
+    thread = threading.Thread(target=publish_on)
     thread.start()
     try:
         versions = []
@@ -101,7 +101,7 @@ def test_nothing_tears_under_a_publishing_storm(tmp_path: Path) -> None:
     assert versions == sorted(versions)
 
 
-def test_weights_that_are_not_finite_are_never_published(tmp_path: Path) -> None:
+def test_writer_refuses_weights_that_are_not_finite(tmp_path: Path) -> None:
     source = Net()
     writer, reader = pair(tmp_path, source)
     writer.publish()
@@ -112,28 +112,28 @@ def test_weights_that_are_not_finite_are_never_published(tmp_path: Path) -> None
     assert reader.latest_version == writer.version == 1
 
 
-def test_another_module_is_refused(tmp_path: Path) -> None:
+def test_reader_refuses_another_module(tmp_path: Path) -> None:
     spec = WeightsSpec(tmp_path / "weights", flat_size(Net()))
     create(spec)
     with pytest.raises(ValueError, match="both sides must build the same module"):
         WeightsReader(spec, Net(50))
 
 
-def test_the_version_before_the_latest_stays_to_be_read(tmp_path: Path) -> None:
+def test_writer_keeps_the_version_before_the_latest(tmp_path: Path) -> None:
     net = Net()
     writer, reader = pair(tmp_path, net)
     net.fill(1)
     writer.publish()
-    assert writer.before is None
+    assert writer.previous is None
     for value in (2, 3, 4):
         reader.begin()
         net.fill(value)
         writer.publish()
-        assert writer.before is not None
-        version, tensors = writer.before
+        assert writer.previous is not None
+        version, tensors = writer.previous
         assert version == value - 1
         assert {v.item() for tensor in tensors for v in tensor.flatten()} == {value - 1}
-    # Others' weights can be published in the place of its own.
+    # Weights other than the module's own can be published.
     writer.version = 10
     assert writer.publish([torch.full_like(tensor, 7) for tensor in tensors_of(net)]) == 11
     target = Net()

@@ -24,15 +24,15 @@ from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
 from tests.synthetic import LEARNERS, SHAPE, arrays
 
 
-class House:
-    """All of a trainer but its process."""
+class TrainerParts:
+    """A trainer without its process."""
 
     def __init__(
-        self, folder: Path, fair: bool = False, idle: float = 0.0, **settings: LearnerSettings
+        self, folder: Path, fair: bool = False, ratio: float = 0.0, **settings: LearnerSettings
     ) -> None:
         self.folder = folder
         self.waits: list[bool] = []
-        self.saves, self.taken = 0, list[Rollout]()
+        self.saves, self.rollouts_read = 0, list[Rollout]()
         self.can_save = True
         self.on_wait: Callable[[int], bool] = lambda _: False
         self.rollouts = RolloutWriter(ring(folder, rows=16, slots=8))
@@ -50,9 +50,9 @@ class House:
             self._wait,
             self._save,
             [PreviewRenderer(learners, self.log, every=2)],
-            [self.taken.append],
+            [self.rollouts_read.append],
             fair,
-            idle,
+            ratio,
         )
 
     def _wait(self, block: bool) -> bool:
@@ -63,8 +63,8 @@ class House:
         self.saves += 1
         return self.can_save
 
-    def live(self, number: int) -> None:
-        """Fill a window and let every learner have its turn."""
+    def train(self, number: int) -> None:
+        """Fill a rollout and train every worker on it."""
         fill(self.rollouts, number)
         while self.loop.turn():
             pass
@@ -84,62 +84,66 @@ class House:
 
 
 @pytest.fixture
-def build_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
-    houses: list[House] = []
+def build_parts(tmp_path: Path) -> Iterator[Callable[..., TrainerParts]]:
+    all_parts: list[TrainerParts] = []
 
-    def build_one(**settings: Any) -> House:
-        houses.append(House(tmp_path, **settings))
-        return houses[-1]
+    def build_one(**settings: Any) -> TrainerParts:
+        all_parts.append(TrainerParts(tmp_path, **settings))
+        return all_parts[-1]
 
     yield build_one
-    for house in houses:
-        house.log.close()
+    for parts in all_parts:
+        parts.log.close()
 
 
-def test_every_learner_is_trained_and_published(build_house: Callable[..., House]) -> None:
-    house = build_house()
-    assert not house.loop.turn()
+def test_loop_trains_and_publishes_every_learner(build_parts: Callable[..., TrainerParts]) -> None:
+    parts = build_parts()
+    assert not parts.loop.turn()
     for number in range(3):
-        house.live(number)
-    for role, worker in house.workers.items():
-        metrics = house.board.learner(role)
+        parts.train(number)
+    for role, worker in parts.workers.items():
+        metrics = parts.board.learner(role)
         assert metrics["rollouts"] == 3, role
         assert metrics["updates"] == worker.updater.batches > 0, role
         assert metrics["version"] == (0 if role == "decoder" else 3), role
-        assert house.metrics(role)[-1]["step"] == worker.updater.batches
-    assert house.board.rounds == 3
-    assert len(list((house.folder / "pictures").glob("*.png"))) == 2
+        assert parts.metrics(role)[-1]["step"] == worker.updater.batches
+    assert parts.board.rounds == 3
+    assert len(list((parts.folder / "previews").glob("*.png"))) == 2
 
 
-def test_unread_rollouts_are_taken_together_and_counted(build_house: Callable[..., House]) -> None:
-    house = build_house()
+def test_loop_trains_on_all_unread_rollouts_in_one_round(
+    build_parts: Callable[..., TrainerParts],
+) -> None:
+    parts = build_parts()
     for number in range(2):
-        fill(house.rollouts, number)
-    house.live(2)
-    assert house.board.learner("policy")["rollouts"] == 3
-    assert house.board.learner("policy")["version"] == 1
-    assert [record["step"] for record in house.metrics("agent")] == [0, 1, 2]
+        fill(parts.rollouts, number)
+    parts.train(2)
+    assert parts.board.learner("policy")["rollouts"] == 3
+    assert parts.board.learner("policy")["version"] == 1
+    assert [record["step"] for record in parts.metrics("agent")] == [0, 1, 2]
 
 
-def test_a_rollout_is_done_when_the_last_learner_had_it(build_house: Callable[..., House]) -> None:
-    house = build_house()
-    fill(house.rollouts, 0)
+def test_a_round_is_counted_when_the_last_worker_has_finished(
+    build_parts: Callable[..., TrainerParts],
+) -> None:
+    parts = build_parts()
+    fill(parts.rollouts, 0)
     for turn in range(len(LEARNERS)):
-        assert house.board.rounds == 0, turn
-        house.loop.turn()
-    assert house.board.rounds == 1
+        assert parts.board.rounds == 0, turn
+        parts.loop.turn()
+    assert parts.board.rounds == 1
 
 
-def test_every_rollout_read_is_shown_to_the_takers(build_house: Callable[..., House]) -> None:
-    house = build_house()
+def test_on_rollout_is_called_with_every_rollout(build_parts: Callable[..., TrainerParts]) -> None:
+    parts = build_parts()
     for number in range(3):
-        fill(house.rollouts, number)
-    while house.loop.turn():
+        fill(parts.rollouts, number)
+    while parts.loop.turn():
         pass
-    assert [rollout.number for rollout in house.taken] == [0, 1, 2]
+    assert [rollout.number for rollout in parts.rollouts_read] == [0, 1, 2]
 
 
-def test_rewards_beside_are_logged_by_rollout() -> None:
+def test_rollout_metrics_include_logged_rewards() -> None:
     steps = arrays(4)
     steps["info"] = np.array([[7, np.nan, np.nan], [7, 1, np.nan], [7, 2, np.nan], [7, 3, np.nan]])
     logged = rollout_metrics(Rollout(0, steps, {}), ("x", "reward_a", "reward_b"))
@@ -147,159 +151,163 @@ def test_rewards_beside_are_logged_by_rollout() -> None:
     assert not {"x", "x_mean", "reward_b_mean"} & set(logged)
 
 
-def test_turns_are_fair_by_time(build_house: Callable[..., House]) -> None:
-    house = build_house(fair=True)
-    for place, worker in enumerate(house.workers.values()):
-        worker.seconds = -1e6 * place
-    fill(house.rollouts, 0)
+def test_fair_loop_trains_the_worker_with_the_least_time_first(
+    build_parts: Callable[..., TrainerParts],
+) -> None:
+    parts = build_parts(fair=True)
+    for number, worker in enumerate(parts.workers.values()):
+        worker.seconds = -1e6 * number
+    fill(parts.rollouts, 0)
     trained = []
-    while house.loop.turn():
-        trained.append(next(r for r, t in house.workers.items() if t.rollouts and r not in trained))
+    while parts.loop.turn():
+        trained.append(next(r for r, t in parts.workers.items() if t.rollouts and r not in trained))
     assert trained == list(reversed(LEARNERS))
 
 
-def test_a_learner_that_had_its_turn_does_not_wait_for_the_others(
-    build_house: Callable[..., House],
+def test_fair_loop_does_not_wait_for_a_slow_worker(
+    build_parts: Callable[..., TrainerParts],
 ) -> None:
-    house = build_house(fair=True)
-    house.workers["encoder"].seconds = 1e6
+    parts = build_parts(fair=True)
+    parts.workers["encoder"].seconds = 1e6
     for number in range(3):
-        fill(house.rollouts, number)
+        fill(parts.rollouts, number)
         for _ in range(3):
-            house.loop.turn()
-    assert [house.workers[role].rollouts for role in LEARNERS] == [0, 3, 3, 3]
-    assert house.board.rounds == 0
-    house.loop.turn()
-    assert house.workers["encoder"].rollouts == 3
-    assert house.board.rounds == 3
+            parts.loop.turn()
+    assert [parts.workers[role].rollouts for role in LEARNERS] == [0, 3, 3, 3]
+    assert parts.board.rounds == 0
+    parts.loop.turn()
+    assert parts.workers["encoder"].rollouts == 3
+    assert parts.board.rounds == 3
 
 
-def test_a_learner_that_is_too_slow_loses_the_oldest_rollouts(
-    build_house: Callable[..., House],
+def test_a_slow_worker_drops_the_oldest_rollouts(
+    build_parts: Callable[..., TrainerParts],
 ) -> None:
-    house = build_house(fair=True)
-    house.workers["encoder"].seconds = 1e6
+    parts = build_parts(fair=True)
+    parts.workers["encoder"].seconds = 1e6
     for number in range(10):
-        fill(house.rollouts, number)
+        fill(parts.rollouts, number)
         for _ in range(3):
-            house.loop.turn()
-    assert [w.number for w in house.workers["encoder"].pending] == list(range(2, 10))
-    assert house.board.rollouts_dropped == 2
+            parts.loop.turn()
+    assert [w.number for w in parts.workers["encoder"].pending] == list(range(2, 10))
+    assert parts.board.rollouts_dropped == 2
 
 
-def test_an_agent_that_is_gone_ends_the_loop(build_house: Callable[..., House]) -> None:
-    house = build_house()
-    house.loop.run(on_round=pytest.fail)
-    assert house.waits == [True]
+def test_loop_ends_when_the_agent_is_gone(build_parts: Callable[..., TrainerParts]) -> None:
+    parts = build_parts()
+    parts.loop.run(notify_agent=pytest.fail)
+    assert parts.waits == [True]
 
 
-def test_a_frozen_learner_is_neither_trained_nor_published_again(
-    build_house: Callable[..., House],
+def test_a_frozen_learner_is_not_trained_or_published(
+    build_parts: Callable[..., TrainerParts],
 ) -> None:
-    house = build_house(encoder=LearnerSettings(freeze=True), idle=1.0)
-    house.live(0)
-    while house.loop.replay_update():
+    parts = build_parts(encoder=LearnerSettings(freeze=True), ratio=1.0)
+    parts.train(0)
+    while parts.loop.replay_update():
         pass
-    assert house.board.learner("encoder")["updates"] == 0
-    assert house.board.learner("encoder")["version"] == 0
-    assert house.board.learner("policy")["updates"] > 0
-    assert house.board.rounds == 1
+    assert parts.board.learner("encoder")["updates"] == 0
+    assert parts.board.learner("encoder")["version"] == 0
+    assert parts.board.learner("policy")["updates"] > 0
+    assert parts.board.rounds == 1
 
 
-def test_a_budget_ends_a_round_early(build_house: Callable[..., House]) -> None:
-    house = build_house(encoder=LearnerSettings(round_limit_s=1e-9))
-    house.live(0)
-    assert house.board.learner("encoder")["updates"] == 1
+def test_round_limit_ends_a_round_early(build_parts: Callable[..., TrainerParts]) -> None:
+    parts = build_parts(encoder=LearnerSettings(round_limit_s=1e-9))
+    parts.train(0)
+    assert parts.board.learner("encoder")["updates"] == 1
 
 
-def test_the_board_ends_the_loop(build_house: Callable[..., House]) -> None:
-    house = build_house()
+def test_loop_ends_when_the_board_says_stop(build_parts: Callable[..., TrainerParts]) -> None:
+    parts = build_parts()
 
     def wait(count: int) -> bool:
         if count == 2:
-            house.board.request_stop()
+            parts.board.request_stop()
         return True
 
-    house.on_wait = wait
-    house.loop.run(on_round=pytest.fail)
-    assert house.waits == [True, True]
+    parts.on_wait = wait
+    parts.loop.run(notify_agent=pytest.fail)
+    assert parts.waits == [True, True]
 
 
-def test_memory_is_rehearsed_up_to_the_ratio_and_counted_apart(
-    build_house: Callable[..., House],
+def test_replay_updates_stop_at_the_ratio_and_are_counted(
+    build_parts: Callable[..., TrainerParts],
 ) -> None:
-    house = build_house(idle=2.0)
-    assert not house.loop.replay_update()
-    house.live(0)
-    lived = {role: worker.updater.batches for role, worker in house.workers.items()}
-    while house.loop.replay_update():
+    parts = build_parts(ratio=2.0)
+    assert not parts.loop.replay_update()
+    parts.train(0)
+    round_updates = {role: worker.updater.batches for role, worker in parts.workers.items()}
+    while parts.loop.replay_update():
         pass
-    for role, worker in house.workers.items():
-        told = house.board.learner(role)
-        # The policy learns from what it has just done, or not at all.
-        expected = 0 if role == "policy" else 2 * lived[role]
-        assert told["idle_updates"] == expected, role
-        assert told["updates"] == worker.updater.batches == lived[role] + expected
-        assert told["version"] == (0 if role == "decoder" else 1)
+    for role, worker in parts.workers.items():
+        metrics = parts.board.learner(role)
+        # The policy is on-policy: it has no replay updates.
+        expected = 0 if role == "policy" else 2 * round_updates[role]
+        assert metrics["replay_updates"] == expected, role
+        assert metrics["updates"] == worker.updater.batches == round_updates[role] + expected
+        assert metrics["version"] == (0 if role == "decoder" else 1)
 
 
-def test_a_new_rollout_comes_before_the_next_rehearsal(build_house: Callable[..., House]) -> None:
-    house = build_house(idle=1e9)
-    house.live(0)
+def test_a_new_rollout_comes_before_the_next_replay_update(
+    build_parts: Callable[..., TrainerParts],
+) -> None:
+    parts = build_parts(ratio=1e9)
+    parts.train(0)
 
     def wait(count: int) -> bool:
         if count == 3:
-            fill(house.rollouts, 1)
-        return house.board.rounds < 2
+            fill(parts.rollouts, 1)
+        return parts.board.rounds < 2
 
-    house.on_wait = wait
+    parts.on_wait = wait
     ended: list[int] = []
-    house.loop.run(on_round=lambda: ended.append(len(house.waits)))
+    parts.loop.run(notify_agent=lambda: ended.append(len(parts.waits)))
     assert ended == [3]
-    assert not any(house.waits)
+    assert not any(parts.waits)
 
 
-def test_a_pause_stands_still_between_two_updates(build_house: Callable[..., House]) -> None:
-    house = build_house(idle=1e9)
-    house.live(0)
-    house.board.request_pause(True)
-    before = {role: t.updater.batches for role, t in house.workers.items()}
+def test_a_pause_makes_no_updates(build_parts: Callable[..., TrainerParts]) -> None:
+    parts = build_parts(ratio=1e9)
+    parts.train(0)
+    parts.board.request_pause(True)
+    before = {role: t.updater.batches for role, t in parts.workers.items()}
 
     def wait(count: int) -> bool:
-        assert house.board.paused
-        assert {role: t.updater.batches for role, t in house.workers.items()} == before
+        assert parts.board.paused
+        assert {role: t.updater.batches for role, t in parts.workers.items()} == before
         if count == 5:
-            house.board.request_pause(False)
-            house.board.request_stop()
+            parts.board.request_pause(False)
+            parts.board.request_stop()
         return True
 
-    house.on_wait = wait
-    house.loop.run(on_round=pytest.fail)
-    assert house.waits == 5 * [True]
+    parts.on_wait = wait
+    parts.loop.run(notify_agent=pytest.fail)
+    assert parts.waits == 5 * [True]
 
 
 @pytest.mark.parametrize("possible", [True, False])
-def test_a_save_is_made_when_asked_for_even_while_paused(
-    build_house: Callable[..., House], possible: bool
+def test_a_requested_save_is_made_even_while_paused(
+    build_parts: Callable[..., TrainerParts], possible: bool
 ) -> None:
-    house = build_house()
-    house.can_save = possible
-    house.board.request_pause(True)
-    numbers = [house.board.request_save()]
+    parts = build_parts()
+    parts.can_save = possible
+    parts.board.request_pause(True)
+    numbers = [parts.board.request_save()]
 
     def wait(count: int) -> bool:
         if count == 2:
-            numbers.append(house.board.request_save())
+            numbers.append(parts.board.request_save())
         return count < 4
 
-    house.on_wait = wait
-    house.loop.run(on_round=pytest.fail)
-    assert house.saves == 2
-    assert [house.board.saved(number) for number in numbers] == [possible, possible]
+    parts.on_wait = wait
+    parts.loop.run(notify_agent=pytest.fail)
+    assert parts.saves == 2
+    assert [parts.board.saved(number) for number in numbers] == [possible, possible]
 
 
 @pytest.mark.parametrize("role", list(LEARNERS))
-def test_warming_up_makes_updates(role: str) -> None:
+def test_warm_up_makes_updates(role: str) -> None:
     learner = build(Learner, LEARNERS[role])
     warm_up(learner, SHAPE, "cpu", "32-true")
     assert learner.n_updates >= 1

@@ -1,4 +1,4 @@
-"""Fault F3: what is not finite is left out, counted, undone, and never published."""
+"""Updates and weights that are not finite are skipped, counted, rolled back, never published."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_update_is_left_out_and_counted(bad: float) -> None:
+def test_updater_skips_and_counts_a_nonfinite_update(bad: float) -> None:
     learner = build(Learner, DYNAMICS)
     updater = Updater(learner, "cpu", "32-true")
     before = state(learner)
@@ -56,7 +56,7 @@ def test_a_bad_update_is_left_out_and_counted(bad: float) -> None:
     assert (updater.batches, updater.skipped, updater.rollbacks) == (1, 1, 0)
 
 
-def test_after_three_in_a_row_the_learner_goes_back() -> None:
+def test_updater_rolls_back_after_three_skips_in_a_row() -> None:
     learner = build(Learner, DYNAMICS)
     updater = Updater(learner, "cpu", "32-true")
     updater.update(slices())
@@ -71,7 +71,7 @@ def test_after_three_in_a_row_the_learner_goes_back() -> None:
     assert all(torch.isfinite(value).all() for value in learner.state_dict().values())
 
 
-def test_weights_that_are_not_finite_are_undone_instead_of_published(tmp_path: Path) -> None:
+def test_worker_rolls_back_nonfinite_weights_instead_of_publishing(tmp_path: Path) -> None:
     learner = build(Learner, DYNAMICS)
     acting = learner.acting_module
     assert acting is not None
@@ -93,7 +93,7 @@ def test_weights_that_are_not_finite_are_undone_instead_of_published(tmp_path: P
 
 @pytest.mark.parametrize("role", list(LEARNERS))
 @pytest.mark.parametrize("bad", BAD)
-def test_bad_rows_are_never_trained_on(role: str, bad: float) -> None:
+def test_nonfinite_rows_are_never_trained_on(role: str, bad: float) -> None:
     learner = build(Learner, LEARNERS[role])
     updater = Updater(learner, "cpu", "32-true")
     replay = make_replay(learner.replay)
@@ -108,7 +108,7 @@ def test_bad_rows_are_never_trained_on(role: str, bad: float) -> None:
     assert all(torch.isfinite(value).all() for value in learner.state_dict().values())
 
 
-def test_an_absurd_reward_does_no_lasting_harm() -> None:
+def test_weights_stay_finite_after_a_huge_reward() -> None:
     learner = build(Learner, LEARNERS["policy"])
     updater = Updater(learner, "cpu", "32-true")
     replay = make_replay(learner.replay)

@@ -1,149 +1,128 @@
-"""When a trainer is replaced, on a clock of the test's own and with a process that is made up."""
+"""Restarts of the trainer, on a virtual clock and with a fake process."""
 
 from __future__ import annotations
 
-import errno
+import dataclasses
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.trainer import process
-from pamiq_lightning.trainer.process import TrainerProcess
+from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 from pamiq_lightning.trainer.settings import TrainerSettings
+from tests.pamiq_lightning.utils.test_supervisor import FakeProcess
 
 
-class FakeProcess:
-    """Lives until it is killed."""
+class FakePipe:
+    """Keeps what is sent."""
 
-    exitcode = -9
+    def __init__(self, sent: list[Any]) -> None:
+        self._sent = sent
+
+    def send(self, content: object) -> None:
+        self._sent.append(content)
+
+    def close(self) -> None: ...
+
+
+class FakeContext:
+    """Makes fake processes."""
+
+    Semaphore = threading.Semaphore
 
     def __init__(self) -> None:
-        self.running = True
+        self.sent: list[Any] = []
 
-    def is_alive(self) -> bool:
-        return self.running
+    def Pipe(self) -> tuple[FakePipe, FakePipe]:  # noqa: N802
+        return FakePipe(self.sent), FakePipe(self.sent)
 
-    def kill(self) -> None:
-        self.running = False
-
-    def join(self, timeout: float | None = None) -> None: ...
+    def Process(self, **_: object) -> FakeProcess:  # noqa: N802
+        return FakeProcess()
 
 
-class Started:
-    """A start that is over."""
+@dataclass(frozen=True)
+class FakeConfig:
+    """The part of a config that the handle reads."""
 
-    def wait(self) -> None: ...
-
-    def settle(self) -> None: ...
-
-
-class FakeTrainer(TrainerProcess):
-    """Starts nothing."""
-
-    def __init__(self, now: float) -> None:
-        self.now, self.resumed = now, []  # type: ignore[var-annotated]
-        super().__init__()
-
-    def _start(self) -> None:
-        self._process = FakeProcess()  # type: ignore[assignment]
-        self._starting = Started()  # type: ignore[assignment]
-        self._started = self.now
-
-    def begin(self, job: object) -> None:
-        self._job = job  # type: ignore[assignment]
-        self.resumed.append(getattr(job, "resume", None))
+    run_folder: Path = Path("run")
+    trainer: TrainerSettings = field(
+        default_factory=lambda: TrainerSettings(heartbeat_timeout_s=100.0)
+    )
+    resume: bool = False
 
 
-class Job:
-    """As much of a job as is looked at."""
-
-    run_folder, trainer, resume = Path("run"), TrainerSettings(heartbeat_timeout_s=100.0), False
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> FakeContext:
+    made = FakeContext()
+    monkeypatch.setattr(process, "context", lambda: made)
+    return made
 
 
 @pytest.fixture
 def board(tmp_path: Path) -> StatusBoard:
-    return StatusBoard(StatusBoardSpec(tmp_path / "board", ()), create=True)
+    board = StatusBoard(StatusBoardSpec(tmp_path / "board", ()), create=True)
+    board.ready = True
+    return board
 
 
 @pytest.fixture
-def trainer(monkeypatch: pytest.MonkeyPatch, board: StatusBoard) -> FakeTrainer:
-    monkeypatch.setattr(
-        process, "replace", lambda job, resume: type("Job", (Job,), {"resume": resume})
-    )
-    made = FakeTrainer(now=0.0)
-    made.begin(Job)
-    board.set_ready()
-    board.beat(0.0)
-    return made
+def trainer(context: FakeContext) -> TrainerProcess:
+    trainer = TrainerProcess(clock=lambda: 0.0)
+    trainer.begin(FakeConfig())  # type: ignore[arg-type]
+    return trainer
 
 
-def test_a_dead_one_is_replaced_after_waits_that_double(
-    trainer: FakeTrainer, board: StatusBoard
+def test_a_dead_trainer_is_replaced_by_one_that_resumes(
+    trainer: TrainerProcess, board: StatusBoard, context: FakeContext
 ) -> None:
-    waits = []
-    for _ in range(10):
-        trainer.kill()
-        told = trainer.watch(board, trainer.now)
-        assert told is not None and "exit code -9" in told
-        begun = trainer.now
-        while not trainer.alive:
-            trainer.now += 0.25
-            trainer.watch(board, trainer.now)
-        waits.append(trainer.now - begun)
-    assert waits == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 60, 60]
-    assert trainer.restarts == 10
-    assert trainer.resumed == [False] + 10 * [True]
-    assert not board.ready
-
-
-def test_one_that_cannot_be_started_is_tried_again(
-    trainer: FakeTrainer, board: StatusBoard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    board.paused = True
     trainer.kill()
-    assert trainer.watch(board, 10.0)
-
-    def fail() -> None:
-        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_start", fail)
-        told = trainer.watch(board, 11.0)
-    assert told is not None and "could not be started (Resource temporarily" in told
-    assert trainer.watch(board, 11.1) is None and not trainer.alive
-    assert trainer.watch(board, 11.6) is None and trainer.alive
+    event = trainer.watch(board, 10.0)
+    assert event is not None
+    assert event.startswith("the trainer ended (exit code -9); a new one starts in 0.25 s; see run")
+    assert trainer.watch(board, 10.3) is None
+    assert trainer.alive and trainer.restarts == 1
+    assert context.sent == [FakeConfig(), dataclasses.replace(FakeConfig(), resume=True)]
+    assert not board.ready and not board.paused and board.heartbeat == 10.3
 
 
-def test_after_a_rollout_was_trained_on_the_wait_is_short_again(
-    trainer: FakeTrainer, board: StatusBoard
+def test_the_delay_is_short_again_after_a_round(
+    trainer: TrainerProcess, board: StatusBoard
 ) -> None:
-    for _ in range(4):
+    for now in (0.0, 100.0, 200.0):
         trainer.kill()
-        trainer.watch(board, trainer.now)
-        trainer.now += 60
-        trainer.watch(board, trainer.now)
-    board.set_progress(rounds=1, rollouts_dropped=0)
+        trainer.watch(board, now)
+        trainer.watch(board, now + 60)
+    board.rounds = 1
     trainer.kill()
-    assert "starts in 0.25 s" in (trainer.watch(board, trainer.now) or "")
+    assert "starts in 0.25 s" in (trainer.watch(board, 300.0) or "")
 
 
-def test_a_hanging_one_is_ended(trainer: FakeTrainer, board: StatusBoard) -> None:
-    board.beat(50.0)
+def test_a_trainer_without_heartbeat_is_killed(trainer: TrainerProcess, board: StatusBoard) -> None:
+    board.heartbeat = 50.0
     assert trainer.watch(board, 149.0) is None
     assert trainer.alive
-    told = trainer.watch(board, 151.0)
-    assert told is not None and "hangs" in told
+    assert "hangs" in (trainer.watch(board, 151.0) or "")
     assert not trainer.alive
 
 
-def test_one_that_is_still_starting_is_given_time(trainer: FakeTrainer, board: StatusBoard) -> None:
-    board.set_ready(False)
-    assert trainer.watch(board, 299.0) is None
-    assert "hangs" in (trainer.watch(board, 301.0) or "")
+def test_a_starting_trainer_gets_more_time(trainer: TrainerProcess, board: StatusBoard) -> None:
+    board.ready = False
+    assert trainer.watch(board, START_LIMIT_S - 1) is None
+    assert "hangs" in (trainer.watch(board, START_LIMIT_S + 1) or "")
 
 
-def test_none_is_replaced_while_the_run_ends(trainer: FakeTrainer, board: StatusBoard) -> None:
-    trainer._job_pipe = type("Pipe", (), {"close": lambda self: None})()
+def test_a_trainer_without_config_is_not_replaced(context: FakeContext, board: StatusBoard) -> None:
+    trainer = TrainerProcess(clock=lambda: 0.0)
+    trainer.kill()
+    assert trainer.watch(board, 1000.0) is None
+
+
+def test_no_trainer_is_replaced_after_join(trainer: TrainerProcess, board: StatusBoard) -> None:
     trainer.join()
     trainer.kill()
     assert trainer.watch(board, 1000.0) is None

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pamiq_lightning.trainer.run_log import AimThread, RunLog
+from pamiq_lightning.trainer.aim_log import AimLog
+from pamiq_lightning.trainer.run_log import RunLog
 
 
 class FakeRun(dict[str, Any]):
-    """Takes the place of aim.Run."""
+    """Replaces aim.Run."""
 
     made: list[FakeRun] = []  # noqa: RUF012
 
@@ -39,61 +40,61 @@ def fake_aim(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
     return FakeRun
 
 
-def test_figures_and_pictures_reach_both_places(tmp_path: Path, fake_aim: type[FakeRun]) -> None:
-    log = RunLog(
-        tmp_path, AimThread(tmp_path, "street", {"seed": 1}, pytest.fail, tmp_path / "hash")
-    )
+def test_metrics_and_images_reach_the_run_folder_and_aim(
+    tmp_path: Path, fake_aim: type[FakeRun]
+) -> None:
+    log = RunLog(tmp_path, AimLog(tmp_path, "street", {"seed": 1}, pytest.fail, tmp_path / "hash"))
     log.metrics("policy", 7, {"loss": 0.5})
     log.metrics("policy", 8, {})
-    log.picture("view", 3, Image.new("RGB", (4, 4)))
+    log.image("view", 3, Image.new("RGB", (4, 4)))
     log.close()
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
     record = json.loads(line)
     assert (record["role"], record["step"], record["loss"]) == ("policy", 7, 0.5)
-    assert (tmp_path / "pictures" / "view_000003.png").is_file()
+    assert (tmp_path / "previews" / "view_000003.png").is_file()
     (run,) = fake_aim.made
     assert run["settings"] == {"seed": 1}
     assert run.tracked[0] == ({"loss": 0.5}, {"step": 7, "context": {"learner": "policy"}})
     assert run.tracked[1][1] == {"name": "view", "step": 3}
     assert run.closed
-    # Its default would store every environment variable of the user.
+    # By default Aim would store every environment variable of the user.
     assert run.options["log_system_params"] is False
 
 
-def test_a_second_trainer_goes_on_in_the_same_aim_run(
+def test_a_second_trainer_continues_the_same_aim_run(
     tmp_path: Path, fake_aim: type[FakeRun]
 ) -> None:
     for _ in range(2):
-        log = RunLog(tmp_path, AimThread(tmp_path, "x", {}, pytest.fail, tmp_path / "hash"))
+        log = RunLog(tmp_path, AimLog(tmp_path, "x", {}, pytest.fail, tmp_path / "hash"))
         log.metrics("policy", 7, {"loss": 0.5})
         log.close()
     assert [run.hash for run in fake_aim.made] == ["run0", "run0"]
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_without_aim_the_run_goes_on_after_one_line(
+def test_without_aim_one_message_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "aim", None)
-    told: list[str] = []
-    log = RunLog(tmp_path, AimThread(tmp_path, "street", {}, told.append, tmp_path / "hash"))
+    messages: list[str] = []
+    log = RunLog(tmp_path, AimLog(tmp_path, "street", {}, messages.append, tmp_path / "hash"))
     for step in range(20):
         log.metrics("policy", step, {"loss": 0.5})
     log.close()
-    assert len(told) == 1 and "Aim is not available" in told[0]
+    assert len(messages) == 1 and "Aim is not available" in messages[0]
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 20
 
 
-def test_an_aim_that_breaks_midway_is_told_once(
+def test_an_aim_failure_midway_is_reported_once(
     tmp_path: Path, fake_aim: type[FakeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: FakeRun, value: Any, **where: Any) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr(FakeRun, "track", full)
-    told: list[str] = []
-    log = RunLog(tmp_path, AimThread(tmp_path, "street", {}, told.append, tmp_path / "hash"))
+    messages: list[str] = []
+    log = RunLog(tmp_path, AimLog(tmp_path, "street", {}, messages.append, tmp_path / "hash"))
     for step in range(20):
         log.metrics("policy", step, {"loss": 0.5})
     log.close()
-    assert len(told) == 1 and "No space left" in told[0]
+    assert len(messages) == 1 and "No space left" in messages[0]

@@ -16,10 +16,10 @@ from pamiq_lightning.trainer.step_log import (
 from tests.synthetic import SHAPE, arrays
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_step_log_reads_back_what_was_written(tmp_path: Path) -> None:
     rollouts = [Rollout(n, arrays(8, 8 * n), {}) for n in range(3)]
     for rollout in rollouts:
-        # One after the other, as trainers that replace each other would.
+        # A new writer each time, as when a trainer is replaced.
         StepLog(tmp_path, SHAPE)(rollout)
     rows, names = load_step_log(tmp_path)
     assert names == SHAPE.info_names and ticks_written(tmp_path) == 24
@@ -30,18 +30,18 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         )
 
 
-def test_half_a_row_is_left_out_and_the_last_of_two_counts(tmp_path: Path) -> None:
-    track = StepLog(tmp_path, SHAPE)
-    track(Rollout(0, arrays(8, seed=1), {}))
+def test_step_log_leaves_out_a_partial_row_and_keeps_the_last_of_duplicates(tmp_path: Path) -> None:
+    log = StepLog(tmp_path, SHAPE)
+    log(Rollout(0, arrays(8, seed=1), {}))
     again = Rollout(0, arrays(8, seed=2), {})
-    track(again)
+    log(again)
     with (tmp_path / STEP_LOG).open("ab") as file:
         file.write(b"half")
     rows, _ = load_step_log(tmp_path)
     np.testing.assert_array_equal(rows["reward"], again.steps["reward"])
 
 
-def test_a_run_without_a_track_is_told_how_to_have_one(tmp_path: Path) -> None:
+def test_a_missing_step_log_names_the_setting(tmp_path: Path) -> None:
     assert ticks_written(tmp_path) == 0
     with pytest.raises(StepLogError, match=r"trainer\.step_log=true"):
         load_step_log(tmp_path)

@@ -15,8 +15,8 @@ from pamiq_lightning.utils.instantiate import build
 from tests.synthetic import IJEPA, rollout
 
 
-class Every(Learner):
-    """Uses every hook and a scheduler, so that a difference between two drivers would show."""
+class AllHooks(Learner):
+    """Uses every hook and a scheduler, to show any difference between Updater and Trainer."""
 
     gradient_clip = 0.1
 
@@ -58,7 +58,7 @@ def identity(batch: TensorDict) -> TensorDict:
     return batch
 
 
-def by_trainer(learner: Learner, batches: list[TensorDict]) -> None:
+def train_with_lightning(learner: Learner, batches: list[TensorDict]) -> None:
     trainer = L.Trainer(
         accelerator="cpu",
         devices=1,
@@ -68,31 +68,31 @@ def by_trainer(learner: Learner, batches: list[TensorDict]) -> None:
         enable_model_summary=False,
         enable_checkpointing=False,
     )
-    # A generator of its own: a loader draws its seed from the default one, which masks come from.
+    # Own generator: a loader draws its seed from the default one, which masks are sampled from.
     loader = DataLoader(batches, batch_size=None, collate_fn=identity, generator=torch.Generator())
     trainer.fit(learner, loader)
 
 
 @pytest.fixture
-def twins() -> tuple[Every, Every]:
-    learner = Every()
+def twins() -> tuple[AllHooks, AllHooks]:
+    learner = AllHooks()
     return learner, copy.deepcopy(learner)
 
 
-def test_equals_lightning_trainer(twins: tuple[Every, Every]) -> None:
+def test_updater_equals_lightning_trainer(twins: tuple[AllHooks, AllHooks]) -> None:
     mine, theirs = twins
     batches = [TensorDict({"x": torch.randn(8, 4)}, [8]) for _ in range(7)]
     updater = Updater(mine, "cpu", "32-true")
     for batch in batches:
         updater.update(batch)
-    by_trainer(theirs, batches)
+    train_with_lightning(theirs, batches)
     for name, value in mine.state_dict().items():
         assert torch.equal(value, theirs.state_dict()[name]), name
     assert mine.calls == theirs.calls
     assert mine.n_updates == 7
 
 
-def test_equals_lightning_trainer_on_a_real_learner() -> None:
+def test_updater_equals_lightning_trainer_on_ijepa() -> None:
     mine, theirs = build(Learner, IJEPA), build(Learner, IJEPA)
     theirs.load_state_dict(mine.state_dict())
     batches = [rollout(4, start) for start in range(0, 20, 4)]
@@ -101,35 +101,35 @@ def test_equals_lightning_trainer_on_a_real_learner() -> None:
     for batch in batches:
         updater.update(batch)
     torch.manual_seed(5)
-    by_trainer(theirs, batches)
+    train_with_lightning(theirs, batches)
     for name, value in mine.state_dict().items():
         assert torch.equal(value, theirs.state_dict()[name]), name
 
 
-def test_what_self_log_says_is_collected() -> None:
-    learner = Every()
+def test_updater_collects_what_self_log_logs() -> None:
+    learner = AllHooks()
     updater = Updater(learner, "cpu", "32-true")
-    learner.log_later({"noted": 4.0})
+    learner.log_later({"extra": 4.0})
     loss = updater.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
     metrics = updater.metrics.take()
     assert metrics["loss"] == pytest.approx(loss)
-    assert metrics["noted"] == 4.0
+    assert metrics["extra"] == 4.0
     assert metrics["grad_norm"] > 0
     assert updater.metrics.take() == {}
 
 
-def test_bf16_runs_in_autocast_and_keeps_float32_weights() -> None:
-    learner = Every()
-    seen: list[torch.dtype] = []
-    learner.net.register_forward_hook(lambda _, __, out: seen.append(out.dtype))
+def test_bf16_updates_run_in_autocast_and_keep_float32_weights() -> None:
+    learner = AllHooks()
+    dtypes: list[torch.dtype] = []
+    learner.net.register_forward_hook(lambda _, __, out: dtypes.append(out.dtype))
     updater = Updater(learner, "cpu", "bf16-mixed")
     updater.update(TensorDict({"x": torch.randn(8, 4)}, [8]))
-    assert seen == [torch.bfloat16]
+    assert dtypes == [torch.bfloat16]
     assert {p.dtype for p in learner.parameters()} == {torch.float32}
 
 
-def test_two_optimizers_are_refused() -> None:
-    class Two(Every):
+def test_updater_refuses_two_optimizers() -> None:
+    class Two(AllHooks):
         def configure_optimizers(self):  # type: ignore[no-untyped-def]
             return [torch.optim.SGD(self.net.parameters(), 0.1) for _ in range(2)]
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from pamiq_lightning.utils import atomic_io
-from pamiq_lightning.utils.atomic_io import WholeFile, replace_atomic, sync_folder
+from pamiq_lightning.utils.atomic_io import WholeFile, replace_atomic, staged, sync_folder
 
 
 class AlmostFull:
-    """A file of which each write takes three bytes at most, and none once there is no room."""
+    """A file whose `write` writes at most three bytes, and none once there is no room."""
 
     def __init__(self, file: Any, room: int) -> None:
         self._file, self._room = file, room
@@ -35,7 +35,7 @@ def almost_full(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     )
 
 
-def test_a_file_takes_all_of_what_is_written_or_says_so(
+def test_whole_file_writes_everything_or_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -49,7 +49,7 @@ def test_a_file_takes_all_of_what_is_written_or_says_so(
     assert (tmp_path / "file").read_bytes() == b"0123456789abcd012345"
 
 
-def test_what_cannot_be_replaced_leaves_no_half(tmp_path: Path) -> None:
+def test_replace_atomic_leaves_the_old_file_when_the_disk_refuses(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     replace_atomic(path, b"one")
     os.truncate(path, 2)
@@ -59,15 +59,28 @@ def test_what_cannot_be_replaced_leaves_no_half(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic_io, "write_atomic", refuse)
+        patch.setattr(atomic_io, "write_synced", refuse)
         with pytest.raises(OSError, match="No space left"):
             replace_atomic(path, b"two")
     assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
     assert path.read_bytes() == b"on"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="folders are synced on POSIX alone")
-def test_a_folder_that_cannot_be_synced_is_no_failure(
+def test_staged_replaces_at_the_end_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows.bin"
+    with staged(path) as part:
+        part.write_bytes(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    with pytest.raises(KeyError), staged(path) as part:
+        part.write_bytes(b"half")
+        raise KeyError
+    assert [found.name for found in tmp_path.iterdir()] == ["rows.bin"]
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX syncs folders")
+def test_sync_folder_ignores_file_systems_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(code: int) -> None:

@@ -1,4 +1,4 @@
-"""What is compiled computes what its code says; in processes without the checks of annotations."""
+"""Compiled nets against plain ones, in processes without runtime type checks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pamiq_lightning.utils.torch_compile import compile_acting, compile_training
 from tests.synthetic import DYNAMICS, IJEPA, PPO, SHAPE
 
 BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
-"""The first captures and differentiates as the second does, and needs no C++ compiler."""
+"""aot_eager captures and differentiates like inductor, and needs no C++ compiler."""
 
 
-def in_fresh_process(job: Any, *arguments: Any) -> Any:
+def in_fresh_process(function: Any, *arguments: Any) -> Any:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, torch.set_num_threads, (1,)) as fresh:
-        return fresh.submit(job, *arguments).result()
+        return fresh.submit(function, *arguments).result()
 
 
 def differences_of_acting(spec: dict[str, Any], backend: str) -> list[float]:
@@ -55,16 +55,16 @@ def differences_of_acting(spec: dict[str, Any], backend: str) -> list[float]:
             tree_leaves(getattr(fast, name)(*given)),
             strict=True,
         )
-        # What only some rewards need is None.
+        # Outputs of heads that are off are None.
         return [float((a - b).abs().max()) for a, b in pairs if a is not None]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", [IJEPA, DYNAMICS, PPO], ids=["encoder", "dynamics", "policy"])
-def test_compiled_acts_as_plain(spec: dict[str, Any], backend: str) -> None:
-    config_diff = in_fresh_process(differences_of_acting, spec, backend)
-    assert config_diff
-    assert max(config_diff) < 1e-5
+def test_compiled_acting_equals_plain(spec: dict[str, Any], backend: str) -> None:
+    differences = in_fresh_process(differences_of_acting, spec, backend)
+    assert differences
+    assert max(differences) < 1e-5
 
 
 def weights_after(spec: dict[str, Any], backend: str | None) -> list[torch.Tensor]:
@@ -87,14 +87,14 @@ def differences_of_training(spec: dict[str, Any], backend: str) -> list[float]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", [IJEPA, PPO], ids=["encoder", "policy"])
-def test_compiled_learns_as_plain(spec: dict[str, Any], backend: str) -> None:
-    config_diff = in_fresh_process(differences_of_training, spec, backend)
-    assert config_diff
-    assert max(config_diff) < 1e-4
+def test_compiled_training_equals_plain(spec: dict[str, Any], backend: str) -> None:
+    differences = in_fresh_process(differences_of_training, spec, backend)
+    assert differences
+    assert max(differences) < 1e-4
 
 
 def test_the_scan_is_captured_whole_with_its_gradient() -> None:
-    """Its chunks are loops; a compiler must take it as one operator."""
+    """The scan loops over chunks; a compiler must take it as one operator."""
     assert in_fresh_process(scan_difference) < 1e-5
 
 
