@@ -27,6 +27,7 @@ from pamiq_lightning.run_files import RECORDING as RECORDING
 from pamiq_lightning.run_files import STEP_LOG as STEP_LOG
 from pamiq_lightning.run_files import STEP_LOG_FIELDS as STEP_LOG_FIELDS
 from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
+from pamiq_lightning.utils.atomic_io import replace_atomic, staged
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 SETTINGS = "settings.yaml"
@@ -61,12 +62,12 @@ def make_run_dir(runs: Path, experiment: str) -> Path:
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write the run's settings, as plain values."""
     text = yaml.safe_dump(dict(settings), sort_keys=False)
-    (folder / SETTINGS).write_text(text, encoding="utf-8")
+    replace_atomic(folder / SETTINGS, text.encode())
 
 
 def write_pid(folder: Path) -> None:
     """Write this process's number, by which `agent.ctl` finds the run."""
-    (folder / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
+    replace_atomic(folder / PID_FILE, str(os.getpid()).encode())
 
 
 def remove_pid(folder: Path) -> None:
@@ -132,12 +133,11 @@ class Address:
 
 def write_address(folder: Path, address: Address) -> None:
     """Write the address, readable by its owner alone where the system has file modes."""
-    staged = folder / f"{ADDRESS}.part"
-    # The mode is set when the file is made, not after.
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        json.dump(asdict(address), file)
-    staged.replace(folder / ADDRESS)
+    with staged(folder / ADDRESS) as part:
+        # The mode is set when the file is made, not after.
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            json.dump(asdict(address), file)
 
 
 def read_address(folder: Path) -> Address:

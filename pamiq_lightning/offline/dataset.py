@@ -20,6 +20,7 @@ from pamiq_lightning.offline.frozen import FrozenEncoders, fingerprint, from_che
 from pamiq_lightning.offline.splits import Split, split
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.utils.atomic_io import staged
 
 CACHE = "cache"
 """Folder in a recording for recomputed latents and states."""
@@ -148,16 +149,14 @@ class RecordingDataset:
         if not path.is_file():
             print(f"recomputing every {what} of {self.folder} into {path.name}", flush=True)
             path.parent.mkdir(exist_ok=True)
-            # Written beside and renamed: a partial cache must not look like a whole one.
-            staged = path.with_suffix(".part")
-            written, at = None, 0
-            for part in compute():
-                if written is None:
-                    shape = (len(self), *part.shape[1:])
-                    written = np.lib.format.open_memmap(staged, "w+", np.float32, shape)
-                written[at : at + len(part)] = part.numpy()
-                at += len(part)
-            staged.replace(path)
+            with staged(path) as part:
+                written, at = None, 0
+                for chunk in compute():
+                    if written is None:
+                        shape = (len(self), *chunk.shape[1:])
+                        written = np.lib.format.open_memmap(part, "w+", np.float32, shape)
+                    written[at : at + len(chunk)] = chunk.numpy()
+                    at += len(chunk)
         cached: NDArray[np.float32] = np.load(path, mmap_mode="r")
         return cached
 

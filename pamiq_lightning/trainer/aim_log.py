@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from pamiq_lightning.utils.atomic_io import replace_atomic
+
 QUEUE_LENGTH = 10_000
 
 
@@ -93,7 +95,7 @@ class AimLog:
         import aim
 
         run = aim.Run(
-            (hash_file.read_text() or None) if hash_file.is_file() else None,
+            hash_file.read_text() if hash_file.is_file() else None,
             repo=str(repo),
             experiment=experiment,
             # By default Aim would store every environment variable.
@@ -101,7 +103,7 @@ class AimLog:
             capture_terminal_logs=False,
             system_tracking_interval=None,
         )
-        hash_file.write_text(run.hash)
+        replace_atomic(hash_file, run.hash.encode())
         run["settings"] = settings
         while (record := self._queue.get()) is not None:
             record(run)

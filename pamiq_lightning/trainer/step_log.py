@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.run_files import STEP_LOG, STEP_LOG_FIELDS
 from pamiq_lightning.step import StepShape
+from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.safe_print import safe_print
 
 OMITTED = ("frame", "latent", "state")
@@ -37,7 +38,7 @@ class StepLog:
             "info_names": list(shape.info_names),
         }
         self._dtype, self._path = _row_dtype(description), folder / STEP_LOG
-        (folder / STEP_LOG_FIELDS).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        replace_atomic(folder / STEP_LOG_FIELDS, json.dumps(description, indent=1).encode())
 
     def __call__(self, rollout: Rollout) -> None:
         """Append one rollout; if the disk refuses, that rollout is left out."""
@@ -78,7 +79,7 @@ def ticks_written(folder: Path) -> int:
     try:
         description = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
         size = (folder / STEP_LOG).stat().st_size
-    except (FileNotFoundError, json.JSONDecodeError):
+    except FileNotFoundError:
         return 0
     return int(size // _row_dtype(description).itemsize)
 
