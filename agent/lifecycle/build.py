@@ -260,7 +260,7 @@ def open_exchange(
         rows,
         # The present, and for each imagination its prediction with variance and ensemble means.
         agent_states=4 + 8 * max((reward.horizon for reward in rewards), default=0),
-        remembered_bytes=sum(reward.state_bytes for reward in rewards),
+        reward_state_bytes=sum(reward.state_bytes for reward in rewards),
     )
     folder = shared_folder(rollouts.size + 3 * sum(sizes.values()))
     rollouts = replace(rollouts, path=folder / "rollouts")

@@ -44,7 +44,7 @@ class RolloutsSpec:
     slots: int = SLOTS
     agent_states: int = 4
     """How many latents and recurrent states the agent's own state may hold."""
-    remembered_bytes: int = 0
+    reward_state_bytes: int = 0
     """Room for the state of the agent's intrinsic rewards."""
 
     @property
@@ -52,7 +52,7 @@ class RolloutsSpec:
         """Room for the agent's own state; metrics and RNG state take a few tens of kB of it."""
         fields = self.shape.fields()
         size = sum(array_bytes(fields[k].shape, np.dtype(np.float32)) for k in _AGENT_STATE_KEYS)
-        return self.agent_states * size + self.remembered_bytes + (256 << 10)
+        return self.agent_states * size + self.reward_state_bytes + (256 << 10)
 
     @property
     def layout(self) -> Layout:

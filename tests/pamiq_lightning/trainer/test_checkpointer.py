@@ -161,8 +161,8 @@ def test_damage_to_any_file_is_reported_by_its_name(
 def test_a_flipped_bit_anywhere_in_the_manifest_is_detected(checkpoint: Path) -> None:
     path = checkpoint / MANIFEST
     content = path.read_bytes()
-    for place in range(0, len(content), 13):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    for index in range(0, len(content), 13):
+        path.write_bytes(content[:index] + bytes([content[index] ^ 4]) + content[index + 1 :])
         with pytest.raises(CheckpointError, match=MANIFEST):
             verify(checkpoint)
     path.write_bytes(content)

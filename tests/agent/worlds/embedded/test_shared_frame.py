@@ -7,7 +7,7 @@ import numpy as np
 from agent.worlds.embedded.shared_frame import SharedFrame
 
 
-def test_the_reader_gets_the_newest_frame_and_info() -> None:
+def test_reader_gets_the_newest_frame_and_info() -> None:
     with SharedFrame.create(4, 6, 2) as memory:
         for number in range(5):
             memory.write(
@@ -19,7 +19,7 @@ def test_the_reader_gets_the_newest_frame_and_info() -> None:
     memory.remove()
 
 
-def test_two_mappings_share_what_is_written() -> None:
+def test_two_mappings_share_words_text_and_frames() -> None:
     with SharedFrame.create(4, 6, 1) as writer, SharedFrame(writer.path, 4, 6, 1) as reader:
         writer.port, writer.failure = 4711, "it broke: " + "x" * 5000
         writer.write(np.ones((3, 4, 6), np.uint8), np.ones(1, np.float32))
@@ -30,7 +30,7 @@ def test_two_mappings_share_what_is_written() -> None:
     assert not writer.path.exists()
 
 
-def test_frames_are_never_torn_while_the_writer_races() -> None:
+def test_frames_never_tear_while_the_writer_races() -> None:
     with SharedFrame.create(64, 64, 1) as memory:
         memory.write(np.zeros((3, 64, 64), np.uint8), np.zeros(1, np.float32))
         done = threading.Event()
@@ -43,11 +43,11 @@ def test_frames_are_never_torn_while_the_writer_races() -> None:
 
         writer = threading.Thread(target=write)
         writer.start()
-        seen = 0
+        reads = 0
         while not done.is_set():
             frame, info = memory.read()
             assert (frame == info[0]).all()
-            seen += 1
+            reads += 1
         writer.join()
-        assert seen > 0
+        assert reads > 0
     memory.remove()
