@@ -55,18 +55,18 @@ class TrainerThread:
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
 
-    def begin(self, job: TrainerConfig) -> None:
+    def begin(self, config: TrainerConfig) -> None:
         """Start to train."""
-        self._folder = job.run_folder
-        self._thread = threading.Thread(target=self._train, args=(job,), daemon=True)
+        self._folder = config.run_folder
+        self._thread = threading.Thread(target=self._train, args=(config,), daemon=True)
         self._thread.start()
 
-    def _train(self, job: TrainerConfig) -> None:
+    def _train(self, config: TrainerConfig) -> None:
         def wait(block: bool) -> bool:
             self._filled.acquire(block, POLL_S if block else None)
             return True
 
-        train(job, wait, self._trained.release)
+        train(config, wait, self._trained.release)
 
     @property
     def alive(self) -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.ctl import ask
-from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from pamiq_lightning.checkpoint.snapshot import read_checkpoint
+from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
 from tools.faults.subject import longest_tick, start_debug_agent

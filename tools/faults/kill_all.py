@@ -18,6 +18,7 @@ import psutil
 
 from agent.ctl import ask
 from agent.run_dir import TRAINER_LOG
+from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.checkpoint.store import (
     CheckpointError,
     find_checkpoints,
@@ -25,7 +26,6 @@ from pamiq_lightning.checkpoint.store import (
 )
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
-from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.utils.file_lock import FileLock
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from pamiq_lightning.checkpoint.snapshot import check_fit, read_checkpoint
+from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
 from tools.faults.subject import PERIOD_MS, debug_learners, longest_tick, start_debug_agent
