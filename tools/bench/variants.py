@@ -37,7 +37,6 @@ from pamiq_lightning.trainer.main import train
 from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.processes import POLL_S
-from pamiq_lightning.utils.processes import POLL_S
 from tools.cli import make_parser
 from tools.parts import build_parts, load_settings
 from tools.run_files import read_summary
