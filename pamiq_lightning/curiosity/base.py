@@ -44,7 +44,7 @@ class Curiosity(ABC):
         horizon: imaginations in flight that it reads.
         aux_heads: auxiliary heads of the dynamics that it reads.
         info_keys: names of the ground truth that it reads; empty but for control rewards.
-        state_bytes: size limit of its serialized `state_dict`.
+        state_bytes: size limit of its serialised `state_dict`.
     """
 
     horizon: int = 1

@@ -1,6 +1,7 @@
-"""Policy and value on one trunk, for actions of several categories.
+"""Policy and value on one trunk, for actions of several categories (MultiDiscrete).
 
-Letters: B batch, P tokens, D features, L layers, N state size, A action categories.
+Letters: B batch, P tokens, D features, L layers, N state size, A action categories, C choices of
+all categories together.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pamiq_lightning.nets.latent_mix import LatentMix
 
 
 class ActionDistribution:
-    """Independent categorical distributions, one per action category (MultiDiscrete).
+    """Independent categorical distributions, one for each action category.
 
     Args:
-        logits: (B, sum of choices), category after category.
+        logits: (B, C), category after category.
         choices: choices of each category.
     """
 
@@ -30,7 +31,7 @@ class ActionDistribution:
         ]
 
     def sample(self, generator: torch.Generator | None = None) -> Int[Tensor, "B A"]:
-        """Draw one action each."""
+        """Sample one action for each row."""
         draws = [c.probs.multinomial(1, generator=generator) for c in self.categories]
         return torch.cat(draws, dim=-1)
 
@@ -45,16 +46,16 @@ class ActionDistribution:
 
 
 class ActorCriticOutput(NamedTuple):
-    """What the actor-critic says of a situation."""
+    """Policy and value of each row."""
 
     logits: Tensor
-    """(B, sum of choices)"""
+    """(B, C), category after category."""
     value: Tensor
     """(B,), of the normalised return."""
 
 
 class ResidualLayer(nn.Module):
-    """x + GELU(Linear(LayerNorm x)), orthogonal init."""
+    """x + GELU(Linear(LayerNorm x)), with orthogonal initialisation."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -76,11 +77,11 @@ class ActorCritic(nn.Module):
 
     Args:
         latent: (P, D) of the latents.
-        state: (depth, dim) of the dynamics' state, as it was before it saw this latent.
+        state: (L, N) of the dynamics' recurrent state before this latent.
         action_choices: choices of each action category.
         dim: width of the trunk.
         depth: residual layers of the trunk.
-        mix_features: size the latent is squeezed to.
+        mix_features: size of the mixed latent.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.choices = tuple(action_choices)
         self.mix = LatentMix(latent, mix_features)
-        # A state has no fixed scale (slow heads sum up many inputs): each layer's is normed.
+        # A state has no fixed scale (slow heads sum up many inputs): each layer is normalised.
         self.state_norm = nn.LayerNorm(state[1])
         self.enter = nn.Linear(mix_features + state[0] * state[1], dim)
         self.trunk = nn.Sequential(*(ResidualLayer(dim) for _ in range(depth)), nn.LayerNorm(dim))
@@ -107,18 +108,18 @@ class ActorCritic(nn.Module):
     def features(
         self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
     ) -> Float[Tensor, "B F"]:
-        """Return what both heads see of every situation."""
-        remembered = self.state_norm(state).flatten(1)
-        x: Tensor = self.trunk(self.enter(torch.cat([self.mix(latent), remembered], dim=-1)))
+        """Return the input of both heads."""
+        normed = self.state_norm(state).flatten(1)
+        x: Tensor = self.trunk(self.enter(torch.cat([self.mix(latent), normed], dim=-1)))
         return x
 
     def forward(
         self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
     ) -> ActorCriticOutput:
-        """Judge every situation."""
+        """Return policy logits and value of each row."""
         x = self.features(latent, state)
         return ActorCriticOutput(self.actor(x), self.critic(x).squeeze(-1))
 
     def distribution(self, logits: Float[Tensor, "B C"]) -> ActionDistribution:
-        """Make the distribution of these logits."""
+        """Return the action distribution of these logits."""
         return ActionDistribution(logits, self.choices)

@@ -1,7 +1,7 @@
-"""Small networks that some curiosity rewards need, on the features of a forward dynamics.
+"""Auxiliary heads that some intrinsic rewards need, on the features of a forward dynamics.
 
-None of them passes a gradient on to what it stands on, so that the dynamics learn the same with
-them as without. Letters: P tokens, D features of a latent, N width of the features, K heads.
+They pass no gradient back to the features: the dynamics learn the same with and without them.
+Letters: P tokens, D features of a latent, N size of the features, K heads.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 AuxHead = Literal["ensemble", "progress", "novelty"]
-"""What can be trained beside the dynamics: see `Ensemble`, `ErrorModel`, `Novelty`."""
+"""Names in settings of `Ensemble`, `ErrorModel` and `Novelty`."""
 
 
 class Ensemble(nn.Module):
-    """K heads that each predict the next latent, and differ only in where they began.
+    """K heads that each predict the next latent and differ only in their initialisation.
 
     Source: Pathak et al. 2019, "Self-Supervised Exploration via Disagreement" (arXiv:1906.04161).
-    There each head sees other samples; here all see the same, for what differs between batches
-    would keep the heads apart for ever wherever the future is noise.
+    There each head trains on other samples; here all train on the same, because different batches
+    would keep the heads apart for ever where the future is noise.
 
     Args:
         latent: (P, D).
@@ -44,22 +44,22 @@ class Ensemble(nn.Module):
     def forward(
         self, features: Float[Tensor, "*batch N"], latent: Float[Tensor, "*batch P D"]
     ) -> Float[Tensor, "K *batch P D"]:
-        """Return what each head expects: the present latent and what it thinks will change."""
+        """Return the next latent predicted by each head: the present latent plus a change."""
         features = features.detach()
         changes = torch.stack([head(features) for head in self.heads])
-        ensemble_means: Tensor = latent + changes.unflatten(-1, self.latent)
-        return ensemble_means
+        means: Tensor = latent + changes.unflatten(-1, self.latent)
+        return means
 
 
 class ErrorModel(nn.Module):
-    """Expects the squared error that an earlier version of the dynamics would make.
+    """Predicts the squared error of an earlier version of the dynamics.
 
     Source: the second network of learning progress monitoring (Hou, An, Du 2025, "Beyond
     Noisy-TVs: Noise-Robust Exploration Via Learning Progress Monitoring", arXiv:2509.25438).
 
     Args:
         features: N.
-        hidden: its width.
+        hidden: width of the hidden layer.
     """
 
     def __init__(self, features: int, hidden: int = 64) -> None:
@@ -67,21 +67,21 @@ class ErrorModel(nn.Module):
         self.net = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
     def forward(self, features: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch"]:
-        """Return the mean squared error expected, never below 0."""
+        """Return the expected mean squared error, at least 0."""
         expected: Tensor = nn.functional.softplus(self.net(features.detach()).squeeze(-1))
         return expected
 
 
 class Novelty(nn.Module):
-    """A random network of the latent, and one that learns to say what it says.
+    """Random network distillation: a fixed random network of the latent, and one that predicts it.
 
-    Source: Burda et al. 2018, "Exploration by Random Network Distillation" (arXiv:1810.12894). It
-    looks at latents, not at pixels.
+    Source: Burda et al. 2018, "Exploration by Random Network Distillation" (arXiv:1810.12894), on
+    latents instead of pixels.
 
     Args:
         latent: (P, D).
-        outputs: numbers that the random network makes.
-        hidden: width of both.
+        outputs: size of the random network's output.
+        hidden: width of both networks.
     """
 
     def __init__(self, latent: tuple[int, int], outputs: int = 64, hidden: int = 128) -> None:
@@ -105,6 +105,6 @@ class Novelty(nn.Module):
         self.target.requires_grad_(False)
 
     def forward(self, latent: Float[Tensor, "*batch P D"]) -> Float[Tensor, "*batch"]:
-        """Return the mean squared error about every latent."""
+        """Return the mean squared error for each latent."""
         error: Tensor = (self.predictor(latent) - self.target(latent)).square().mean(dim=-1)
         return error

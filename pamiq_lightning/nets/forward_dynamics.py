@@ -1,6 +1,7 @@
-"""Forward dynamics: what will be seen next, from latent, action and a recurrent state.
+"""Forward dynamics: predicts the next latent from latent, action and a recurrent state.
 
-Letters: B batch, T time, P tokens, D features, A action categories, L layers, N state size.
+Letters: B batch, T time, P tokens, D features, A action categories, L layers, N state size, K heads
+of the ensemble, C choices of all action categories together.
 """
 
 from __future__ import annotations
@@ -20,55 +21,55 @@ from pamiq_lightning.nets.sioconv import SioConvStack
 LOG_VAR_MIN, LOG_VAR_MAX = -8.0, 4.0
 """Bounds of the predicted log variance; a latent feature has variance about 1."""
 FORGET_BIAS = -3.0
-"""An untrained gate forgets 5 % of the present."""
+"""An untrained gate forgets 5 % of the present latent."""
 
 
 class Prediction(NamedTuple):
-    """What the dynamics expect of the next step; leading dimensions (B,) or (B, T)."""
+    """Prediction of the next step; leading dimensions (B,) or (B, T)."""
 
     mean: Tensor
     """(..., P, D), mean of the next latent."""
     log_var: Tensor
     """(..., P, D), log variance of the next latent."""
     action_logits: Tensor
-    """(..., sum of choices), logits of the next action, category after category."""
+    """(..., C), logits of the next action, category after category."""
     reward: Tensor
-    """(...), the reward of this transition, in symlog space."""
+    """(...), reward of this transition, in symlog space."""
     ensemble_means: Tensor | None = None
-    """(K, ..., P, D), means of the next latent by an ensemble, where there is one."""
+    """(K, ..., P, D), next latent by each head of the ensemble, if there is one."""
     expected_error: Tensor | None = None
-    """(...), squared error expected of an earlier version, where there is a model of it."""
+    """(...), expected squared error of an earlier version, if there is an error model."""
 
 
 def normal_nll(
     x: Float[Tensor, "*batch"], mean: Float[Tensor, "*batch"], log_var: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
-    """Return -log N(x; mean, exp(log_var)) of every element, in nats."""
+    """Return -log N(x; mean, exp(log_var)) for each element, in nats."""
     return 0.5 * (log_var + (x - mean).square() * (-log_var).exp() + math.log(2 * math.pi))
 
 
 class ForwardDynamics(nn.Module):
     """Latent mix and action embeddings -> SioConv stack -> next latent, next action, reward.
 
-    The mean of the next latent is what a gate per token keeps of the present one, plus what the
-    network adds. An untrained network expects almost no change.
+    The predicted mean is the present latent, times a gate for each token, plus a learned change. An
+    untrained network predicts almost no change.
 
     Args:
         latent: (P, D) of the latents.
         action_choices: choices of each action category.
-        depth: SioConv blocks.
-        dim: their width, which is also the size of the state of each block.
+        depth: SioConv blocks (L).
+        dim: width of the blocks and size of the state of each (N).
         heads: heads of each block.
-        mix_features: size the latent is squeezed to.
+        mix_features: size of the mixed latent.
         action_features: size of the embedding of each action category.
-        dropout: probability, while training.
+        dropout: probability in training.
         core: `sioconv` or `sioconv_ps`.
-        aux_heads: what some rewards need beside; each costs nothing where it is not asked for.
+        aux_heads: auxiliary heads for intrinsic rewards.
 
     Attributes:
-        ensemble: K further ensemble_means on the next latent, or None.
-        error_model: expects an earlier version's error, or None.
-        novelty: tells how new a latent is, or None.
+        ensemble: K predictions of the next latent, or None.
+        error_model: predicts the error of an earlier version, or None.
+        novelty: random network distillation of the latent, or None.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class ForwardDynamics(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         nn.init.constant_(self.forget.bias, FORGET_BIAS)
-        # Apart, so that a run is the same whether or not a reward is logged beside.
+        # With a forked rng: auxiliary heads do not change the run.
         with torch.random.fork_rng(devices=[]):
             self.ensemble = Ensemble(latent, dim) if "ensemble" in aux_heads else None
             self.error_model = ErrorModel(dim) if "progress" in aux_heads else None
@@ -130,7 +131,7 @@ class ForwardDynamics(nn.Module):
         state: Float[Tensor, "B L N"],
         is_first: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Prediction, Float[Tensor, "B T L N"]]:
-        """Predict the step after each of T; return also the states after every step."""
+        """Predict the step after each of T steps; also return the state after each step."""
         x, states = self.core(self._enter(latent, action), state, is_first)
         return self._predict(x, latent), states
 
@@ -140,23 +141,23 @@ class ForwardDynamics(nn.Module):
         action: Int[Tensor, "B A"],
         state: Float[Tensor, "B L N"],
     ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
-        """Predict the next step; return also the new state."""
+        """Predict the next step; also return the new state."""
         x, state = self.core.step(self._enter(latent, action), state)
         return self._predict(x, latent), state
 
     def imagine(
         self,
         latent: Float[Tensor, "B P D"],
-        action: Int[Tensor, "B K A"],
+        action: Int[Tensor, "B T A"],
         state: Float[Tensor, "B L N"],
-    ) -> Float[Tensor, "B K P D"]:
-        """Return the next K latents expected if these actions are taken, seeing none of them.
+    ) -> Float[Tensor, "B T P D"]:
+        """Predict the next T latents under these actions, without observations.
 
-        Closed loop: each expected latent is taken for what is seen next.
+        Closed loop: each predicted latent is the next input.
         """
-        expected = []
+        latents = []
         for taken in action.unbind(dim=1):
             prediction, state = self.step(latent, taken, state)
             latent = prediction.mean
-            expected.append(latent)
-        return torch.stack(expected, dim=1)
+            latents.append(latent)
+        return torch.stack(latents, dim=1)

@@ -1,4 +1,7 @@
-"""Draws what a latent still knows of its frame; to look at, nothing acts on it."""
+"""Decodes latents into images, for display alone.
+
+Letters: B batch, P tokens, D features, C channels, H W pixels.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity."""
+    """Two 3x3 convolutions with a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # One group over all channels: groups of one channel would throw away each channel's
-        # absolute level, which is what colour is.
+        # One group over all channels: a norm of each channel would remove its absolute level, which
+        # is colour.
         self.body = nn.Sequential(
             nn.GroupNorm(1, channels),
             nn.SiLU(),
@@ -24,7 +27,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1),
         )
 
-    def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Apply the block."""
         out: Tensor = x + self.body(x)
         return out
@@ -35,8 +38,11 @@ class LatentDecoder(nn.Module):
 
     Args:
         latent: (P, D); P must be a square number.
-        image_size: side of the image drawn, in pixels: the latent's side times a power of two.
-        channels: channels inside.
+        image_size: side of the image, in pixels: sqrt(P) times a power of two.
+        channels: hidden channels.
+
+    Raises:
+        ValueError: P or image_size is impossible.
     """
 
     def __init__(self, latent: tuple[int, int], image_size: int, channels: int) -> None:
@@ -45,7 +51,7 @@ class LatentDecoder(nn.Module):
         doublings = math.log2(image_size / side)
         if side * side != latent[0] or doublings != int(doublings):
             raise ValueError(
-                f"{latent[0]} tokens cannot be drawn at {image_size} pixels: tokens must be a "
+                f"{latent[0]} tokens cannot be decoded to {image_size} pixels: tokens must be a "
                 "square number and image_size their side times a power of two"
             )
         self.side = side
@@ -55,7 +61,7 @@ class LatentDecoder(nn.Module):
         layers += [ResidualBlock(channels), nn.SiLU(), nn.Conv2d(channels, 3, 3, padding=1)]
         self.net = nn.Sequential(*layers)
 
-    def forward(self, latent: Float[Tensor, "B P D"]) -> Float[Tensor, "B 3 h w"]:
-        """Draw standardised images."""
+    def forward(self, latent: Float[Tensor, "B P D"]) -> Float[Tensor, "B 3 H W"]:
+        """Return standardised images."""
         out: Tensor = self.net(latent.transpose(1, 2).unflatten(2, (self.side, self.side)))
         return out

@@ -1,4 +1,7 @@
-"""Squeezes the tokens of a latent into one vector by weights that depend on the tokens."""
+"""Mixes the tokens of a latent into one vector, with attention-like weights.
+
+Letters: P tokens, D features of a token, F features of the mix.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ class LatentMix(nn.Module):
 
     Args:
         latent: (P, D).
-        features: size of the vector that comes out (F).
+        features: size of the result (F).
     """
 
     def __init__(self, latent: tuple[int, int], features: int) -> None:
@@ -26,7 +29,7 @@ class LatentMix(nn.Module):
         self.score = nn.Linear(D, 1)
 
     def forward(self, latent: Float[Tensor, "*batch P D"]) -> Float[Tensor, "*batch F"]:
-        """Mix the tokens of every latent."""
+        """Mix the tokens of each latent."""
         tokens = torch.einsum("...pd,pdf->...pf", latent, self.weight) + self.bias
         share = self.score(latent).softmax(dim=-2)
         mixed: Tensor = (share * tokens).sum(dim=-2)

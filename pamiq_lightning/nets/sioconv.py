@@ -1,12 +1,13 @@
 """SioConv: a linear recurrence with a scalar decay per head, in parallel and in step form.
 
-For head k of H with inner size I = dim / H and the layer's input x_t:
-    a_t = exp(-exp(ln_a) * softplus(W_dt x_t + b_dt))          one scalar per head, in (0, 1)
+With K heads of inner size I = dim / K, for each head and the input x_t of the layer:
+    a_t = exp(-exp(ln_a) * softplus(W_dt x_t + b_dt))          one scalar for each head, in (0, 1)
     z_t = (W_z x_t) * SiLU(W_za x_t)
     h_t = a_t h_{t-1} + z_t
     y_t = W_y(GroupNorm(h_t)) * SiLU(W_ya x_t)
 Source: Myxy's SioConv as used by ML Shukai's P-AMI<Q> (2024).
-Letters: B batch, T time, H heads, I inner, N state size (dim), L layers (depth).
+Letters: B batch, T time, K heads, I inner, N state size (dim), L layers (depth), C chunks of c
+steps.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 CHUNK = 32
-"""Steps that follow one another in a chunk, while all chunks go side by side."""
+"""Steps of a chunk: they are computed one after another, all chunks in parallel."""
 
 
 def decay_scan(
-    ln_a: Float[Tensor, "B T H"],
-    z: Float[Tensor, "B T H I"],
-    state: Float[Tensor, "B H I"],
+    ln_a: Float[Tensor, "B T K"],
+    z: Float[Tensor, "B T K I"],
+    state: Float[Tensor, "B K I"],
     is_first: Bool[Tensor, "B T"] | None = None,
-) -> Float[Tensor, "B T H I"]:
-    """Return every h_t = exp(ln_a_t) h_{t-1} + z_t, the state set to 0 before each `is_first`.
+) -> Float[Tensor, "B T K I"]:
+    """Return all h_t = exp(ln_a_t) h_{t-1} + z_t, with the state set to 0 before each `is_first`.
 
     Time and memory grow linearly with T.
     """
@@ -41,37 +42,37 @@ def decay_scan(
     return h
 
 
-# An operator of its own: autograd keeps only what its backward pass needs, and a compiler takes
-# its many small steps as one.
+# A custom operator: autograd keeps only what its backward pass needs, and torch.compile sees one
+# operator instead of many small steps.
 @torch.library.custom_op(
     "pamiq_lightning::decay_scan",
     mutates_args=(),
     schema="(Tensor a, Tensor z, Tensor state) -> Tensor",
 )
 def _scan(a: Tensor, z: Tensor, state: Tensor) -> Tensor:
-    """Return every h_t = a_t h_{t-1} + z_t, with `a` (B, T, H) in float64.
+    """Return all h_t = a_t h_{t-1} + z_t, with `a` (B, T, K) in float64.
 
-    All chunks start from 0 side by side; their last states are chained, which is this scan again;
-    then each chunk gets what is kept of the state before it.
+    All chunks start from 0 in parallel. Their last states are chained by the same scan, and the
+    decayed state before each chunk is added to it.
     """
     T = z.shape[1]
     chunk = min(CHUNK, T)
     h: Tensor = F.pad(z, (0, 0, 0, 0, 0, -T % chunk)).unflatten(1, (-1, chunk))
     a = F.pad(a, (0, 0, 0, -T % chunk)).unflatten(1, (-1, chunk))
-    _follow(a, h)
-    kept = a.cumprod(dim=2)
+    _step_chunks(a, h)
+    decay = a.cumprod(dim=2)
     before = state[:, None]
     if chunk < T:
-        ends = _scan(kept[:, :-1, -1].contiguous(), h[:, :-1, -1].contiguous(), state)
+        ends = _scan(decay[:, :-1, -1].contiguous(), h[:, :-1, -1].contiguous(), state)
         before = torch.cat([before, ends], dim=1)
-    h.addcmul_(kept.to(h.dtype)[..., None], before[:, :, None])
+    h.addcmul_(decay.to(h.dtype)[..., None], before[:, :, None])
     return h.flatten(1, 2)[:, :T].contiguous()
 
 
-def _follow(a: Float[Tensor, "B C c H"], h: Float[Tensor, "B C c H I"]) -> None:
-    """Step through all chunks at once, in place: h_t += a_t h_{t-1} from the second step on."""
-    # `a` as a sum of two numbers: rounded to one, a slow decay of a thousand steps would be off in
-    # its fifth digit.
+def _step_chunks(a: Float[Tensor, "B C c K"], h: Float[Tensor, "B C c K I"]) -> None:
+    """Step through all chunks in parallel, in place: h_t += a_t h_{t-1} from the second step on."""
+    # `a` as a sum of two numbers: one rounded number gives a slow decay over a thousand steps an
+    # error in the fifth digit.
     rounded = a.to(h.dtype)
     rest = (a - rounded).to(h.dtype)[..., None]
     rounded = rounded[..., None]
@@ -85,30 +86,30 @@ def _(a: Tensor, z: Tensor, state: Tensor) -> Tensor:
     return z.new_empty(z.shape)
 
 
-def _keep_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
     ctx.save_for_backward(inputs[0], inputs[2], output)
 
 
 def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same scan from the end: what h_t did to the loss, by itself and by all that followed."""
+    """Run the same scan backwards: the gradient of h_t is its own plus that of all later steps."""
     a, state, h = ctx.saved_tensors
-    kept_next = F.pad(a[:, 1:], (0, 0, 0, 1)).flip(1)
-    felt = _scan(kept_next, grad.flip(1), torch.zeros_like(state)).flip(1)
-    first = (state * felt[:, 0]).sum(dim=-1, keepdim=True).transpose(1, 2)
-    others = (h[:, :-1] * felt[:, 1:]).sum(dim=-1)
-    grad_state = a[:, 0, :, None].to(h.dtype) * felt[:, 0]
-    return torch.cat([first, others], dim=1).to(a.dtype), felt, grad_state
+    next_a = F.pad(a[:, 1:], (0, 0, 0, 1)).flip(1)
+    grad_h = _scan(next_a, grad.flip(1), torch.zeros_like(state)).flip(1)
+    first = (state * grad_h[:, 0]).sum(dim=-1, keepdim=True).transpose(1, 2)
+    others = (h[:, :-1] * grad_h[:, 1:]).sum(dim=-1)
+    grad_state = a[:, 0, :, None].to(h.dtype) * grad_h[:, 0]
+    return torch.cat([first, others], dim=1).to(a.dtype), grad_h, grad_state
 
 
-_scan.register_autograd(_scan_backward, setup_context=_keep_for_backward)
+_scan.register_autograd(_scan_backward, setup_context=_save_for_backward)
 
 
 class Recurrence(nn.Module):
-    """h_t = a_t h_{t-1} + z_t in H heads, of which the variants differ in a, z and what is read.
+    """h_t = a_t h_{t-1} + z_t in K heads; the variants define a, z and the output.
 
     Args:
-        dim: features in and out, and numbers of the state.
-        heads: heads, each with its own decay.
+        dim: features in and out, and size of the state (N).
+        heads: heads, each with its own decay (K).
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -119,10 +120,10 @@ class Recurrence(nn.Module):
 
     @abstractmethod
     def decay_and_input(self, x: Float[Tensor, "*batch N"]) -> tuple[Tensor, Tensor]:
-        """Return ln a (..., H) and z (..., H, I), in float32 whatever the autocast."""
+        """Return ln a (..., K) and z (..., K, I), in float32 even under autocast."""
 
     @abstractmethod
-    def read(self, h: Float[Tensor, "*batch H I"], x: Float[Tensor, "*batch N"]) -> Tensor:
+    def read(self, h: Float[Tensor, "*batch K I"], x: Float[Tensor, "*batch N"]) -> Tensor:
         """Return y (..., N) from the states h and the inputs x."""
 
     def forward(
@@ -131,7 +132,7 @@ class Recurrence(nn.Module):
         state: Float[Tensor, "B N"],
         is_first: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B T N"], Float[Tensor, "B T N"]]:
-        """Return the outputs and the state after every step."""
+        """Return the outputs and the state after each step."""
         ln_a, z = self.decay_and_input(x)
         start = state.float().unflatten(-1, (self.heads, self.inner))
         h = decay_scan(ln_a, z, start, is_first)
@@ -140,7 +141,7 @@ class Recurrence(nn.Module):
     def step(
         self, x: Float[Tensor, "B N"], state: Float[Tensor, "B N"]
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
-        """One step of the same recurrence."""
+        """Return the output and the new state of one step."""
         ln_a, z = self.decay_and_input(x)
         before = state.double().unflatten(-1, (self.heads, self.inner))
         h = torch.addcmul(z.double(), ln_a.double().exp()[..., None], before).float()
@@ -154,7 +155,7 @@ def _init_small(*layers: nn.Linear) -> None:
 
 
 class SioConv(Recurrence):
-    """The recurrence at the head of this file."""
+    """The recurrence in the docstring of this file."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__(dim, heads)
@@ -174,7 +175,7 @@ class SioConv(Recurrence):
         z = self.w_z(x) * F.silu(self.w_za(x))
         return ln_a, z.float().unflatten(-1, (self.heads, self.inner))
 
-    def read(self, h: Float[Tensor, "*batch H I"], x: Float[Tensor, "*batch N"]) -> Tensor:
+    def read(self, h: Float[Tensor, "*batch K I"], x: Float[Tensor, "*batch N"]) -> Tensor:
         """Return y = W_y(GroupNorm(h)) * SiLU(W_ya x)."""
         normed = self.norm(h.reshape(-1, self.heads, self.inner)).view(*h.shape[:-2], -1)
         y: Tensor = self.w_y(normed) * F.silu(self.w_ya(x))
@@ -184,8 +185,8 @@ class SioConv(Recurrence):
 class SioConvPS(Recurrence):
     """The later variant, elementwise: h_t = (1 - g_t) h_{t-1} + g_t z_t.
 
-    g_t = sigmoid(W_dt x_t), z_t = sigmoid(W_z x_t), y_t = W_y h_t * SiLU(W_ya x_t). Every element
-    is a head of its own, so `heads` is taken for the sake of one interface and not used.
+    g_t = sigmoid(W_dt x_t), z_t = sigmoid(W_z x_t), y_t = W_y h_t * SiLU(W_ya x_t). Each element
+    is a head, so `heads` has no effect.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -201,7 +202,7 @@ class SioConvPS(Recurrence):
         z = gate.sigmoid() * self.w_z(x).float().sigmoid()
         return F.logsigmoid(-gate), z[..., None]
 
-    def read(self, h: Float[Tensor, "*batch H I"], x: Float[Tensor, "*batch N"]) -> Tensor:
+    def read(self, h: Float[Tensor, "*batch K I"], x: Float[Tensor, "*batch N"]) -> Tensor:
         """Return y = W_y h * SiLU(W_ya x)."""
         y: Tensor = self.w_y(h.flatten(-2)) * F.silu(self.w_ya(x))
         return y
@@ -211,7 +212,7 @@ CORES: dict[str, type[SioConv | SioConvPS]] = {"sioconv": SioConv, "sioconv_ps":
 
 
 class SwiGLU(nn.Module):
-    """W_out(W x * SiLU(W_act x)), hidden 2 * dim (Shazeer 2020, arXiv:2002.05202)."""
+    """W_out(W x * SiLU(W_act x)), hidden size 2 * dim (Shazeer 2020, arXiv:2002.05202)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -219,7 +220,7 @@ class SwiGLU(nn.Module):
         self.w_out = nn.Linear(2 * dim, dim)
 
     def forward(self, x: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
-        """Apply the gated layer to the last dimension."""
+        """Apply the layer to the last dimension."""
         out: Tensor = self.w_out(self.w(x) * F.silu(self.w_act(x)))
         return out
 
@@ -233,30 +234,30 @@ class SioConvBlock(nn.Module):
         self.core, self.mlp = CORES[core](dim, heads), SwiGLU(dim)
         self.drop = nn.Dropout(dropout)
 
-    def _close(self, x: Tensor, y: Tensor) -> Tensor:
+    def _residual(self, x: Tensor, y: Tensor) -> Tensor:
         x = x + self.drop(y)
         out: Tensor = x + self.drop(self.mlp(self.norm2(x)))
         return out
 
     def forward(self, x: Tensor, state: Tensor, is_first: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return outputs (B, T, N) and the state after every step (B, T, N)."""
+        """Return outputs (B, T, N) and the state after each step (B, T, N)."""
         y, states = self.core(self.norm1(x), state, is_first)
-        return self._close(x, y), states
+        return self._residual(x, y), states
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return the output (B, N) and the new state (B, N)."""
         y, state = self.core.step(self.norm1(x), state)
-        return self._close(x, y), state
+        return self._residual(x, y), state
 
 
 class SioConvStack(nn.Module):
-    """`depth` blocks that carry one state each: (B, depth, dim).
+    """`depth` blocks, each with a state of its own: (B, L, N) together.
 
     Args:
         depth: blocks (L).
         dim: features (N).
         heads: heads of each block.
-        dropout: probability, while training.
+        dropout: probability in training.
         core: `sioconv` or `sioconv_ps`.
     """
 
@@ -272,7 +273,7 @@ class SioConvStack(nn.Module):
         state: Float[Tensor, "B L N"],
         is_first: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B T N"], Float[Tensor, "B T L N"]]:
-        """Run a sequence; return the outputs and the states after every step."""
+        """Run a sequence; return the outputs and the states after each step."""
         states = []
         for layer, block in enumerate(self.blocks):
             x, after = block(x, state[:, layer], is_first)

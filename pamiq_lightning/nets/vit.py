@@ -1,8 +1,8 @@
 """Vision Transformer over image patches, and the narrow predictor of I-JEPA.
 
 Source: Dosovitskiy et al. 2021 (arXiv:2010.11929); Assran et al. 2023 (arXiv:2301.08243).
-Letters: B batch, N tokens given, T tokens of the whole grid, P tokens handed on, E width, D latent
-features, H and W pixels.
+Letters: B batch, G patches of the whole grid, S patches given, K target blocks of M patches, P
+tokens of a latent, E width, D latent features, H W pixels.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ LAYER_NORM_EPS = 1e-6
 
 
 def standardise(frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-    """Bring every frame to mean 0 and standard deviation 1 over all its pixels and colours."""
+    """Scale each frame to mean 0 and standard deviation 1 over all its pixels and colours."""
     x = frames.float()
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     std = x.std(dim=(1, 2, 3), keepdim=True, unbiased=False)
     return (x - mean) / (std + 1e-6)
 
 
-def sincos_positions(grid: int, width: int) -> Float[Tensor, "T E"]:
-    """Return fixed 2-D sin-cos positions for a square grid, half of the features for each axis.
+def sincos_positions(grid: int, width: int) -> Float[Tensor, "G E"]:
+    """Return fixed 2-D sin-cos position embeddings of a square grid, half the features per axis.
 
     Raises:
         ValueError: the width is not a multiple of 4.
@@ -42,13 +42,13 @@ def sincos_positions(grid: int, width: int) -> Float[Tensor, "T E"]:
     return torch.cat([rows, columns], dim=2).reshape(grid * grid, width).float()
 
 
-def gather_tokens(tokens: Float[Tensor, "B T E"], keep: Int[Tensor, "B N"]) -> Tensor:
-    """Pick each image's tokens `keep` (B, N) out of (B, T, E), giving (B, N, E)."""
+def gather_tokens(tokens: Float[Tensor, "B G E"], keep: Int[Tensor, "B S"]) -> Tensor:
+    """Return the tokens (B, S, E) with the indices `keep` (B, S)."""
     return tokens.gather(1, keep[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 def init_linear(layer: nn.Linear | nn.Conv2d, std: float = 0.02) -> None:
-    """Truncated-normal weights, zero bias."""
+    """Initialise with truncated-normal weights and zero bias."""
     nn.init.trunc_normal_(layer.weight, std=std)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -67,19 +67,19 @@ class Block(nn.Module):
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
-    def forward(self, x: Float[Tensor, "B N E"]) -> Float[Tensor, "B N E"]:
-        """Let the tokens look at each other, then think alone."""
-        B, N, E = x.shape
-        qkv = self.qkv(self.norm1(x)).view(B, N, 3, self.heads, E // self.heads)
+    def forward(self, x: Float[Tensor, "B S E"]) -> Float[Tensor, "B S E"]:
+        """Apply attention, then the MLP."""
+        B, S, E = x.shape
+        qkv = self.qkv(self.norm1(x)).view(B, S, 3, self.heads, E // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)
-        x = x + self.proj(mixed.transpose(1, 2).reshape(B, N, E))
+        x = x + self.proj(mixed.transpose(1, 2).reshape(B, S, E))
         out: Tensor = x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
         return out
 
 
 def _blocks(width: int, depth: int, heads: int) -> nn.ModuleList:
-    """Make blocks: truncated normal 0.02, residual outputs divided by sqrt(2 * layer).
+    """Build blocks: truncated normal 0.02, residual outputs divided by sqrt(2 * layer).
 
     Source: I-JEPA, appendix A.1.
     """
@@ -94,15 +94,18 @@ def _blocks(width: int, depth: int, heads: int) -> nn.ModuleList:
 
 
 class VisionTransformer(nn.Module):
-    """ViT whose tokens can be dropped before the first block, which is where masking saves work.
+    """ViT in which masked patches are dropped before the first block, which saves their cost.
 
     Args:
         image_size: height and width of a frame, in pixels.
         patch_size: side of a patch, in pixels.
-        width: features of a token inside (E).
+        width: hidden features of a token (E).
         depth: blocks.
         heads: attention heads.
-        out_dim: features of a token that comes out (D).
+        out_dim: features of an output token (D).
+
+    Raises:
+        ValueError: the sizes do not divide each other.
     """
 
     positions: Tensor
@@ -122,14 +125,14 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.out = nn.Linear(width, out_dim)
         init_linear(self.out)
-        # By fan-in, not 0.02: on small patches the content would else enter far below the
-        # positions, and the model would collapse to positions while its loss looks excellent.
+        # By fan-in, not 0.02: with small patches the content would be far smaller than the position
+        # embeddings, and the model would collapse to positions at a very low loss.
         init_linear(self.patches, std=1 / math.sqrt(3 * patch_size**2))
 
     def forward(
-        self, x: Float[Tensor, "B 3 H W"], keep: Int[Tensor, "B N"] | None = None
-    ) -> Float[Tensor, "B N D"]:
-        """Encode standardised frames; with `keep`, only those patches are seen and returned."""
+        self, x: Float[Tensor, "B 3 H W"], keep: Int[Tensor, "B S"] | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """Encode standardised frames; with `keep`, only those patches are encoded and returned."""
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.positions
         if keep is not None:
             tokens = gather_tokens(tokens, keep)
@@ -140,12 +143,12 @@ class VisionTransformer(nn.Module):
 
 
 class MaskedPredictor(nn.Module):
-    """Narrow ViT that predicts the latents of hidden patches from those of the visible ones.
+    """Narrow ViT that predicts the latents of masked patches from those of the visible ones.
 
     Args:
         grid: patches along a side.
         latent_dim: features of a latent token (D).
-        width: features inside.
+        width: hidden features of a token.
         depth: blocks.
         heads: attention heads.
     """
@@ -166,11 +169,11 @@ class MaskedPredictor(nn.Module):
 
     def forward(
         self,
-        context: Float[Tensor, "B N D"],
-        keep: Int[Tensor, "B N"],
+        context: Float[Tensor, "B S D"],
+        keep: Int[Tensor, "B S"],
         targets: Int[Tensor, "B K M"],
     ) -> Float[Tensor, "B K M D"]:
-        """Predict K hidden blocks of M patches each; every block is predicted on its own."""
+        """Predict K masked blocks of M patches each, independently of each other."""
         B, K, M = targets.shape
         visible = self.enter(context) + self.positions[keep]
         hidden = (self.mask_token + self.positions[targets]).flatten(0, 1)
@@ -182,11 +185,14 @@ class MaskedPredictor(nn.Module):
 
 
 class LatentEncoder(nn.Module):
-    """What acts: frame -> latent, layer-normed (no affine) over D, optionally pooled k x k.
+    """The acting encoder: frame -> latent, layer-normed (no affine) over D, optionally pooled.
 
     Args:
         vit: the (target) encoder; shared, not copied.
         pool: side of the square of patches averaged into one latent token.
+
+    Raises:
+        ValueError: the pool does not divide the grid.
     """
 
     def __init__(self, vit: VisionTransformer, pool: int = 1) -> None:
@@ -203,5 +209,5 @@ class LatentEncoder(nn.Module):
             grid = self.vit.grid
             image = tokens.transpose(1, 2).unflatten(2, (grid, grid))
             tokens = F.avg_pool2d(image, self.pool).flatten(2).transpose(1, 2)
-        # Normed after pooling, so that every token that others see has the same scale.
+        # After pooling: every token of a latent has the same scale.
         return F.layer_norm(tokens, tokens.shape[-1:])

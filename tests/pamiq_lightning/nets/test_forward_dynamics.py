@@ -12,13 +12,13 @@ def net() -> ForwardDynamics:
 
 
 def scramble(module: torch.nn.Module) -> None:
-    """Give zero-initialised heads something to say."""
+    """Change all parameters, because the heads are initialised with zeros."""
     with torch.no_grad():
         for p in module.parameters():
             p.add_(0.1 * torch.randn_like(p))
 
 
-def test_an_untrained_net_expects_that_nothing_changes() -> None:
+def test_an_untrained_net_predicts_almost_no_change() -> None:
     latent = torch.randn(3, 4, 8)
     prediction, _ = net().step(latent, torch.zeros(3, 5, dtype=torch.long), torch.zeros(3, 2, 16))
     torch.testing.assert_close(prediction.mean, latent, rtol=0.06, atol=0)
@@ -38,7 +38,7 @@ def test_sequence_equals_steps() -> None:
         torch.testing.assert_close(state, states[:, t], rtol=1e-4, atol=1e-5)
 
 
-def test_the_action_matters() -> None:
+def test_prediction_depends_on_the_action() -> None:
     dynamics = net()
     scramble(dynamics)
     latent, state = torch.randn(1, 4, 8), torch.zeros(1, 2, 16)
@@ -53,7 +53,7 @@ def test_nll_against_torch_normal() -> None:
     torch.testing.assert_close(normal_nll(x, mean, log_var), expected)
 
 
-def test_imagination_equals_stepping_by_hand() -> None:
+def test_imagine_equals_steps_on_predicted_means() -> None:
     dynamics = net()
     scramble(dynamics)
     first, blank = torch.randn(2, 4, 8), torch.randn(2, 2, 16)
@@ -65,7 +65,7 @@ def test_imagination_equals_stepping_by_hand() -> None:
     torch.testing.assert_close(imagined, torch.stack([one.mean, two.mean, three.mean], dim=1))
 
 
-def test_extras_equal_steps_too_and_cost_nothing_when_not_asked_for() -> None:
+def test_auxiliary_heads_equal_steps_and_are_absent_by_default() -> None:
     dynamics = ForwardDynamics(
         (4, 8), CHOICES, 2, 16, 4, 8, aux_heads=("ensemble", "progress", "novelty")
     ).eval()

@@ -1,4 +1,4 @@
-"""The nets against numbers that `python -m tools.parity_numbers` made from their formulas alone."""
+"""The nets against numbers that `python -m tools.parity_numbers` computes from the formulas."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ PHASES = {"w_z": 1.0, "w_za": 2.0, "w_y": 3.0, "w_ya": 4.0, "w_dt": 5.0, "norm":
 
 
 def wave(phase: float, *shape: int) -> Tensor:
-    """The waves of the tool, which fill weights and inputs."""
+    """Return the sine waves with which the tool fills weights and inputs."""
     return (phase + 0.7 * torch.arange(math.prod(shape)).double()).sin().view(shape).float()
 
 
 def filled(core: Recurrence) -> Recurrence:
-    """Give every weight its wave."""
+    """Fill every weight with its wave."""
     with torch.no_grad():
         for name, layer in core.named_children():
             assert isinstance(layer, nn.Linear | nn.GroupNorm)

@@ -12,7 +12,7 @@ from pamiq_lightning.nets.sioconv import SioConv, SioConvPS, SioConvStack, decay
 
 
 def loop_scan(ln_a: Tensor, z: Tensor, state: Tensor, is_first: Tensor | None = None) -> Tensor:
-    """The recurrence as it is written in the paper, in float64."""
+    """Return the recurrence, step by step in float64."""
     ln_a, z, h = ln_a.double(), z.double(), state.double()
     out = []
     for t in range(z.shape[1]):
@@ -23,9 +23,9 @@ def loop_scan(ln_a: Tensor, z: Tensor, state: Tensor, is_first: Tensor | None = 
     return torch.stack(out, dim=1)
 
 
-def inputs(T: int, decay: float, B: int = 2, H: int = 3, I: int = 4) -> tuple[Tensor, ...]:  # noqa: E741
-    ln_a = -decay * torch.rand(B, T, H)
-    return ln_a, torch.randn(B, T, H, I), torch.randn(B, H, I)
+def inputs(T: int, decay: float, B: int = 2, K: int = 3, I: int = 4) -> tuple[Tensor, ...]:  # noqa: E741
+    ln_a = -decay * torch.rand(B, T, K)
+    return ln_a, torch.randn(B, T, K, I), torch.randn(B, K, I)
 
 
 @pytest.mark.parametrize("decay", [1e-4, 0.1, 5.0, 80.0])
@@ -39,7 +39,7 @@ def test_scan_equals_a_float64_loop(T: int, decay: float) -> None:
 
 @pytest.mark.parametrize("decay", [1e-4, 0.1, 80.0])
 @pytest.mark.parametrize("T", [1, 31, 32, 33, 64, 1100])
-def test_gradients_equal_those_of_the_loop(T: int, decay: float) -> None:
+def test_scan_gradients_equal_those_of_the_loop(T: int, decay: float) -> None:
     arguments = [argument.requires_grad_() for argument in inputs(T, decay)]
     is_first = torch.rand(2, T) < 0.02
     weights = torch.randn(2, T, 3, 4)
@@ -51,7 +51,7 @@ def test_gradients_equal_those_of_the_loop(T: int, decay: float) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 150), st.data())
-def test_any_split_carries_the_state(T: int, data: st.DataObject) -> None:
+def test_scan_of_any_split_carries_the_state(T: int, data: st.DataObject) -> None:
     torch.manual_seed(T)
     split = data.draw(st.integers(1, T - 1))
     ln_a, z, state = inputs(T, 0.5)
@@ -61,7 +61,7 @@ def test_any_split_carries_the_state(T: int, data: st.DataObject) -> None:
     torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=1e-5, atol=1e-5)
 
 
-def test_reset_equals_two_separate_runs() -> None:
+def test_a_reset_equals_two_separate_scans() -> None:
     ln_a, z, state = inputs(100, 0.1)
     is_first = torch.zeros(2, 100, dtype=torch.bool)
     is_first[:, 70] = True
@@ -75,7 +75,7 @@ def test_reset_equals_two_separate_runs() -> None:
 
 @pytest.mark.parametrize("core", ["sioconv", "sioconv_ps"])
 @pytest.mark.parametrize("dim, heads", [(32, 4), (64, 8)])
-def test_parallel_equals_recurrent(dim: int, heads: int, core: str) -> None:
+def test_the_parallel_form_equals_the_step_form(dim: int, heads: int, core: str) -> None:
     stack = SioConvStack(depth=3, dim=dim, heads=heads, core=core).eval()
     with torch.no_grad():
         for p in stack.parameters():
@@ -109,7 +109,7 @@ def test_outputs_do_not_depend_on_the_future(core: str) -> None:
     assert x.grad[:, :31].abs().max() > 0
 
 
-def test_a_million_steps_stay_finite() -> None:
+def test_scan_of_a_million_steps_is_finite() -> None:
     layer = SioConv(8, 2)
     with torch.no_grad():
         ln_a, z = layer.decay_and_input(torch.randn(1, 1_000_000, 8))
@@ -136,7 +136,7 @@ def test_group_norm_is_one_mean_and_variance_per_head() -> None:
     torch.testing.assert_close(layer.norm(h), expected)
 
 
-def test_the_elementwise_variant_against_its_formula() -> None:
+def test_sioconv_ps_equals_its_formula() -> None:
     layer = SioConvPS(6, heads=3)
     with torch.no_grad():
         for p in layer.parameters():

@@ -30,25 +30,25 @@ def test_positions_are_distinct_and_split_by_axis() -> None:
     positions = sincos_positions(6, 16)
     assert len(positions.unique(dim=0)) == 36
     grid = positions.view(6, 6, 16)
-    # The first half knows only the row, the second only the column.
+    # The first half depends on the row alone, the second on the column alone.
     assert (grid[:, :, :8] == grid[:, :1, :8]).all()
     assert (grid[:, :, 8:] == grid[:1, :, 8:]).all()
 
 
-def test_dropped_tokens_are_never_seen() -> None:
+def test_dropped_patches_do_not_affect_the_output() -> None:
     net = vit()
     frames = torch.randn(2, 3, 24, 24)
     keep = torch.tensor([[0, 1, 7], [2, 3, 35]])
-    seen = net(frames, keep)
-    assert seen.shape == (2, 3, 8)
+    output = net(frames, keep)
+    assert output.shape == (2, 3, 8)
     changed = frames.clone()
     # Patch 14 is at rows 8-11, columns 8-11, and in neither list.
     changed[:, :, 8:12, 8:12] = 99.0
-    torch.testing.assert_close(net(changed, keep), seen)
+    torch.testing.assert_close(net(changed, keep), output)
     assert not torch.allclose(net(changed), net(frames))
 
 
-def test_work_shrinks_with_the_tokens_kept() -> None:
+def test_blocks_process_only_the_kept_patches() -> None:
     net = vit()
     lengths: list[int] = []
     net.blocks[0].register_forward_hook(lambda _, args, __: lengths.append(args[0].shape[1]))
@@ -56,19 +56,19 @@ def test_work_shrinks_with_the_tokens_kept() -> None:
     assert lengths == [10]
 
 
-def test_latents_are_normed_and_pooled() -> None:
+def test_latents_are_pooled_and_normed() -> None:
     net = vit()
     frames = torch.randint(0, 256, (2, 3, 24, 24), dtype=torch.uint8)
     latents = LatentEncoder(net, pool=3)(frames)
     assert latents.shape == (2, 4, 8)
     torch.testing.assert_close(latents.mean(-1), torch.zeros(2, 4), atol=1e-5, rtol=0)
     tokens = net(standardise(frames)).view(2, 6, 6, 8)
-    by_hand = tokens[:, 3:, :3].mean(dim=(1, 2))
-    expected = torch.nn.functional.layer_norm(by_hand, (8,))
+    pooled = tokens[:, 3:, :3].mean(dim=(1, 2))
+    expected = torch.nn.functional.layer_norm(pooled, (8,))
     torch.testing.assert_close(latents[:, 2], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_each_target_block_is_predicted_on_its_own() -> None:
+def test_target_blocks_are_predicted_independently() -> None:
     net = MaskedPredictor(6, 8, width=8, depth=2, heads=1)
     context, keep = torch.randn(2, 5, 8), torch.arange(5).expand(2, -1)
     targets = torch.tensor([[[10, 11], [20, 21]], [[30, 31], [12, 13]]])
