@@ -155,13 +155,13 @@ class Learner(L.LightningModule):
         """Evaluate as `validation_step` does: held-out minutes are never trained on."""
         self.validation_step(batch, batch_idx)
 
-    def require_positive(self, *names: str) -> None:
-        """Check hyper-parameters that must be above 0.
+    def require_positive(self, names: str) -> None:
+        """Check hyper-parameters that must be above 0, their names separated by spaces.
 
         Raises:
             ValueError: one is not; the message names it.
         """
-        for name in names:
+        for name in names.split():
             if not self.hparams[name] > 0:
                 raise ValueError(f"{name}={self.hparams[name]}: must be above 0")
 

@@ -43,8 +43,8 @@ class ConvDecoder(Learner):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.require_positive("image_size", "channels", "capacity", "batch_size", "updates", "lr")
-        self.latent, self.lr = (latent[0], latent[1]), lr
+        self.require_positive("image_size channels capacity batch_size updates lr")
+        self.latent, self.lr = latent, lr
         self._replay_spec = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
         self.net = LatentDecoder(self.latent, image_size, channels)
         self.image_size = image_size

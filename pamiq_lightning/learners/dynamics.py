@@ -3,8 +3,7 @@
 Source: the forward dynamics of ML Shukai's P-AMI<Q> (2024). Their fixed variance is replaced by a
 predicted one.
 
-Letters: B batch, T time, K steps ahead, P tokens, D features, A action categories, L layers,
-N state size.
+Shapes: `pamiq_lightning.learners.roles.Dynamics`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
 from tensordict import TensorDict
 from torch import Tensor, nn
 
@@ -134,9 +132,8 @@ class SioConvDynamics(Learner):
         super().__init__()
         self.save_hyperparameters()
         self.require_positive(
-            "heads", "mix_features", "sequence_length", "capacity", "batch_size", "updates", "lr"
+            "heads mix_features sequence_length capacity batch_size updates lr progress_rounds"
         )
-        self.require_positive("progress_rounds")
         if not 0 <= burn_in < sequence_length:
             raise ValueError(f"burn_in {burn_in} must be below sequence_length {sequence_length}")
         if not 0 <= imagined_steps <= sequence_length - max(burn_in, 1):
@@ -151,11 +148,7 @@ class SioConvDynamics(Learner):
         self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
         self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
         self.imagined_steps, self.imagination_coef = imagined_steps, imagination_coef
-        self._shared_shapes = {
-            "latent": (latent[0], latent[1]),
-            "state": (state[0], state[1]),
-            "action_choices": tuple(action_choices),
-        }
+        self._shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
         self._replay_spec = ReplaySpec(
             "sequence",
             capacity,
@@ -166,8 +159,8 @@ class SioConvDynamics(Learner):
             max_version_lag=max_version_lag,
         )
         self.net = ForwardDynamics(
-            (latent[0], latent[1]),
-            tuple(action_choices),
+            latent,
+            action_choices,
             depth=state[0],
             dim=state[1],
             heads=heads,
@@ -194,31 +187,17 @@ class SioConvDynamics(Learner):
         return self.net.state_shape
 
     def forward(
-        self,
-        latent: Float[Tensor, "B T P D"],
-        action: Int[Tensor, "B T A"],
-        state: Float[Tensor, "B L N"],
-        is_first: Bool[Tensor, "B T"] | None = None,
-    ) -> tuple[Prediction, Float[Tensor, "B T L N"]]:
-        """Predict the step after each of T; return also the states after every step."""
+        self, latent: Tensor, action: Tensor, state: Tensor, is_first: Tensor | None = None
+    ) -> tuple[Prediction, Tensor]:
+        """Predict the step after each of T."""
         predicted: tuple[Prediction, Tensor] = self.net(latent, action, state, is_first)
         return predicted
 
-    def step(
-        self,
-        latent: Float[Tensor, "B P D"],
-        action: Int[Tensor, "B A"],
-        state: Float[Tensor, "B L N"],
-    ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
-        """Predict the next step; return also the new state."""
+    def step(self, latent: Tensor, action: Tensor, state: Tensor) -> tuple[Prediction, Tensor]:
+        """Predict the next step."""
         return self.net.step(latent, action, state)
 
-    def imagine(
-        self,
-        latent: Float[Tensor, "B P D"],
-        action: Int[Tensor, "B K A"],
-        state: Float[Tensor, "B L N"],
-    ) -> Float[Tensor, "B K P D"]:
+    def imagine(self, latent: Tensor, action: Tensor, state: Tensor) -> Tensor:
         """Predict K latents in closed loop."""
         return self.net.imagine(latent, action, state)
 

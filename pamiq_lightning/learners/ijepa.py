@@ -105,21 +105,10 @@ class IJEPA(Learner):
         super().__init__()
         self.save_hyperparameters()
         self.require_positive(
-            "image_size",
-            "patch_size",
-            "width",
-            "depth",
-            "heads",
-            "predictor_width",
-            "predictor_depth",
-            "predictor_heads",
-            "pool",
-            "capacity",
-            "batch_size",
-            "updates",
-            "lr",
+            "image_size patch_size width depth heads pool capacity batch_size updates "
+            "lr predictor_width predictor_depth predictor_heads"
         )
-        self.latent = (latent[0], latent[1])
+        self.latent = latent
         self.frame_size, self.pool = image_size, pool
         self.variance_coef, self.covariance_coef = variance_coef, covariance_coef
         self.ema, self.lr, self.weight_decay = ema, lr, weight_decay

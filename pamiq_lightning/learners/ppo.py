@@ -116,24 +116,13 @@ class PPO(Learner):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.require_positive("dim", "depth", "mix_features", "batch_size", "epochs", "lr")
+        self.require_positive("dim depth mix_features batch_size epochs lr")
         self.lr, self.gamma, self.gae_lambda, self.clip = lr, gamma, gae_lambda, clip
         self.entropy_coef, self.value_coef, self.target_kl = entropy_coef, value_coef, target_kl
         self.max_version_lag, self.gradient_clip = max_version_lag, gradient_clip
-        self._shared_shapes = {
-            "latent": (latent[0], latent[1]),
-            "state": (state[0], state[1]),
-            "action_choices": tuple(action_choices),
-        }
+        self._shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
         self._replay_spec = ReplaySpec("on_policy", 0, batch_size, epochs)
-        self.net = ActorCritic(
-            (latent[0], latent[1]),
-            (state[0], state[1]),
-            tuple(action_choices),
-            dim,
-            depth,
-            mix_features,
-        )
+        self.net = ActorCritic(latent, state, action_choices, dim, depth, mix_features)
         # In double: a variance from the mean of squares cancels where the mean is far above it.
         self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
         # Rewards may have any size: `reward_scale` bounds the scale, not this epsilon.

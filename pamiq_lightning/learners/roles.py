@@ -11,7 +11,7 @@ C the sum of their choices, L layers and N width of a recurrent state, H and W p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -26,7 +26,6 @@ class ActingEncoder(Protocol):
 
     def __call__(self, frames: UInt8[Tensor, "B 3 H W"], /) -> Float[Tensor, "B P D"]:
         """Encode."""
-        ...
 
 
 class ActingPolicy(Protocol):
@@ -36,7 +35,6 @@ class ActingPolicy(Protocol):
         self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"], /
     ) -> ActorCriticOutput:
         """Return action logits (B, C) and values (B,)."""
-        ...
 
 
 class _Steps(Protocol):
@@ -49,7 +47,6 @@ class _Steps(Protocol):
         state: Float[Tensor, "B L N"],
     ) -> tuple[Prediction, Float[Tensor, "B L N"]]:
         """Predict the step after this one; return also the state after it."""
-        ...
 
 
 class ActingDynamics(_Steps, Protocol):
@@ -58,7 +55,6 @@ class ActingDynamics(_Steps, Protocol):
     @property
     def novelty(self) -> Callable[[Float[Tensor, "B P D"]], Float[Tensor, " B"]] | None:
         """Novelty of each latent, or None."""
-        ...
 
 
 class _Module(Protocol):
@@ -67,15 +63,6 @@ class _Module(Protocol):
     @property
     def device(self) -> torch.device:
         """Where its weights are; inputs must be there too."""
-        ...
-
-    def eval(self) -> Any:
-        """Switch dropout off."""
-        ...
-
-    def train(self, mode: bool = True) -> Any:
-        """Switch dropout on."""
-        ...
 
 
 @runtime_checkable
@@ -87,7 +74,6 @@ class Encoder(_Module, Protocol):
 
     def encode(self, frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B P D"]:
         """Return the latents that act."""
-        ...
 
 
 @runtime_checkable
@@ -100,7 +86,6 @@ class Dynamics(_Steps, _Module, Protocol):
     @property
     def state_shape(self) -> tuple[int, int]:
         """(L, N) of the recurrent state; a blank state is all zeros."""
-        ...
 
     def forward(
         self,
@@ -113,7 +98,6 @@ class Dynamics(_Steps, _Module, Protocol):
 
         The state before a row where `is_first` is blank.
         """
-        ...
 
     def imagine(
         self,
@@ -122,7 +106,6 @@ class Dynamics(_Steps, _Module, Protocol):
         state: Float[Tensor, "B L N"],
     ) -> Float[Tensor, "B K P D"]:
         """Predict K latents in closed loop: each predicted latent is the next step's input."""
-        ...
 
 
 @runtime_checkable
@@ -136,7 +119,6 @@ class Policy(_Module, Protocol):
 
         `state` is the dynamics' state before `latent`.
         """
-        ...
 
 
 @runtime_checkable
@@ -145,7 +127,6 @@ class Decoder(_Module, Protocol):
 
     def decode(self, latents: Float[Tensor, "B P D"]) -> Float[Tensor, "B 3 h w"]:
         """Return images of mean 0 and standard deviation 1, in the decoder's own size."""
-        ...
 
 
 ROLES: dict[str, type] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -90,8 +90,7 @@ class RecordingDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the learner's own batches."""
         # The replay buffer makes the batches, in this process, one round after another.
-        rounds = TrainingRounds(self.learner, self.datasets)
-        return DataLoader(rounds, batch_size=None, collate_fn=_as_is)
+        return _loader(TrainingRounds(self.learner, self.datasets))
 
     def val_dataloader(self) -> DataLoader[TensorDict] | list[TensorDict]:
         """Yield the held-out stretches; none while training, which they would slow down."""
@@ -102,18 +101,32 @@ class RecordingDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the held-out stretches."""
-        stretches = HeldOut(self.learner, self.datasets)
-        return DataLoader(stretches, batch_size=None, collate_fn=_as_is)
+        return _loader(_Stream(self._held_out))
 
     def predict_dataloader(self) -> DataLoader[TensorDict]:
         """Yield every rollout in order."""
-        rollouts = EveryRollout(self.learner, self.datasets)
-        return DataLoader(rollouts, batch_size=None, collate_fn=_as_is)
+        return _loader(_Stream(self._every_rollout))
+
+    def _held_out(self) -> Iterator[TensorDict]:
+        """Yield the unbroken stretches of the held-out minutes."""
+        for dataset in self.datasets:
+            split = dataset.split
+            for minute in np.unique(split.minute[split.evaluated]):
+                rows = split.evaluated & (split.minute == minute)
+                parts = list(dataset.rollouts(rows, _wanted(self.learner)))
+                yield from unbroken(TensorDict.cat(parts))
+
+    def _every_rollout(self) -> Iterator[TensorDict]:
+        """Yield all rollouts, without `info`, which no learner may read."""
+        for dataset in self.datasets:
+            every = np.ones(len(dataset), np.bool_)
+            for steps in dataset.rollouts(every, _wanted(self.learner)):
+                yield steps.exclude("info")
 
 
-def _as_is(batch: TensorDict) -> TensorDict:
-    """Stand in for the default collation, which cannot take a TensorDict."""
-    return batch
+def _loader(dataset: IterableDataset[TensorDict]) -> DataLoader[TensorDict]:
+    # The default collation cannot take a TensorDict.
+    return DataLoader(dataset, batch_size=None, collate_fn=lambda batch: batch)
 
 
 def _wanted(learner: Learner) -> set[str]:
@@ -148,32 +161,14 @@ class TrainingRounds(IterableDataset[TensorDict]):
                 yield from training_round(self.learner, self._replay, [steps])
 
 
-class EveryRollout(IterableDataset[TensorDict]):
-    """All rollouts, without `info`, which no learner may read."""
+class _Stream(IterableDataset[TensorDict]):
+    """The items that a function yields."""
 
-    def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
-        self.learner, self.datasets = learner, datasets
-
-    def __iter__(self) -> Iterator[TensorDict]:
-        for dataset in self.datasets:
-            every = np.ones(len(dataset), np.bool_)
-            for steps in dataset.rollouts(every, _wanted(self.learner)):
-                yield steps.exclude("info")
-
-
-class HeldOut(IterableDataset[TensorDict]):
-    """The unbroken stretches of the held-out minutes."""
-
-    def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
-        self.learner, self.datasets = learner, datasets
+    def __init__(self, items: Callable[[], Iterator[TensorDict]]) -> None:
+        self._items = items
 
     def __iter__(self) -> Iterator[TensorDict]:
-        for dataset in self.datasets:
-            split = dataset.split
-            for minute in np.unique(split.minute[split.evaluated]):
-                rows = split.evaluated & (split.minute == minute)
-                parts = list(dataset.rollouts(rows, _wanted(self.learner)))
-                yield from unbroken(TensorDict.cat(parts))
+        return self._items()
 
 
 def unbroken(steps: TensorDict) -> Iterator[TensorDict]:

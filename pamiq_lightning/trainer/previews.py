@@ -92,6 +92,7 @@ def _draw(
 ) -> UInt8[Tensor, "m 3 s s"]:
     """Draw the n steps after those at `at`: all observed, then reconstructed, then predicted."""
     before, after = steps[at].to(decoder.device), steps[at + 1].to(decoder.device)
+    assert isinstance(dynamics, Learner)
     dynamics.eval()
     prediction, _ = dynamics.step(before["latent"], before["action"], before["state"])
     dynamics.train()

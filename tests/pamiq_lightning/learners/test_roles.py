@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_check_role_refuses_a_learner_of_another_role() -> None:
     check_role("a role of your own", encoder)
     with pytest.raises(ValueError, match=r"learners.policy.model: ConvAutoencoder is no policy"):
         check_role("policy", encoder)
+
+
+def test_only_benchmarks_and_fault_tools_import_an_algorithm() -> None:
+    contract = {"base", "roles", "imagination", "collapse"}
+    free = ("pamiq_lightning/learners/", "tools/bench/", "tools/faults/")
+    for package in ("pamiq_lightning", "agent", "tools"):
+        for path in (ROOT / package).rglob("*.py"):
+            name = path.relative_to(ROOT).as_posix()
+            imported = set(re.findall(r"pamiq_lightning\.learners\.(\w+)", path.read_text("utf-8")))
+            assert name.startswith(free) or imported <= contract, name
 
 
 def test_second_learners_train_and_act_live(run: Path) -> None:
