@@ -40,12 +40,12 @@ def test_trainer_is_replaced_except_under_lockstep(run: FakeRun, lockstep: bool)
 
 def test_save_error_is_reported_once_a_minute_and_its_end_once(run: FakeRun) -> None:
     look = process_watch(run, lockstep=True)
-    run.board.set_save_error(errno.ENOSPC)
+    run.board.save_error = errno.ENOSPC
     for _ in range(3):
         look()
     run.clock.advance(REPEAT_EVERY_S)
     look()
-    run.board.set_save_error(0)
+    run.board.save_error = 0
     for _ in range(3):
         look()
     texts = [text for _, text in run.commands.messages]
