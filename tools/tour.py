@@ -1,10 +1,10 @@
-"""Pictures of the embedded worlds: stills, and a film of a walk through each.
+"""Pictures of the embedded worlds: stills and an animation of a walk through each scene.
 
     python -m tools.tour --out docs/pictures
     python -m tools.tour --worlds street --film .webp --width 320 --height 180
 
-Writes NAME.png (640 x 360), NAME_144.png (what the agent sees) and tour_NAME.gif. The walks are
-made of inputs like the agent's own, so what is shown is what can be done.
+Writes NAME.png (640 x 360), NAME_144.png (the agent's view) and tour_NAME.gif. The walks use the
+agent's own inputs.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ from agent.worlds.embedded.simulation import Simulation
 
 Point = tuple[float, float]
 _NEAR = 0.6
-"""Metres from a point of the way at which the next one is aimed at."""
+"""Metres from a waypoint at which the next one becomes the target."""
 _STEEP = math.radians(35.0)
-"""Beyond this angle to the way the walker turns on the spot."""
+"""Above this angle to the target the walker turns on the spot."""
 _AIMED = math.radians(3.0)
 _LONGEST = 3000
-"""Steps after which a walk is given up: the way is blocked."""
+"""Steps after which a walk is given up, because the way is blocked."""
 _STILL = (360, 640)
 _AGENT = (144, 144)
 
 
 @dataclass(frozen=True)
 class Tour:
-    """A world and a way through it.
+    """A scene and a walk through it.
 
     Attributes:
-        place: makes the world.
-        way: points to walk to, metres.
-        still_at: steps after which the stills are taken.
+        scene: builds the scene.
+        waypoints: to walk to, metres.
+        still_at: steps after which the stills are rendered.
         run: whether to run.
     """
 
     scene: Callable[[], Scene]
-    way: Sequence[Point]
+    waypoints: Sequence[Point]
     still_at: int = 60
     run: bool = False
 
@@ -70,7 +70,7 @@ TOURS = {
         run=True,
     ),
     "food_room": Tour(FoodRoom, ((2.0, 8.0), (-2.0, 12.0), (-4.0, 6.0))),
-    "fresh_food_room": Tour(lambda: FoodRoom(pool=None), ((2.0, 8.0), (-2.0, 12.0))),
+    "procedural_food_room": Tour(lambda: FoodRoom(pool=None), ((2.0, 8.0), (-2.0, 12.0))),
     "one_screen": Tour(OneScreen, ((1.0, 22.5), (6.0, 21.6), (18.0, 21.6)), still_at=320),
     "blackout": Tour(lambda: Blackout(blackouts_per_minute=20.0, seconds=1.0), _DOWN_THE_STREET),
     "white_noise": Tour(WhiteNoise, _DOWN_THE_STREET),
@@ -80,7 +80,7 @@ TOURS = {
 
 
 def steer(simulation: Simulation, target: Point) -> bool:
-    """Set the inputs that lead towards a point; returns whether it is reached."""
+    """Set the inputs that lead towards a point; return whether it is reached."""
     body = simulation.scene_state.body
     dx, dy = target[0] - body.x, target[1] - body.y
     if math.hypot(dx, dy) < _NEAR:
@@ -93,13 +93,13 @@ def steer(simulation: Simulation, target: Point) -> bool:
 
 
 def walk(simulation: Simulation, tour: Tour) -> Iterator[int]:
-    """Walk the whole way, one physics step at a time; gives the number of each step.
+    """Walk along all waypoints, one physics step at a time; yield the number of each step.
 
     Raises:
-        RuntimeError: something is in the way.
+        RuntimeError: the way is blocked.
     """
     simulation.set_input("/input/Run", tour.run)
-    for target in tour.way:
+    for target in tour.waypoints:
         while not steer(simulation, target):
             simulation.step()
             yield simulation.scene_state.step
@@ -107,20 +107,20 @@ def walk(simulation: Simulation, tour: Tour) -> Iterator[int]:
                 raise RuntimeError(f"the way to {target} is blocked")
 
 
-def upright(frame: NDArray[np.uint8]) -> Image.Image:
-    """Turn a frame (3, H, W) into a picture."""
+def to_image(frame: NDArray[np.uint8]) -> Image.Image:
+    """Convert a frame (3, H, W) to an image."""
     return Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
 
 
 def film(tour: Tour, size: tuple[int, int], rate: int) -> list[Image.Image]:
-    """Draw the whole walk at `rate` pictures a second, twice as fine and then averaged."""
+    """Render the whole walk, 2x supersampled, at `rate` frames per second."""
     simulation = Simulation(tour.scene(), size, 0, supersample=2)
     every = round(PHYSICS_HZ / rate)
-    return [upright(simulation.frame()) for step in walk(simulation, tour) if step % every == 0]
+    return [to_image(simulation.frame()) for step in walk(simulation, tour) if step % every == 0]
 
 
 def save_film(pictures: list[Image.Image], path: Path, rate: int, colours: int) -> None:
-    """Write an animation in the format its name asks for; GIFs get one palette for all."""
+    """Write an animation in the format of its suffix; a GIF gets one palette for all frames."""
     if path.suffix == ".gif":
         palette = _sheet(pictures[:: max(1, len(pictures) // 16)]).quantize(colours)
         dither = Image.Dither.NONE
@@ -129,7 +129,7 @@ def save_film(pictures: list[Image.Image], path: Path, rate: int, colours: int) 
 
 
 def _sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Put pictures of one size below each other."""
+    """Stack images of one size vertically."""
     width, height = pictures[0].size
     sheet = Image.new("RGB", (width, height * len(pictures)))
     for row, picture in enumerate(pictures):
@@ -138,16 +138,16 @@ def _sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def still(tour: Tour, size: tuple[int, int]) -> Image.Image:
-    """Draw one moment of the walk."""
+    """Render one step of the walk."""
     simulation = Simulation(tour.scene(), size, 0, supersample=1 if size == _AGENT else 2)
     for step in walk(simulation, tour):
         if step == tour.still_at:
             break
-    return upright(simulation.frame())
+    return to_image(simulation.frame())
 
 
 def main() -> None:
-    """Write everything that is asked for."""
+    """Write all requested files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder")
     parser.add_argument("--worlds", nargs="+", choices=sorted(TOURS), default=sorted(TOURS))

@@ -1,4 +1,4 @@
-"""What every world offers the agent, whether it is VRChat or drawn by us."""
+"""The contract of a world: what VRChat and the embedded world offer the agent."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from numpy.typing import NDArray
 
 
 class World(Protocol):
-    """A place with a body in it."""
+    """An environment with a body in it."""
 
     @property
     def info_names(self) -> tuple[str, ...]:
         """What each number of `info` means.
 
-        Ground truth or avatar parameters, for tools and controls: the agent never learns from them.
+        Ground truth or avatar parameters, for tools and baselines; the agent never learns from it.
         """
         ...
 
     @property
     def invalid_reason(self) -> str | None:
-        """Why what `observe` returned last cannot be trusted; None while the senses are sound."""
+        """Why the frame that `observe` returned last is invalid; None while frames are valid."""
         ...
 
     def status(self) -> Mapping[str, str | int | None]:
-        """Return what is worth showing a person of the body; empty where nothing is."""
+        """Return what the status display shows of the connection; empty if there is none."""
         ...
 
     def observe(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return what the body sees now, frame (3, H, W), and the info (K,), NaN where absent."""
+        """Return the current frame (3, H, W) and info (K,), NaN where a value is absent."""
         ...
 
     def act(self, action: NDArray[np.int64]) -> None:
-        """Apply one action (A,), categories as in `agent.actions`; it holds until the next."""
+        """Apply an action (A,), categories as in `agent.actions`; it holds until the next."""
         ...
 
     def release_inputs(self) -> None:
-        """Set every input to neutral and forget what was sent last."""
+        """Set every input to neutral."""
         ...
 
     def close(self) -> None:
-        """Rest, then release everything the world holds. May be called twice."""
+        """Release the inputs, then everything else. May be called twice."""
         ...

@@ -40,6 +40,8 @@ class RealtimeWorld:
 
     Attributes:
         port: UDP port that receives inputs.
+        process: that simulates.
+        shared_frame: memory shared with it.
 
     Raises:
         RuntimeError: the process failed to start, or took longer than a minute.
@@ -60,20 +62,20 @@ class RealtimeWorld:
         self.info_names = INFO_NAMES
         height, width = (size, size) if isinstance(size, int) else size
         self._closed = False
-        self._shared = SharedFrame.create(height, width, len(INFO_NAMES))
+        self.shared_frame = SharedFrame.create(height, width, len(INFO_NAMES))
         config = SimulationConfig(
-            scene, size, seed, supersample, osc_port, scale, self._shared.path, height, width
+            scene, size, seed, supersample, osc_port, scale, self.shared_frame.path, height, width
         )
-        self._process = self._spawn(config)
+        self.process = self._spawn(config)
         try:
             self._await_first_frame()
-            self.port = self._shared.port
+            self.port = self.shared_frame.port
             self._sender = OscSender(HOST, self.port)
         except BaseException:
             self._stop()
             raise
         # Both sides have mapped the file; without a name it cannot be left behind.
-        self._shared.remove()
+        self.shared_frame.remove()
 
     def _spawn(self, config: SimulationConfig) -> subprocess.Popen[bytes]:
         """Start the process, out of reach of the terminal's Ctrl-C, and send its configuration."""
@@ -97,7 +99,7 @@ class RealtimeWorld:
 
     def _await_first_frame(self) -> None:
         limit = time.monotonic() + START_LIMIT
-        while self._shared.drawn == 0:
+        while self.shared_frame.drawn == 0:
             self._check_alive()
             if time.monotonic() > limit:
                 raise RuntimeError(
@@ -107,9 +109,9 @@ class RealtimeWorld:
             time.sleep(0.005)
 
     def _check_alive(self) -> None:
-        code = self._process.poll()
+        code = self.process.poll()
         if code is not None:
-            reason = self._shared.failure or f"exit code {code}"
+            reason = self.shared_frame.failure or f"exit code {code}"
             raise RuntimeError(f"the embedded world has ended: {reason}")
 
     def status(self) -> dict[str, str | int | None]:
@@ -123,7 +125,7 @@ class RealtimeWorld:
             RuntimeError: the world's process has ended.
         """
         self._check_alive()
-        return self._shared.read()
+        return self.shared_frame.read()
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Send an action (A,) over OSC."""
@@ -136,12 +138,12 @@ class RealtimeWorld:
     @property
     def ignored(self) -> int:
         """OSC messages that were not understood."""
-        return self._shared.ignored
+        return self.shared_frame.ignored
 
     @property
     def skipped(self) -> int:
         """Frames not rendered because the process was late."""
-        return self._shared.skipped
+        return self.shared_frame.skipped
 
     def close(self) -> None:
         """Release the inputs and end the process. May be called twice."""
@@ -155,12 +157,12 @@ class RealtimeWorld:
 
     def _stop(self) -> None:
         """Close the pipe, which ends the process, and release the shared frame."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         try:
-            self._process.wait(_STOP_LIMIT)
+            self.process.wait(_STOP_LIMIT)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._shared.close()
-        self._shared.remove()
+            self.process.kill()
+            self.process.wait()
+        self.shared_frame.close()
+        self.shared_frame.remove()

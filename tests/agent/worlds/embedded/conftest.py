@@ -17,7 +17,7 @@ from agent.worlds.embedded.scenes.white_noise import WhiteNoise
 SCENES: dict[str, Callable[[], Scene]] = {
     "street": Street,
     "food_room": lambda: FoodRoom(pool=4),
-    "fresh_food_room": lambda: FoodRoom(pool=None),
+    "procedural_food_room": lambda: FoodRoom(pool=None),
     "one_screen": lambda: OneScreen(pool=4),
     "blackout": lambda: Blackout(blackouts_per_minute=60.0, seconds=0.3),
     "white_noise": WhiteNoise,

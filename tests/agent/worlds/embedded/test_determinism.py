@@ -42,9 +42,9 @@ def digest(name: str, ticks: int) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SCENES))
-def test_two_processes_draw_the_same_two_thousand_ticks(name: str) -> None:
+def test_two_processes_render_the_same_two_thousand_ticks(name: str) -> None:
     assert digest(name, 2000) == digest(name, 2000)
 
 
-def test_two_processes_draw_the_same_street() -> None:
+def test_two_processes_render_the_same_street() -> None:
     assert digest("street", 60) == digest("street", 60)

@@ -14,7 +14,7 @@ def test_axes_keep_their_last_value() -> None:
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(7, 1.0), (-3.5, -1.0), (True, 1.0), (False, 0.0)])
-def test_axes_are_clamped_and_take_any_osc_number(sent: object, kept: float) -> None:
+def test_axes_are_clamped_and_accept_any_osc_number(sent: object, kept: float) -> None:
     inputs = InputController()
     inputs.set("/input/Horizontal", sent)
     assert inputs.next_command().right == kept
@@ -23,13 +23,13 @@ def test_axes_are_clamped_and_take_any_osc_number(sent: object, kept: float) -> 
 @pytest.mark.parametrize(
     ("sent", "turn"), [(0.5, 0.0), (-0.5, 0.0), (0.51, 0.51), (-1.0, -1.0), (0.2, 0.0)]
 )
-def test_looking_is_dead_up_to_half(sent: float, turn: float) -> None:
+def test_look_axis_has_a_dead_zone_up_to_half(sent: float, turn: float) -> None:
     inputs = InputController()
     inputs.set("/input/LookHorizontal", sent)
     assert inputs.next_command().turn == turn
 
 
-def test_jump_needs_a_zero_before_the_next_press() -> None:
+def test_jump_needs_a_release_before_the_next_press() -> None:
     inputs = InputController()
     inputs.set("/input/Jump", 1)
     assert inputs.next_command().jump
@@ -49,7 +49,7 @@ def test_a_tap_between_two_steps_is_not_lost() -> None:
     assert not inputs.next_command().jump
 
 
-def test_run_is_held() -> None:
+def test_run_holds_until_its_release() -> None:
     inputs = InputController()
     inputs.set("/input/Run", 1)
     assert inputs.next_command().run and inputs.next_command().run
@@ -57,17 +57,17 @@ def test_run_is_held() -> None:
     assert not inputs.next_command().run
 
 
-def test_buttons_push_like_axes() -> None:
+def test_buttons_add_to_axes() -> None:
     inputs = InputController()
     inputs.set("/input/MoveBackward", 1)
     inputs.set("/input/MoveRight", 1)
     inputs.set("/input/LookLeft", 1)
-    wish = inputs.next_command()
-    assert (wish.forward, wish.right, wish.turn) == (-1.0, 1.0, -1.0)
+    command = inputs.next_command()
+    assert (command.forward, command.right, command.turn) == (-1.0, 1.0, -1.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), "1", None, 10**400, b"1"])
-def test_what_is_no_number_is_refused(value: object) -> None:
+def test_values_that_are_not_numbers_are_refused(value: object) -> None:
     inputs = InputController()
     with pytest.raises(ValueError, match="takes a number"):
         inputs.set("/input/Vertical", value)
@@ -79,10 +79,16 @@ def test_unknown_addresses_are_refused() -> None:
         InputController().set("/chatbox", 1)
 
 
-def test_rest_is_neutral() -> None:
+def test_released_inputs_are_neutral() -> None:
     inputs = InputController()
     for address in ("/input/Vertical", "/input/Run", "/input/Jump", "/input/LookHorizontal"):
         inputs.set(address, 1)
     inputs.release_inputs()
-    wish = inputs.next_command()
-    assert (wish.forward, wish.right, wish.turn, wish.run, wish.jump) == (0, 0, 0, False, False)
+    command = inputs.next_command()
+    assert (command.forward, command.right, command.turn, command.run, command.jump) == (
+        0,
+        0,
+        0,
+        False,
+        False,
+    )

@@ -16,13 +16,13 @@ FORWARD = np.array([1, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("rate", [0, 4, 7, 9.5, 60])
-def test_a_rate_must_divide_thirty(rate: float) -> None:
+def test_rate_that_does_not_divide_the_physics_rate_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="one of 1, 2, 3, 5, 6, 10, 15, 30"):
         LockstepWorld(SCENE, 16, 0, rate)
 
 
 @pytest.mark.parametrize("rate", [1, 10, 30])
-def test_a_tick_takes_its_share_of_a_second(rate: int) -> None:
+def test_tick_takes_its_share_of_a_second(rate: int) -> None:
     world = LockstepWorld(SCENE, 16, 0, rate)
     step = world.info_names.index("step")
     seen = []
@@ -32,7 +32,7 @@ def test_a_tick_takes_its_share_of_a_second(rate: int) -> None:
     assert seen == [0, 30 // rate, 60 // rate]
 
 
-def test_ticks_equal_hand_made_steps() -> None:
+def test_ticks_equal_manual_steps() -> None:
     world, simulation = LockstepWorld(SCENE, 16, 5, 10), Simulation(SCENE, 16, 5)
     rng = np.random.default_rng(0)
     addresses = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
@@ -49,7 +49,7 @@ def test_ticks_equal_hand_made_steps() -> None:
         assert (info == simulation.info()).all()
 
 
-def test_rest_stands_still() -> None:
+def test_released_inputs_stop_the_body() -> None:
     world = LockstepWorld(SCENE, 16, 0, 10)
     world.observe()
     world.act(FORWARD)
@@ -62,24 +62,24 @@ def test_rest_stands_still() -> None:
     world.close()
 
 
-def test_a_world_goes_on_as_if_nothing_had_been(scene: Scene) -> None:
+def test_loaded_state_continues_identically(scene: Scene) -> None:
     rng = np.random.default_rng(0)
-    deeds = ((1, 0, 0, 0, 1), (1, 0, 2, 1, 0), (0, 1, 1, 0, 0), (2, 0, 0, 0, 0))
-    actions = [np.array(deeds[int(rng.integers(len(deeds)))]) for _ in range(60)]
-    whole, again = LockstepWorld(scene, 16, 5, 10), LockstepWorld(scene, 16, 5, 10)
+    choices = ((1, 0, 0, 0, 1), (1, 0, 2, 1, 0), (0, 1, 1, 0, 0), (2, 0, 0, 0, 0))
+    actions = [np.array(choices[int(rng.integers(len(choices)))]) for _ in range(60)]
+    original, resumed = LockstepWorld(scene, 16, 5, 10), LockstepWorld(scene, 16, 5, 10)
     for action in actions[:30]:
-        whole.observe()
-        whole.act(action)
-    again.load_state_dict(json.loads(json.dumps(whole.state_dict())))
+        original.observe()
+        original.act(action)
+    resumed.load_state_dict(json.loads(json.dumps(original.state_dict())))
     for action in actions[30:]:
-        (frame, info), (expected, told) = again.observe(), whole.observe()
-        assert (frame == expected).all()
-        assert np.array_equal(info, told, equal_nan=True)
-        again.act(action)
-        whole.act(action)
+        (frame, info), (expected_frame, expected_info) = resumed.observe(), original.observe()
+        assert (frame == expected_frame).all()
+        assert np.array_equal(info, expected_info, equal_nan=True)
+        resumed.act(action)
+        original.act(action)
 
 
-def test_the_state_of_another_scene_is_refused() -> None:
+def test_state_of_another_scene_is_refused() -> None:
     state = LockstepWorld(Street(), 16, 0, 10).state_dict()
     with pytest.raises(ValueError, match="scene with Door"):
         LockstepWorld(SCENE, 16, 0, 10).load_state_dict(state)

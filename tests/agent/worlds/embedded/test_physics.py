@@ -47,7 +47,7 @@ def test_forward_is_plus_y_and_right_is_plus_x() -> None:
     assert (body.x, body.y) == pytest.approx((WALK_SPEED * TIMESTEP, 0.0))
 
 
-def test_a_positive_turn_is_to_the_right() -> None:
+def test_positive_turn_is_to_the_right() -> None:
     body = Body(0.0, 0.0, 0.0)
     for _ in range(round(math.radians(90) / TURN_SPEED / TIMESTEP)):
         step_body(body, command(turn=1.0), NOTHING, BOUNDS)
@@ -65,13 +65,13 @@ def test_running_doubles_the_speed() -> None:
     assert speed(body) == pytest.approx(RUN_SPEED)
 
 
-def test_walking_obliquely_is_no_faster() -> None:
+def test_diagonal_walking_is_no_faster() -> None:
     body = Body(0.0, 0.0, 0.0)
     step_body(body, command(forward=1.0, right=-1.0), NOTHING, BOUNDS)
     assert speed(body) == pytest.approx(WALK_SPEED)
 
 
-def test_a_jump_rises_and_lands() -> None:
+def test_jump_rises_and_lands() -> None:
     body = Body(0.0, 0.0, 0.0)
     step_body(body, command(jump=True), NOTHING, BOUNDS)
     assert not body.grounded and body.z > 0.0
@@ -84,7 +84,7 @@ def test_a_jump_rises_and_lands() -> None:
     assert len(heights) * TIMESTEP == pytest.approx(2 * JUMP_SPEED / GRAVITY, abs=0.05)
 
 
-def test_a_wall_stops_the_body_and_lets_it_slide() -> None:
+def test_wall_stops_the_body_and_lets_it_slide() -> None:
     wall = np.array([[-5.0, 1.0, 5.0, 1.1]])
     body = Body(0.0, 0.0, math.radians(45))
     for _ in range(45):
@@ -94,7 +94,7 @@ def test_a_wall_stops_the_body_and_lets_it_slide() -> None:
     assert body.x > 3.0
 
 
-def test_the_bounds_hold() -> None:
+def test_bounds_contain_the_body() -> None:
     body = Body(9.0, 9.0, math.radians(45))
     for _ in range(60):
         step_body(body, command(forward=1.0, run=True), NOTHING, BOUNDS)
@@ -108,7 +108,7 @@ boxes = st.lists(
     min_size=1,
     max_size=12,
 )
-wishes = st.lists(
+commands = st.lists(
     st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.sampled_from([-1.0, 0.0, 1.0])),
     min_size=1,
     max_size=8,
@@ -116,15 +116,15 @@ wishes = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(boxes=boxes, wishes=wishes)
+@given(boxes=boxes, commands=commands)
 def test_no_walk_enters_a_solid_leaves_the_bounds_or_beats_the_run_speed(
-    boxes: list[tuple[float, float, float, float]], wishes: list[tuple[float, float, float]]
+    boxes: list[tuple[float, float, float, float]], commands: list[tuple[float, float, float]]
 ) -> None:
     solids = np.array(boxes)
     starts = [(x, y) for x in range(-9, 10, 3) for y in range(-9, 10, 3)]
     for x, y in [(x, y) for x, y in starts if is_clear(x, y, solids, BOUNDS)][:3]:
         body = Body(float(x), float(y), 0.0)
-        for forward, right, turn in wishes:
+        for forward, right, turn in commands:
             for _ in range(12):
                 step_body(body, command(forward, right, turn, run=True), solids, BOUNDS)
                 assert is_clear(body.x, body.y, solids, BOUNDS)

@@ -13,7 +13,7 @@ from agent.worlds.embedded.simulation import Simulation
 
 STILL = Street(moving=False)
 NEAR = 0.005
-"""Metres from a point at which the next one is aimed at."""
+"""Metres from a point at which the next one becomes the target."""
 
 
 def follow(simulation: Simulation, path: list[tuple[float, float]]) -> None:
@@ -32,13 +32,13 @@ def follow(simulation: Simulation, path: list[tuple[float, float]]) -> None:
             simulation.step()
 
 
-def walks_to(cells: list[int]) -> None:
+def walk_to_each(cells: list[int]) -> None:
     simulation = Simulation(STILL, 16, 0)
     scene_state = simulation.scene_state
-    plan, start = ReachabilityMap(scene_state), (scene_state.body.x, scene_state.body.y)
+    reachability, start = ReachabilityMap(scene_state), (scene_state.body.x, scene_state.body.y)
     for cell in cells:
         scene_state.body.x, scene_state.body.y = start
-        follow(simulation, plan.path_to_cell(cell))
+        follow(simulation, reachability.path_to_cell(cell))
         assert scene_state.cells.number(scene_state.body.x, scene_state.body.y) == cell, (
             scene_state.cells.corner(cell)
         )
@@ -49,23 +49,23 @@ def reachable() -> list[int]:
     return sorted(ReachabilityMap(Simulation(STILL, 16, 0).scene_state).cells())
 
 
-def test_a_planner_gets_to_reachable_cells(reachable: list[int]) -> None:
-    walks_to(random.Random(0).sample(reachable, 20))
+def test_paths_lead_to_a_sample_of_reachable_cells(reachable: list[int]) -> None:
+    walk_to_each(random.Random(0).sample(reachable, 20))
 
 
 @pytest.mark.slow
-def test_a_planner_gets_to_every_cell(reachable: list[int]) -> None:
-    walks_to(reachable)
+def test_paths_lead_to_every_reachable_cell(reachable: list[int]) -> None:
+    walk_to_each(reachable)
 
 
-def test_the_street_has_alleys_a_yard_and_a_room(reachable: list[int]) -> None:
+def test_street_has_reachable_alleys_yard_and_room(reachable: list[int]) -> None:
     number = Simulation(STILL, 16, 0).scene_state.cells.number
-    for scene in ((20.0, 21.5), (-20.0, 41.5), (-8.0, 75.0), (7.0, 12.5)):
-        assert number(*scene) in reachable, scene
+    for point in ((20.0, 21.5), (-20.0, 41.5), (-8.0, 75.0), (7.0, 12.5)):
+        assert number(*point) in reachable, point
     assert 800 < len(reachable) < 1200
 
 
-def test_what_is_walled_in_cannot_be_reached(reachable: list[int]) -> None:
+def test_walled_in_cells_cannot_be_reached(reachable: list[int]) -> None:
     simulation = Simulation(STILL, 16, 0)
     behind_the_houses = simulation.scene_state.cells.number(20.0, 10.0)
     assert behind_the_houses not in reachable

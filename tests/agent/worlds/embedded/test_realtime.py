@@ -39,7 +39,7 @@ def world() -> Iterator[RealtimeWorld]:
     world.close()
 
 
-def test_the_body_walks_on_an_action_and_stands_on_rest(world: RealtimeWorld) -> None:
+def test_body_walks_on_an_action_and_stops_on_release(world: RealtimeWorld) -> None:
     start = value(world, "y")
     world.act(np.array([1, 0, 0, 0, 1]))
     wait_until(lambda: value(world, "y") > start + 0.5)
@@ -48,7 +48,7 @@ def test_the_body_walks_on_an_action_and_stands_on_rest(world: RealtimeWorld) ->
     assert world.ignored == 0
 
 
-def test_any_sender_reaches_it_and_nonsense_is_counted(world: RealtimeWorld) -> None:
+def test_any_osc_sender_is_obeyed_and_unknown_messages_are_counted(world: RealtimeWorld) -> None:
     with SimpleUDPClient("127.0.0.1", world.port) as client:
         client.send_message("/nonsense", 1)
         client.send_message("/input/LookHorizontal", 1)
@@ -56,14 +56,14 @@ def test_any_sender_reaches_it_and_nonsense_is_counted(world: RealtimeWorld) -> 
     assert world.ignored == 1
 
 
-def test_time_passes_and_frames_are_whole(world: RealtimeWorld) -> None:
+def test_time_passes_between_frames(world: RealtimeWorld) -> None:
     frame, info = world.observe()
     assert frame.shape == (3, 32, 32) and frame.dtype == np.uint8
     wait_until(lambda: value(world, "step") > info[world.info_names.index("step")] + 3)
     assert world.port != 9000
 
 
-def test_it_draws_what_lockstep_draws(world: RealtimeWorld) -> None:
+def test_realtime_renders_the_same_frames_as_lockstep(world: RealtimeWorld) -> None:
     lockstep = LockstepWorld(SCENE, 32, 0, 30)
     names = world.info_names
     moved_at = None
@@ -87,23 +87,23 @@ def test_it_draws_what_lockstep_draws(world: RealtimeWorld) -> None:
             assert (info == frames[step][1]).all()
 
 
-def test_a_dead_world_is_an_error(world: RealtimeWorld) -> None:
-    world._process.kill()
-    world._process.wait()
+def test_dead_process_is_an_error(world: RealtimeWorld) -> None:
+    world.process.kill()
+    world.process.wait()
     with pytest.raises(RuntimeError, match="has ended: exit code"):
         world.observe()
 
 
-def test_a_taken_port_is_an_error_that_names_it(world: RealtimeWorld) -> None:
+def test_taken_port_is_named_in_the_error(world: RealtimeWorld) -> None:
     with pytest.raises(RuntimeError, match=f"UDP port {world.port} is taken"):
         RealtimeWorld(SCENE, 32, 0, osc_port=world.port)
 
 
-def test_it_closes_twice_and_leaves_nothing(world: RealtimeWorld) -> None:
+def test_world_closes_twice_and_leaves_no_file(world: RealtimeWorld) -> None:
     world.close()
     world.close()
-    assert world._process.returncode == 0
-    assert not world._memory.path.exists()
+    assert world.process.returncode == 0
+    assert not world.shared_frame.path.exists()
 
 
 PARENT = """
@@ -111,14 +111,14 @@ import os
 from agent.worlds.embedded.realtime import RealtimeWorld
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 world = RealtimeWorld(FoodRoom(pool=1), 16, 0)
-print(world._process.pid, flush=True)
+print(world.process.pid, flush=True)
 os.read(0, 1)
 os._exit(1)
 """
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes through /proc")
-def test_it_ends_when_its_parent_dies() -> None:
+def test_process_ends_when_its_parent_dies() -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT],
         stdin=subprocess.PIPE,
@@ -138,7 +138,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_no_torch_in_the_worlds() -> None:
+def test_embedded_world_imports_no_torch() -> None:
     program = (
         "import sys, agent.worlds.embedded.realtime, agent.worlds.embedded.realtime_process;"
         "import agent.worlds.embedded.scenes.street;"

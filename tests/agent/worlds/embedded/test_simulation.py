@@ -23,7 +23,7 @@ AXES = ("/input/Vertical", "/input/Horizontal", "/input/LookHorizontal")
 def drive(simulation: Simulation, steps: int, seed: int) -> list[bytes]:
     """Walk at random; returns a frame now and then, with its info."""
     rng = np.random.default_rng(seed)
-    seen = []
+    recorded = []
     for step in range(steps):
         if step % 3 == 0:
             for address in (*AXES, "/input/Jump", "/input/Run"):
@@ -31,41 +31,41 @@ def drive(simulation: Simulation, steps: int, seed: int) -> list[bytes]:
                 simulation.set_input(address, int(rng.integers(low, 2)))
         simulation.step()
         if step % 7 == 0:
-            seen.append(simulation.frame().tobytes() + simulation.info().tobytes())
-    return seen
+            recorded.append(simulation.frame().tobytes() + simulation.info().tobytes())
+    return recorded
 
 
 def value(simulation: Simulation, name: str) -> float:
     return float(simulation.info()[INFO_NAMES.index(name)])
 
 
-def test_the_same_seed_and_inputs_give_the_same_frames(scene: Scene) -> None:
+def test_same_seed_and_inputs_give_the_same_frames(scene: Scene) -> None:
     first, second = (drive(Simulation(scene, SIDE, 3), 120, seed=1) for _ in range(2))
     assert first == second
     assert len(set(first)) == len(first)
 
 
-def test_drawing_does_not_change_what_happens(scene: Scene) -> None:
-    watched, unwatched = Simulation(scene, SIDE, 3), Simulation(scene, SIDE, 3)
+def test_rendering_does_not_change_the_simulation(scene: Scene) -> None:
+    rendered, unrendered = Simulation(scene, SIDE, 3), Simulation(scene, SIDE, 3)
     for _ in range(40):
-        watched.step()
-        watched.frame()
-        unwatched.step()
-    assert (watched.frame() == unwatched.frame()).all()
+        rendered.step()
+        rendered.frame()
+        unrendered.step()
+    assert (rendered.frame() == unrendered.frame()).all()
 
 
-def test_another_seed_papers_the_food_room_differently() -> None:
+def test_another_seed_gives_another_food_room() -> None:
     first, second = (Simulation(FoodRoom(pool=4), SIDE, seed).frame() for seed in (0, 1))
     assert (first != second).any()
 
 
-def test_frames_have_the_size_asked_for() -> None:
+def test_frames_have_the_requested_size() -> None:
     scene = scene_named("food_room")
     assert Simulation(scene, SIDE, 0).frame().shape == (3, SIDE, SIDE)
     assert Simulation(scene, (20, 36), 0).frame().shape == (3, 20, 36)
 
 
-def test_supersampling_shows_the_same_view_more_smoothly() -> None:
+def test_supersampling_renders_the_same_view_more_smoothly() -> None:
     plain = Simulation(Street(), SIDE, 0).frame().astype(float)
     smooth = Simulation(Street(), SIDE, 0, supersample=2).frame().astype(float)
     assert 0.0 < np.abs(plain - smooth).mean() < 20.0
@@ -80,7 +80,9 @@ def test_supersampling_shows_the_same_view_more_smoothly() -> None:
     ],
 )
 @pytest.mark.parametrize("amount", [1, -1])
-def test_signs_in_the_ground_truth(address: str, name: str, sign: int, amount: int) -> None:
+def test_ground_truth_has_the_documented_signs(
+    address: str, name: str, sign: int, amount: int
+) -> None:
     simulation = Simulation(scene_named("street"), SIDE, 0)
     before = value(simulation, name)
     simulation.set_input(address, amount)
@@ -111,7 +113,7 @@ def test_info_names_every_number(name: str) -> None:
     assert (x, y) == (math.floor(value(simulation, "x")), math.floor(value(simulation, "y")))
 
 
-def test_flicker_share_is_unknown_until_the_step_is_drawn() -> None:
+def test_flicker_share_is_nan_until_the_step_is_rendered() -> None:
     simulation = Simulation(FoodRoom(pool=4), SIDE, 0)
     simulation.step()
     assert math.isnan(value(simulation, "flicker_share"))
@@ -119,7 +121,7 @@ def test_flicker_share_is_unknown_until_the_step_is_drawn() -> None:
     assert value(simulation, "flicker_share") == pytest.approx(1.0)
 
 
-def test_the_street_is_entered_where_one_says() -> None:
+def test_street_starts_the_body_at_its_start() -> None:
     body = Simulation(Street(start=[12.0, 21.6]), 16, seed=0).scene_state.body
     assert (body.x, body.y) == pytest.approx((12.0, 21.6), abs=0.01)
     with pytest.raises(ValueError, match="is inside something"):
@@ -128,7 +130,7 @@ def test_the_street_is_entered_where_one_says() -> None:
         Street(start=[12.0])
 
 
-def test_a_start_inside_a_solid_is_an_error() -> None:
+def test_start_inside_a_solid_is_refused() -> None:
     class Buried(FoodRoom):
         def build(self, seed: int) -> BuiltScene:
             built = super().build(seed)
@@ -150,12 +152,12 @@ inputs = st.lists(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(["street", "food_room"]), inputs=inputs, start=st.integers(0, 10**6))
-def test_no_input_leaves_the_world_or_enters_a_solid(
+def test_no_input_leaves_the_bounds_or_enters_a_solid(
     name: str, inputs: list[tuple[float, float, int, bool, bool, int]], start: int
 ) -> None:
     simulation = shared_simulation(name)
     scene_state = simulation.scene_state
-    put_somewhere(simulation, start)
+    place_at_random(simulation, start)
     for forward, right, turn, jump, run, steps in inputs:
         values = dict(zip(AXES, (forward, right, turn), strict=True))
         for address, amount in (values | {"/input/Jump": jump, "/input/Run": run}).items():
@@ -178,7 +180,7 @@ def shared_simulation(name: str) -> Simulation:
     return SHARED[name]
 
 
-def put_somewhere(simulation: Simulation, seed: int) -> None:
+def place_at_random(simulation: Simulation, seed: int) -> None:
     """Stand the body on any clear spot of the world."""
     scene_state, rng = simulation.scene_state, np.random.default_rng(seed)
     x0, y0, x1, y1 = scene_state.bounds[0]
@@ -189,7 +191,7 @@ def put_somewhere(simulation: Simulation, seed: int) -> None:
             return
 
 
-def test_nothing_compiles_in_the_middle_of_a_run() -> None:
+def test_nothing_compiles_during_a_run() -> None:
     simulation = Simulation(scene_named("street"), SIDE, 0)
     simulation.frame()
     functions = (raster.rasterize, framebuffer.unpack, physics.move_and_slide, physics.is_clear)

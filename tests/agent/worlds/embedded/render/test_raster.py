@@ -59,7 +59,7 @@ def wall(mesh: Mesh, texture: str, y: float, half: float = 1.0, **more: object) 
     mesh.wall(-half, half, 1.6 - half, 1.6 + half, texture, 1.0, y=y, **more)  # type: ignore[arg-type]
 
 
-def test_a_wall_covers_what_geometry_says() -> None:
+def test_wall_covers_its_projected_area() -> None:
     mesh = Mesh()
     wall(mesh, "red", y=2.0)
     red = draw(mesh)[0] == 200
@@ -69,14 +69,14 @@ def test_a_wall_covers_what_geometry_says() -> None:
     assert (red == expected).all()
 
 
-def test_what_is_empty_shows_the_zenith() -> None:
+def test_empty_pixels_have_the_zenith_colour() -> None:
     mesh = Mesh()
     wall(mesh, "red", y=2.0)
     assert draw(mesh)[:, 0, 0].tolist() == [10, 20, 30]
 
 
 @pytest.mark.parametrize("near_first", [True, False])
-def test_the_nearer_wall_hides_the_farther(near_first: bool) -> None:
+def test_nearer_wall_occludes_the_farther(near_first: bool) -> None:
     mesh = Mesh()
     for texture, y in (("red", 2.0), ("green", 4.0))[:: 1 if near_first else -1]:
         wall(mesh, texture, y, half=1.0 if texture == "red" else 6.0)
@@ -85,14 +85,14 @@ def test_the_nearer_wall_hides_the_farther(near_first: bool) -> None:
     assert picture[:, 0, 0].tolist() == [0, 200, 0]
 
 
-def test_backs_are_not_drawn() -> None:
+def test_back_faces_are_culled() -> None:
     mesh = Mesh()
     wall(mesh, "red", y=-2.0)
     mesh.wall(1.0, -1.0, 0.6, 2.6, "green", 1.0, y=2.0)
     assert (draw(mesh) == np.array([10, 20, 30]).reshape(3, 1, 1)).all()
 
 
-def test_pictures_are_upright_and_not_mirrored() -> None:
+def test_textures_are_upright_and_not_mirrored() -> None:
     mesh = Mesh()
     wall(mesh, "halves", y=2.0)
     row = draw(mesh)[:, SIDE // 2]
@@ -119,7 +119,7 @@ def test_perspective_is_correct_on_a_slanted_wall() -> None:
     assert abs(edge - SIDE // 2) <= 1
 
 
-def test_fog_takes_over_with_distance() -> None:
+def test_fog_increases_with_distance() -> None:
     mesh = Mesh()
     wall(mesh, "red", y=20.0, half=30.0)
     atmosphere = Atmosphere(zenith=(0, 0, 0), fog=(100, 100, 100), fog_start=10.0, fog_end=30.0)
@@ -127,7 +127,7 @@ def test_fog_takes_over_with_distance() -> None:
     assert red == pytest.approx(150, abs=3) and green == pytest.approx(50, abs=3)
 
 
-def test_things_cut_by_the_near_plane_are_drawn() -> None:
+def test_triangles_clipped_by_the_near_plane_are_drawn() -> None:
     mesh = Mesh()
     mesh.floor(-5.0, -5.0, 5.0, 5.0, 0.0, "green", 1.0)
     picture = draw(mesh)
@@ -135,7 +135,7 @@ def test_things_cut_by_the_near_plane_are_drawn() -> None:
     assert (picture[1, : SIDE // 2] == 20).all()
 
 
-def test_a_part_follows_its_pose() -> None:
+def test_part_follows_its_pose() -> None:
     mesh = Mesh()
     with mesh.part() as part:
         mesh.wall(-0.5, 0.5, 0.0, 1.0, "red", 1.0)
@@ -175,7 +175,7 @@ def test_impossible_views_are_refused(bad: dict[str, object]) -> None:
         Simulation(scene_named("food_room"), **settings)  # type: ignore[arg-type]
 
 
-def test_the_order_of_drawing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_occlusion_culling_does_not_change_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """Farthest first nothing is ever skipped as hidden, so skipping must not be seen either."""
     near_first = Simulation(scene_named("street"), 96, 0)
     far_first = Simulation(scene_named("street"), 96, 0)

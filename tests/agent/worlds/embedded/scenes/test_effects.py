@@ -1,4 +1,4 @@
-"""Things that change: doors, the cyclist, the screen, flickering panels, disturbed pictures."""
+"""Scene effects: doors, the cyclist, the screen, flickering panels, noise."""
 
 from __future__ import annotations
 
@@ -44,14 +44,12 @@ def flicker(simulation: Simulation) -> float:
     return float(simulation.info()[simulation.info_names.index("flicker_share")])
 
 
-def reaches(simulation: Simulation, scene: tuple[float, float]) -> bool:
-    return (
-        simulation.scene_state.cells.number(*scene)
-        in ReachabilityMap(simulation.scene_state, 0.25).cells()
-    )
+def reaches(simulation: Simulation, point: tuple[float, float]) -> bool:
+    cells = ReachabilityMap(simulation.scene_state, 0.25).cells()
+    return simulation.scene_state.cells.number(*point) in cells
 
 
-def test_a_shutter_opens_and_shuts_on_time() -> None:
+def test_shutter_opens_and_closes_on_time() -> None:
     scene = Street(shutter_open=False, shutter_toggles_at_s=[1.0, 5.0], moving=False)
     simulation = Simulation(scene, SIDE, 0)
     assert not reaches(simulation, INSIDE_TEAHOUSE)
@@ -63,7 +61,7 @@ def test_a_shutter_opens_and_shuts_on_time() -> None:
     assert not reaches(simulation, INSIDE_TEAHOUSE)
 
 
-def test_a_shutter_changes_what_is_seen() -> None:
+def test_shutter_changes_the_frame() -> None:
     scene = Street(shutter_toggles_at_s=[0.5], moving=False)
     simulation = Simulation(scene, SIDE, 0)
     put(simulation, 2.0, 11.3, math.pi / 2)
@@ -74,7 +72,7 @@ def test_a_shutter_changes_what_is_seen() -> None:
     assert (simulation.frame() != before).mean() > 0.1
 
 
-def test_a_shutter_waits_while_somebody_stands_in_it() -> None:
+def test_shutter_waits_while_the_body_is_in_the_doorway() -> None:
     simulation = Simulation(Street(shutter_toggles_at_s=[0.5], moving=False), SIDE, 0)
     put(simulation, *DOORWAY)
     run(simulation, 5.0)
@@ -85,49 +83,49 @@ def test_a_shutter_waits_while_somebody_stands_in_it() -> None:
     assert not reaches(simulation, INSIDE_TEAHOUSE)
 
 
-def test_the_gate_closes_the_western_alley() -> None:
+def test_gate_closes_the_western_alley() -> None:
     alley = (-12.0, 41.6)
     assert reaches(Simulation(Street(), SIDE, 0), alley)
     assert not reaches(Simulation(Street(gate_open=False), SIDE, 0), alley)
 
 
-def test_door_times_must_rise() -> None:
+def test_door_times_must_increase() -> None:
     with pytest.raises(ValueError, match="must increase"):
         Street(shutter_toggles_at_s=[3.0, 2.0]).build(0)
 
 
-def solids_now(simulation: Simulation) -> np.ndarray:
+def copy_solids(simulation: Simulation) -> np.ndarray:
     return simulation.scene_state.solids.copy()
 
 
-def test_the_cyclist_rides_a_loop_of_constant_period() -> None:
+def test_cyclist_rides_a_loop_of_constant_period() -> None:
     simulation = Simulation(Street(cyclist_speed=30.0), SIDE, 0)
     put(simulation, 8.0, 12.5)
     run(simulation, 1.0)
-    first = solids_now(simulation)
+    first = copy_solids(simulation)
     periods = []
     for step in range(1, 400):
         simulation.step()
-        if np.abs(solids_now(simulation) - first).max() < 0.6:
+        if np.abs(copy_solids(simulation) - first).max() < 0.6:
             periods.append(step)
     loops = [step for step in periods if step - 1 not in periods]
     assert len(loops) >= 2
     assert loops[1] - loops[0] == pytest.approx(loops[0], abs=2)
 
 
-def test_the_cyclist_waits_for_the_body() -> None:
+def test_cyclist_waits_for_the_body() -> None:
     simulation = Simulation(Street(), SIDE, 0)
     put(simulation, -1.5, 14.0)
     run(simulation, 10.0)
-    waiting = solids_now(simulation)
+    waiting = copy_solids(simulation)
     run(simulation, 2.0)
-    assert (solids_now(simulation) == waiting).all()
+    assert (copy_solids(simulation) == waiting).all()
     put(simulation, 2.5, 40.0)
     run(simulation, 1.0)
-    assert (solids_now(simulation) != waiting).any()
+    assert (copy_solids(simulation) != waiting).any()
 
 
-def test_nothing_moves_if_told_so() -> None:
+def test_nothing_moves_in_a_still_street() -> None:
     simulation = Simulation(Street(moving=False), SIDE, 0)
     before = simulation.frame()
     run(simulation, 1.0)
@@ -139,9 +137,9 @@ def test_nothing_moves_if_told_so() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, 3.0, 10.0, 30.0])
-def test_every_panel_changes_at_its_rate_on_its_own_phase(rate: float) -> None:
-    clock = TextureSchedule(500, rate, seed=0)
-    counts = np.array([clock.changes(step) for step in range(301)])
+def test_each_panel_changes_at_its_rate_and_phase(rate: float) -> None:
+    schedule = TextureSchedule(500, rate, seed=0)
+    counts = np.array([schedule.changes(step) for step in range(301)])
     assert (np.diff(counts, axis=0) <= 1).all()
     assert counts[-1] - counts[0] == pytest.approx(np.full(500, rate * 10), abs=1)
     if 0 < rate < 30:
@@ -149,9 +147,9 @@ def test_every_panel_changes_at_its_rate_on_its_own_phase(rate: float) -> None:
         assert share == pytest.approx(rate / 30, abs=0.06)
 
 
-def test_choices_are_even_and_new_at_each_change() -> None:
-    clock = TextureSchedule(1, 30.0, seed=0)
-    chosen = [int(clock.choices(step, 10)[0]) for step in range(3000)]
+def test_choices_are_uniform_and_new_at_each_change() -> None:
+    schedule = TextureSchedule(1, 30.0, seed=0)
+    chosen = [int(schedule.choices(step, 10)[0]) for step in range(3000)]
     assert np.bincount(chosen) == pytest.approx(np.full(10, 300), abs=70)
     repeats = np.mean(np.array(chosen[1:]) == np.array(chosen[:-1]))
     assert repeats == pytest.approx(0.1, abs=0.03)
@@ -166,7 +164,7 @@ def test_still_rooms_stay_still_and_do_not_flicker(scene: Scene) -> None:
     assert flicker(simulation) == 0.0
 
 
-def test_fresh_pictures_are_new_and_do_not_hang_on_what_was_drawn() -> None:
+def test_procedural_textures_are_new_and_independent_of_rendering() -> None:
     often, once = (Simulation(FoodRoom(10.0, None), SIDE, 0) for _ in range(2))
     seen = set()
     for _ in range(60):
@@ -177,7 +175,7 @@ def test_fresh_pictures_are_new_and_do_not_hang_on_what_was_drawn() -> None:
     assert (often.frame() == once.frame()).all()
 
 
-def test_a_folder_of_pictures_is_shown(tmp_path: Path) -> None:
+def test_food_room_shows_a_folder_of_images(tmp_path: Path) -> None:
     for number, colour in enumerate(((255, 0, 0), (0, 255, 0))):
         Image.new("RGB", (50, 30), colour).save(tmp_path / f"{number}.png")
     frame = Simulation(FoodRoom(images=str(tmp_path)), SIDE, 0).frame()
@@ -201,7 +199,7 @@ def test_impossible_rooms_are_refused(settings: dict[str, object]) -> None:
 BEFORE_SCREEN = (EAST_ALLEY_END[0] - 5.0, EAST_ALLEY_END[1])
 
 
-def test_the_screen_flickers_where_it_is_seen() -> None:
+def test_screen_flickers_where_it_is_visible() -> None:
     simulation = Simulation(OneScreen(pool=4), SIDE, 0)
     assert flicker(simulation) == 0.0
     put(simulation, *BEFORE_SCREEN, math.pi / 2)
@@ -210,7 +208,7 @@ def test_the_screen_flickers_where_it_is_seen() -> None:
     assert flicker(simulation) == 0.0
 
 
-def test_the_screen_goes_on_when_looked_at_for_a_second() -> None:
+def test_screen_switches_on_after_a_second_of_looking() -> None:
     simulation = Simulation(OneScreen(pool=4, switch_on_s=1.0), SIDE, 0)
     put(simulation, *BEFORE_SCREEN, math.pi / 2)
     run(simulation, 0.9)
@@ -233,7 +231,7 @@ def test_walls_keep_the_screen_off() -> None:
     assert simulation.scene_state.panels[0] == screen
 
 
-VEILS = {
+NOISES = {
     "blackout": (lambda zone: Blackout(blackouts_per_minute=1800.0, seconds=1.0, zone=zone)),
     "white_noise": (lambda zone: WhiteNoise(zone=zone)),
     "flicker": (lambda zone: Flicker(stills=2, density=1.0, zone=zone)),
@@ -241,9 +239,9 @@ VEILS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(VEILS))
-def test_a_disturbance_stays_in_its_zone(name: str) -> None:
-    simulation = Simulation(VEILS[name]([-5.0, 30.0, 5.0, 40.0]), SIDE, 0)
+@pytest.mark.parametrize("name", sorted(NOISES))
+def test_noise_stays_in_its_zone(name: str) -> None:
+    simulation = Simulation(NOISES[name]([-5.0, 30.0, 5.0, 40.0]), SIDE, 0)
     truth = Simulation(Street(), SIDE, 0)
     for world in (simulation, truth):
         put(world, 0.0, 25.0)
@@ -266,7 +264,7 @@ def test_block_noise_covers_its_share() -> None:
     assert np.mean(shares) == pytest.approx(0.3, abs=0.05)
 
 
-def test_blackouts_last_as_long_as_they_should() -> None:
+def test_blackouts_last_their_duration() -> None:
     simulation = Simulation(Blackout(blackouts_per_minute=10.0, seconds=1.0), 16, 1)
     dark = []
     for _ in range(1800):
@@ -289,6 +287,6 @@ def test_blackouts_last_as_long_as_they_should() -> None:
         (OneScreen, {"switch_on_s": -1.0}),
     ],
 )
-def test_impossible_disturbances_are_refused(kind: type, settings: dict[str, object]) -> None:
+def test_impossible_noise_is_refused(kind: type, settings: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         kind(**settings)

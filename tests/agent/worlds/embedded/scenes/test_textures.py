@@ -11,39 +11,39 @@ from agent.worlds.embedded.scenes.textures import food, street_textures
 from agent.worlds.embedded.scenes.textures.canvas import SIZE
 from agent.worlds.embedded.scenes.textures.strokes import GLYPHS
 
-PICTURES = street_textures()
+TEXTURES = street_textures()
 
 
-def test_every_picture_is_square_opaque_somewhere_and_not_flat() -> None:
-    for name, picture in PICTURES.items():
+def test_every_texture_is_square_partly_opaque_and_not_uniform() -> None:
+    for name, picture in TEXTURES.items():
         assert picture.shape == (SIZE, SIZE, 4) and picture.dtype == np.uint8, name
         shown = picture[picture[..., 3] > 127][:, :3]
         assert len(shown) > SIZE, name
         assert picture.std(axis=(0, 1)).max() > 1.0, name
 
 
-def test_no_two_pictures_are_the_same() -> None:
-    assert len({picture.tobytes() for picture in PICTURES.values()}) == len(PICTURES)
+def test_no_two_textures_are_equal() -> None:
+    assert len({picture.tobytes() for picture in TEXTURES.values()}) == len(TEXTURES)
 
 
-def test_the_street_uses_only_pictures_that_exist() -> None:
+def test_street_uses_only_existing_textures() -> None:
     built = Street().build(0)
     assert built.sky is not None
     used = set(built.mesh.texture_names) | set(built.sky.texture_names)
-    assert used <= set(PICTURES)
+    assert used <= set(TEXTURES)
 
 
-def test_strokes_stay_in_their_box() -> None:
+def test_strokes_stay_in_the_unit_square() -> None:
     points = [p for strokes in GLYPHS.values() for stroke in strokes for p in stroke]
     assert min(map(min, points)) >= 0.0 and max(map(max, points)) <= 1.0
 
 
-def test_there_are_at_least_twelve_kinds_of_food() -> None:
+def test_food_has_at_least_twelve_kinds() -> None:
     assert len(food.KINDS) >= 12
 
 
 @pytest.mark.parametrize("kind", sorted(food.KINDS))
-def test_each_kind_of_food_varies(kind: str) -> None:
+def test_each_kind_of_food_varies_with_the_seed(kind: str) -> None:
     drawn = [food.texture(random.Random(seed), kind) for seed in range(4)]
     assert len({picture.tobytes() for picture in drawn}) == 4
     assert all((picture[..., 3] == 255).all() for picture in drawn)
@@ -63,7 +63,7 @@ def test_mip_levels_halve_and_keep_the_mean() -> None:
         assert level[:, :3].mean() == pytest.approx(mean, abs=2.0)
 
 
-def test_hidden_colours_do_not_bleed_into_mip_levels() -> None:
+def test_transparent_colours_do_not_bleed_into_mip_levels() -> None:
     image = np.zeros((4, 4, 4), np.uint8)
     image[::2, ::2] = (200, 100, 50, 255)
     image[1::2] = (255, 255, 255, 0)
@@ -72,7 +72,7 @@ def test_hidden_colours_do_not_bleed_into_mip_levels() -> None:
     assert (smallest[:, :3] == (200, 100, 50)).all()
 
 
-def test_atlases_refuse_mixed_sizes() -> None:
+def test_atlas_refuses_mixed_sizes() -> None:
     with pytest.raises(ValueError, match="texture 1"):
         build_atlas([np.zeros((4, 4, 4), np.uint8), np.zeros((8, 8, 4), np.uint8)])
     with pytest.raises(ValueError, match="power of two"):
