@@ -23,8 +23,8 @@ from pamiq_lightning.checkpoint.files import (
 from pamiq_lightning.checkpoint.store import SETTINGS, read_settings, verify
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.optimizers import configure_optimizer
 from pamiq_lightning.replay.base import check_same_spec
-from pamiq_lightning.utils.optimizers import configure_optimizer
 
 TRAINER, AGENT, STATE, PREVIOUS = "trainer.pt", "agent.safetensors", ".pt", "_previous.safetensors"
 _LEARNER_KEYS = {"updater", "learner", "version", "replay", "metrics"}

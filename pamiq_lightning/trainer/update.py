@@ -19,7 +19,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from pamiq_lightning.learners.base import Learner
-from pamiq_lightning.utils.optimizers import configure_optimizer
+from pamiq_lightning.learners.optimizers import configure_optimizer
 from pamiq_lightning.utils.torch_compile import compile_training
 
 
