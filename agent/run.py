@@ -46,12 +46,11 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
     command = read_command_line(arguments)
     if command.resume not in (None, AUTO) and not Path(str(command.resume)).is_dir():
         raise UsageError(f"resume={command.resume}: is no folder; give that of a run, or auto")
-    composed = compose(command, default_size)
-    settings = parse(composed)
+    settings = parse(compose(command, default_size))
     if command.help:
         from agent.settings.help import render
 
-        print(render(composed))
+        print(render(settings))
         return 0
     return _start(settings, experiment_name(command.conf), command.resume, stop)
 

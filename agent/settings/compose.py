@@ -23,22 +23,21 @@ from agent.errors import UsageError
 from agent.run_dir import SETTINGS
 from pamiq_lightning.utils.usage_error import unknown_name
 
+_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
+_EXPONENT = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1, but 1e-4 is a number and off is a word, as in YAML 1.2."""
 
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [resolver for resolver in resolvers if resolver[0] != _BOOL]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, _pattern, _first in (
-    ("bool", "(true|True|TRUE|false|False|FALSE)", "tTfF"),
-    ("float", r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+", "-+0123456789."),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), list(_first)
-    )
+
+_Loader.add_implicit_resolver(_BOOL, re.compile("^(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"])
+_Loader.add_implicit_resolver(_FLOAT, _EXPONENT, [*"-+0123456789."])
 
 
 @dataclass(frozen=True)
@@ -65,29 +64,24 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         UsageError: an argument is not key=value, or its value is not YAML.
     """
     pairs: dict[str, Any] = {}
-    wants_help = False
+    helps = [argument for argument in arguments if argument in ("-h", "--help", "help")]
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if argument in ("-h", "--help", "help"):
-            wants_help = True
-        elif not equals or not key or key.startswith("-"):
-            raise UsageError(f"expected key=value, got {argument!r} (try --help)")
-        else:
+        if equals and key and not key.startswith("-"):
             pairs[key] = _parse_yaml(value, f"{key}={value}: is not a value in YAML")
+        elif argument not in helps:
+            raise UsageError(f"expected key=value, got {argument!r} (try --help)")
     resume = pairs.pop("resume", None)
-    conf = CommandLine.conf
-    if resume not in (None, "auto"):
-        conf = str(Path(str(resume)) / SETTINGS)
-    conf = pairs.pop("conf", conf)
-    return CommandLine(str(conf), pairs, wants_help, None if resume is None else str(resume))
+    of_run = None if resume in (None, "auto") else Path(str(resume)) / SETTINGS
+    conf = pairs.pop("conf", of_run or CommandLine.conf)
+    return CommandLine(str(conf), pairs, bool(helps), None if resume is None else str(resume))
 
 
 def conf_folders() -> list[Path]:
     """Return where settings files are looked for: ./conf, then the package's own copy."""
     installed = Path(pamiq_lightning.__file__).parent / "conf"
     checkout = installed.parents[1] / "conf"
-    folders = [Path.cwd() / "conf", installed if installed.is_dir() else checkout]
-    return [folder for folder in folders if folder.is_dir()]
+    return [Path.cwd() / "conf", installed if installed.is_dir() else checkout]
 
 
 def conf_names() -> list[str]:
@@ -101,11 +95,12 @@ def find_conf(name: str) -> Path:
     Raises:
         UsageError: there is none; the message names the nearest.
     """
-    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        return Path(name)
-    for folder in conf_folders():
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
+    paths = [folder / f"{name}.yaml" for folder in conf_folders()]
+    if name.endswith((".yaml", ".yml")):
+        paths.insert(0, Path(name))
+    for path in paths:
+        if path.is_file():
+            return path
     raise UsageError(f"conf={name}: {unknown_name(name, conf_names())}")
 
 
@@ -121,19 +116,25 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
             is unknown; a `${...}` refers to nothing.
     """
     path = find_conf(command.conf)
-    # The size decides which files are included, so it is read before them.
-    size = str(command.overrides.get("size") or _load(path, None).get("size") or default_size())
-    settings = _load(path, size)
-    if path.name == SETTINGS and settings.get("size") != size:
-        raise UsageError(
-            f"size={size}: {path} has all sizes of {settings.get('size')} written out; begin from "
-            "a conf instead"
-        )
+    layers = _layers(path)
+    named = [layer["size"] for _, layer in layers if layer.get("size")]
+    size = str(command.overrides.get("size") or (named[-1] if named else default_size()))
+    if path.name == SETTINGS and named != [size]:
+        raise UsageError(f"size={size}: {path} holds all numbers of another size; use a conf")
+    sizes = [entry for folder, _ in layers for entry in (folder / "sizes").glob("*")]
+    if sizes and size not in (names := {entry.name for entry in sizes}):
+        raise UsageError(f"size={size}: {unknown_name(size, names)}")
+    shapes = [entry / "shapes.yaml" for entry in sizes if entry.name == size]
+    settings: Any = reduce(merge, (read_yaml(file) for file in shapes if file.is_file()), {})
+    for folder, layer in layers:
+        if isinstance(learners := layer.get("learners"), Mapping):
+            entries = {role: _load_learner(learners[role], folder, size) for role in learners}
+            layer = {**layer, "learners": entries}
+        settings = merge(settings, layer)
     roles = settings.get("learners") or {}
-    for key, value in command.overrides.items():
-        settings = merge(
-            settings, reduce(lambda inner, part: {part: inner}, key.split(".")[::-1], value)
-        )
+    for key, value in {**command.overrides, "size": size}.items():
+        parts = reversed(key.split("."))
+        settings = merge(settings, reduce(lambda inner, part: {part: inner}, parts, value))
     learners = settings.get("learners") or {}
     if not isinstance(learners, Mapping):
         raise UsageError(f"learners={learners}: must hold {', '.join(sorted(roles))}")
@@ -141,8 +142,7 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
         if role not in roles:
             raise UsageError(f"learners.{role}: {unknown_name(role, roles)}")
     try:
-        config = OmegaConf.create({**settings, "size": size})
-        return dict(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+        return dict(OmegaConf.to_container(OmegaConf.create(settings), resolve=True))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         raise UsageError(f"{error.full_key}: {error.msg}") from error
 
@@ -153,52 +153,36 @@ def merge(base: Any, over: Any) -> Any:
         return over
     if "class_path" in over and base.get("class_path") not in (None, over["class_path"]):
         return dict(over)
-    merged = dict(base)
-    for key, value in over.items():
-        merged[key] = merge(base[key], value) if key in base else value
-    return merged
+    return {
+        **base,
+        **{key: merge(base[key], value) if key in base else value for key, value in over.items()},
+    }
 
 
-def _load(path: Path, size: str | None, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Load a file with all it extends and includes; without a size, learners are left out."""
+def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
+    """Read a file and those it extends, these first; each with the folder it lies in."""
     path = path.resolve()
     if path in seen:
         raise UsageError(f"{path} extends itself")
     own = read_yaml(path)
-    settings: dict[str, Any] = {}
     extends = own.pop("extends", [])
-    for parent in [extends] if isinstance(extends, str) else extends:
-        settings = merge(settings, _load(path.parent / parent, size, (*seen, path)))
-    learners = own.get("learners")
-    if size is None:
-        own.pop("learners", None)
-    elif isinstance(learners, Mapping):
-        own["learners"] = {}
-        for role, entry in learners.items():
-            if isinstance(entry, str):
-                entry, shapes = _load_learner(path.parent / entry, size)
-                settings = merge(shapes, settings)
-            elif isinstance(entry, Mapping) and isinstance(start := entry.get("init_weights"), str):
-                # Weights are looked for beside the file that names them, else where it says.
-                beside = path.parent / start
-                entry = {**entry, "init_weights": str(beside if beside.is_file() else start)}
-            own["learners"][role] = entry
-    settings = merge(settings, own)
-    return settings
+    parents = [extends] if isinstance(extends, str) else extends
+    below = [_layers(path.parent / parent, (*seen, path)) for parent in parents]
+    return [*(layer for layers in below for layer in layers), (path.parent, own)]
 
 
-def _load_learner(path: Path, size: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Load a learner's file with its file for the size, and that size's shapes."""
-    learner, folder, shapes = read_yaml(path), path.parents[1] / "sizes" / size, {}
-    if folder.parent.is_dir() and not folder.is_dir():
-        known = [other.name for other in folder.parent.iterdir()]
-        raise UsageError(f"size={size}: {unknown_name(size, known)}")
-    if (folder / path.name).is_file():
-        learner = merge(learner, read_yaml(folder / path.name))
-    if (folder / "shapes.yaml").is_file():
-        shapes = read_yaml(folder / "shapes.yaml")
-    # The offline command line alone reads `data` and `trainer`.
-    return {key: learner[key] for key in learner if key not in ("data", "trainer")}, shapes
+def _load_learner(entry: Any, folder: Path, size: str) -> Any:
+    """Load a learner's file and its file for the size; find weights beside the file naming them."""
+    if isinstance(entry, str):
+        path = folder / entry
+        sized = path.parents[1] / "sizes" / size / path.name
+        learner = merge(read_yaml(path), read_yaml(sized) if sized.is_file() else {})
+        # Only the offline command line reads `data` and `trainer`.
+        return {key: learner[key] for key in learner if key not in ("data", "trainer")}
+    weights = entry.get("init_weights") if isinstance(entry, Mapping) else None
+    if isinstance(weights, str) and (folder / weights).is_file():
+        return {**entry, "init_weights": str(folder / weights)}
+    return entry
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

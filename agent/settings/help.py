@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
 from agent.settings.compose import conf_names
-from agent.settings.schema import ClassSpec, Settings
+from agent.settings.schema import Settings
 from pamiq_lightning.utils.instantiate import find_class
 
 USAGE = """\
@@ -29,40 +29,33 @@ resume: folder of a run to resume from its newest checkpoint, or auto for the ne
 """
 
 
-def render(settings: Mapping[str, Any]) -> str:
-    """Return the whole help for composed settings: their values stand as the defaults."""
+def render(settings: Settings) -> str:
+    """Return the whole help; the values of `settings` stand as the defaults."""
     lines = [USAGE, f"conf: one of {', '.join(conf_names())}", ""]
-    for key, default, sentence in _keys(Settings, settings, ""):
+    for key, default, sentence in _keys(settings, ""):
         lines.append(f"  {key} (default: {default})" if default != "" else f"  {key}")
         lines += textwrap.wrap(sentence, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
 
 
-def _keys(cls: type, given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, str]]:
+def _keys(section: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
     """Yield key, default and sentence of everything that can be set in a dataclass."""
-    hints, sentences = get_type_hints(cls), _sentences(cls)
-    for item in dataclasses.fields(cls):
-        key, hint, value = f"{prefix}{item.name}", hints[item.name], given.get(item.name)
-        if dataclasses.is_dataclass(hint):
-            yield key, "", sentences[item.name]
-            yield from _keys(hint, value or {}, f"{key}.")  # type: ignore[arg-type]
-        elif get_origin(hint) is dict:
-            yield key, "", sentences[item.name]
-            inner = get_args(hint)[1]
-            if hint == ClassSpec:
-                yield from _class_keys(key, value or {})
-            elif dataclasses.is_dataclass(inner):
-                for name, entry in (value or {}).items():
-                    yield from _keys(inner, entry, f"{key}.{name}.")  # type: ignore[arg-type]
-        else:
-            default = "" if item.default is dataclasses.MISSING else item.default
-            yield key, given.get(item.name, default), sentences[item.name]
+    sentences = _sentences(type(section))
+    for name, value in vars(section).items():
+        key, sentence = f"{prefix}{name}", sentences[name]
+        nested = value if isinstance(value, dict) else {}
+        yield key, "" if nested == value or is_dataclass(value) else value, sentence
+        if is_dataclass(value):
+            yield from _keys(value, f"{key}.")
+        elif "class_path" in nested:
+            yield from _class_keys(key, nested)
+        for entry_name, entry in nested.items():
+            if is_dataclass(entry):
+                yield from _keys(entry, f"{key}.{entry_name}.")
 
 
 def _class_keys(key: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Yield key, default and sentence of a class and its arguments."""
-    if "class_path" not in spec:
-        return
     cls: type = find_class(object, spec["class_path"], key)
     yield f"{key}.class_path", spec["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
     sentences, given = _sentences(cls), spec.get("init_args") or {}

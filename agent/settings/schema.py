@@ -5,12 +5,11 @@ Nothing heavy is imported here, so that a mistake is reported at once.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
@@ -25,7 +24,6 @@ from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.cpu import can_pin, usable_cores
 from pamiq_lightning.utils.usage_error import unknown_name
 
-T = TypeVar("T")
 ClassSpec = dict[str, Any]
 """A class_path and its init_args."""
 
@@ -35,36 +33,33 @@ class Settings:
     """Settings of a run.
 
     Args:
-        world: where to live; auto takes VRChat when its window is found, else the embedded world.
-        scene: class_path and init_args of the embedded world's place.
-        size: size of all nets and of their training rounds: debug, tiny, small, medium or large;
-            default: tiny on a CPU, small on CUDA.
-        clock: real, at the rate by the clock on the wall; or lockstep, as fast as all can go
-            together, each window waiting for its training, so that a seed gives the same run.
+        world: vrchat, embedded, or auto: VRChat when its window is found, else the embedded world.
+        scene: class_path and init_args of the embedded world's scene.
+        size: size of all nets and training rounds: debug, tiny, small, medium or large; default:
+            tiny on a CPU, small on CUDA.
+        clock: real: the rate holds in real time; or lockstep: as fast as possible, each rollout
+            waits for its training, and a seed gives the same run.
         rate: actions per second (Hz).
-        time_scale: how many seconds pass in the embedded world, and for the agent in it, in one on
-            the wall; a tick then has that much less time.
-        rollout_length: steps in a rollout, after which the learners train and new weights come.
+        time_scale: seconds that pass in the embedded world, for agent and physics, per real second.
+        rollout_length: steps in a rollout, after which the learners train.
         steps: stop after so many ticks; default: run until stopped.
         seconds: stop after so many seconds of acting; default: run until stopped.
         seed: seed of the nets, the actions and the embedded world.
         device: where the nets run; auto takes CUDA when torch has it.
-        compile: compile the nets with torch.compile, those that act and those that train. Start-up
-            takes minutes the first time; it needs a C++ compiler, on CUDA also Triton.
-        agent_core: number of a core that the agent stays on and the trainer keeps off; default: the
-            system decides.
+        compile: compile the nets with torch.compile. The first start takes minutes; it needs a C++
+            compiler, on CUDA also Triton.
+        agent_core: number of the core that the agent alone uses; default: the system decides.
         policy: learned, or random for uniformly random actions (the policy then does not learn).
         curiosity: class_path and init_args of the reward.
         logged_rewards: by a name of your own, class_path and init_args of rewards that are only
-            written down, in each row's info and in the metrics; what they need is trained, too.
-        pause: who stands still when a person pauses: agent, while what was lived is learned on; or
-            all, the trainer too.
+            logged, in each row's info and in the metrics; what they need is trained too.
+        pause: what a pause stops: agent, while the trainer learns on; or all, the trainer too.
         api_port: TCP port of the live page and of `python -m agent.ctl`, for this machine alone;
             default: a free one.
         runs: folder that runs are written to; it is also the Aim repository.
-        record: write what is lived to the run's recording folder.
+        record: write every step to the run's recording folder.
         recording: how it is recorded: quality of the video, and how much disk it may take.
-        vrchat: the body in VRChat: what it looks through, listens on, and may press.
+        vrchat: the body in VRChat: its capture source, its OSC port, and the actions it may use.
         osc_host: address of the machine that VRChat runs on.
         osc_port: UDP port of the OSC inputs; default: 9000 for VRChat, a free one for the embedded
             world.
@@ -111,39 +106,31 @@ def parse(composed: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: a key, a value or a combination is not allowed; the message says what is.
     """
-    settings = _section(Settings, composed, "")
-    _check_ranges(settings)
-    _check_combinations(settings)
+    settings: Settings = _convert(Settings, composed, "")
+    for problem, found in _problems(settings):
+        if found:
+            raise UsageError(problem)
     return settings
 
 
-def _section(cls: type[T], given: Any, key: str) -> T:
-    """Build a dataclass from the keys and values given for it."""
-    hints = get_type_hints(cls)
-    if not isinstance(given, Mapping):
-        raise UsageError(f"{key}={given}: must hold {', '.join(hints)}")
-    values = {}
-    for name, value in given.items():
-        full = f"{key}.{name}" if key else str(name)
-        if name not in hints:
-            raise UsageError(f"{full}: {unknown_name(str(name), hints)}")
-        values[name] = _convert(hints[name], value, full)
-    return cls(**values)
-
-
 def _convert(hint: Any, value: Any, key: str) -> Any:
-    """Return a value as the type it must have."""
-    if dataclasses.is_dataclass(hint):
-        return _section(hint, {} if value is None else value, key)  # type: ignore[arg-type]
-    if get_origin(hint) is dict:
+    """Return a value as the type it must have; sections and dictionaries part by part."""
+    prefix = f"{key}." if key else ""
+    if is_dataclass(hint) or get_origin(hint) is dict:
         value = {} if value is None else value
+        known = get_type_hints(hint) if is_dataclass(hint) else {}
         if not isinstance(value, Mapping):
-            holds = "class_path and init_args" if hint == ClassSpec else "names and their settings"
-            raise UsageError(f"{key}={value}: must hold {holds}")
+            needed = "class_path, init_args" if hint == ClassSpec else ", ".join(known) or "names"
+            raise UsageError(f"{key}={value}: must hold {needed}")
         if hint == ClassSpec:
             return dict(value)
-        item = get_args(hint)[1]
-        return {str(name): _convert(item, entry, f"{key}.{name}") for name, entry in value.items()}
+        if not is_dataclass(hint):
+            known = dict.fromkeys(value, get_args(hint)[1])
+        for name in value:
+            if name not in known:
+                raise UsageError(f"{prefix}{name}: {unknown_name(str(name), known)}")
+        parts = {name: _convert(known[name], value[name], f"{prefix}{name}") for name in value}
+        return hint(**parts) if isinstance(hint, type) else parts
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
     try:
@@ -154,7 +141,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     return to_plain(converted) if isinstance(converted, int | float) else converted
 
 
-_ALLOWED = {
+_ALLOWED: dict[Any, str] = {
     PositiveInt: "a whole number above 0",
     NonNegativeInt: "a whole number, 0 or above",
     PositiveFloat: "a number above 0",
@@ -168,17 +155,16 @@ _ALLOWED = {
 
 def _allowed(hint: Any) -> str:
     """Say which values a type has."""
-    if hint in _ALLOWED:
-        return _ALLOWED[hint]
     parts = get_args(hint)
     if get_origin(hint) is Literal:
         return f"one of {', '.join(map(str, parts))}"
     if get_origin(hint) in (list, tuple):
         return f"a list of {', '.join(map(_allowed, parts))}"
-    return " or ".join(map(_allowed, parts))
+    return _ALLOWED.get(hint) or " or ".join(map(_allowed, parts))
 
 
-def _check_ranges(settings: Settings) -> None:
+def _problems(settings: Settings) -> Iterator[tuple[str, bool]]:
+    """Yield what settings may not be, each with whether they are."""
     for key, least, limit in (
         ("seed", 0, 2**32),
         ("osc_port", 1, 2**16),
@@ -187,42 +173,32 @@ def _check_ranges(settings: Settings) -> None:
         ("rollout_length", 2, math.inf),
     ):
         value = attrgetter(key)(settings)
-        if value is not None and not least <= value < limit:
-            raise UsageError(f"{key}={value}: must be at least {least} and below {limit}")
-
-
-def _check_combinations(settings: Settings) -> None:
-    lockstep = settings.clock == "lockstep"
-    if settings.time_scale != 1 and (lockstep or settings.world == "vrchat"):
-        raise UsageError(
-            f"time_scale={settings.time_scale}: only the embedded world in real time can be "
-            "accelerated"
-        )
-    if settings.agent_core is not None:
-        cores = usable_cores() if can_pin() else 0
-        if not 1 < cores > settings.agent_core:
-            raise UsageError(
-                f"agent_core={settings.agent_core}: must be below the number of cores that can be "
-                f"chosen, which is {cores} here, and leave one to the trainer"
-            )
-    if lockstep and settings.world == "vrchat":
-        raise UsageError("clock=lockstep world=vrchat: VRChat keeps its own time; use real")
-    if lockstep and settings.rate not in LOCKSTEP_RATES:
-        raise UsageError(
-            f"rate={settings.rate}: under lockstep it must divide {PHYSICS_HZ}: "
-            f"{list(LOCKSTEP_RATES)}"
-        )
+        allowed = value is None or least <= value < limit
+        yield f"{key}={value}: must be at least {least} and below {limit}", not allowed
+    lockstep, vrchat = settings.clock == "lockstep", settings.world == "vrchat"
+    yield (
+        f"time_scale={settings.time_scale}: only the embedded world in real time can be scaled",
+        settings.time_scale != 1 and (lockstep or vrchat),
+    )
+    core, cores = settings.agent_core, usable_cores() if can_pin() else 0
+    yield (
+        f"agent_core={core}: must be below the number of cores that can be chosen, {cores} here, "
+        "and leave one to the trainer",
+        core is not None and not 1 < cores > core,
+    )
+    yield "clock=lockstep world=vrchat: VRChat keeps its own time; use real", lockstep and vrchat
+    yield (
+        f"rate={settings.rate}: under lockstep it must divide {PHYSICS_HZ}: {[*LOCKSTEP_RATES]}",
+        lockstep and settings.rate not in LOCKSTEP_RATES,
+    )
     for role, learner in settings.learners.items():
-        if lockstep and learner.round_limit_s is not None:
-            raise UsageError(
-                f"learners.{role}.round_limit_s={learner.round_limit_s}: under lockstep a round "
-                "must not depend on time"
-            )
-        if not learner.model:
-            raise UsageError(f"learners.{role}.model: is missing")
+        limit_s, key = learner.round_limit_s, f"learners.{role}"
+        problem = f"{key}.round_limit_s={limit_s}: under lockstep no round may depend on time"
+        yield problem, lockstep and limit_s is not None
+        yield f"{key}.model: is missing", not learner.model
 
 
 def plain_settings(settings: Settings) -> dict[str, Any]:
     """Return settings as plain dictionaries, lists, numbers and strings, for files and logs."""
-    plain: dict[str, Any] = to_plain(dataclasses.asdict(settings))
+    plain: dict[str, Any] = to_plain(asdict(settings))
     return plain

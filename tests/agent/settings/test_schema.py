@@ -79,8 +79,7 @@ def test_only_the_embedded_world_in_real_time_can_be_hurried(other: tuple[str, s
 
 
 def test_help_has_a_sentence_for_every_key() -> None:
-    composed = compose(CommandLine(), lambda: "tiny")
-    text = render(composed)
+    text = render(parsed())
     for key in ("rate", "trainer.nice", "learners.policy.init_weights", "curiosity.class_path"):
         assert f"  {key} " in text or f"  {key}\n" in text
     lines = text.splitlines()
