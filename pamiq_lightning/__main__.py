@@ -1,4 +1,4 @@
-"""`python -m pamiq_lightning fit --config conf/learners/ijepa.yaml --data.recording runs/...`."""
+"""`python -m pamiq_lightning fit --config conf/learners/ijepa.yaml ...`: the Lightning CLI."""
 
 import sys
 

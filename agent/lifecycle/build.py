@@ -1,4 +1,4 @@
-"""Builds the parts of a life from its settings: sizes, exchange, trainer's job, mind, world."""
+"""Builds the parts of a run from its settings: learners, rewards, exchange and actor."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def choose_device(wanted: str, notify: Notify) -> torch.device:
 
 
 def build_learners(settings: Settings, resuming: bool = False) -> dict[str, Learner]:
-    """Build every learner once, which checks all its settings, and fill in their defaults.
+    """Build every learner once; this checks all its settings and fills in the defaults.
 
     Args:
         settings: of the run.
@@ -100,7 +100,7 @@ def _check_stated_shapes(settings: Settings, learners: dict[str, Learner]) -> No
 
 
 def open_checkpoint(start: Path, learners: dict[str, Learner], notify: Notify) -> Checkpoint:
-    """Read the checkpoint that a life goes on from, or the newest before it that can be used.
+    """Read the checkpoint that a run resumes from, or the newest valid one before it.
 
     Its weights are in the learners then.
 
@@ -137,7 +137,7 @@ def step_shape(
     Args:
         learners: by role.
         info_names: of the world's ground truth.
-        beside: names of the rewards that are only written down.
+        logged_rewards: names of the rewards that are only logged.
 
     Raises:
         UsageError: the policy's actions are not the body's.
@@ -168,7 +168,7 @@ def dataset_spec(settings: Settings, shape: StepShape) -> DatasetSpec:
 
 
 def check_recording(folder: Path, plan: DatasetSpec) -> None:
-    """See that a run's recording, if it has one, can be gone on with.
+    """Check that a run's recording, if it has one, can be continued.
 
     Raises:
         UsageError: it was recorded with other settings.
@@ -176,7 +176,7 @@ def check_recording(folder: Path, plan: DatasetSpec) -> None:
     try:
         check_spec(folder, plan)
     except RecordingError as error:
-        raise UsageError(f"{error} (record=false lives on without; or move it away)") from error
+        raise UsageError(f"{error} (use record=false, or move it away)") from error
 
 
 def build_curiosity(settings: Settings) -> Curiosity:
@@ -190,7 +190,7 @@ def build_curiosity(settings: Settings) -> Curiosity:
 
 
 def build_logged_rewards(settings: Settings) -> list[Curiosity]:
-    """Build the rewards that are only written down.
+    """Build the rewards that are only logged.
 
     Raises:
         UsageError: the settings of one are wrong.
@@ -204,7 +204,7 @@ def build_logged_rewards(settings: Settings) -> list[Curiosity]:
 
 
 def enable_aux_heads(settings: Settings, rewards: Sequence[Curiosity]) -> None:
-    """Have the dynamics train what these rewards need, beside what the settings say."""
+    """Add the auxiliary heads that these rewards need to those in the dynamics' settings."""
     needed = {extra for reward in rewards for extra in reward.aux_heads}
     if needed and "dynamics" in settings.learners:
         model = settings.learners["dynamics"].model
@@ -214,7 +214,7 @@ def enable_aux_heads(settings: Settings, rewards: Sequence[Curiosity]) -> None:
 
 
 def check_info_keys(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -> None:
-    """Check that the world tells what controls want to know.
+    """Check that the world has the ground truth that rewards need.
 
     Raises:
         UsageError: it does not.
@@ -230,7 +230,7 @@ def check_info_keys(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -
 
 @dataclass
 class Exchange:
-    """The exchange of one run: made by the agent, opened by all."""
+    """The exchange of one run: created by the agent, opened by every process."""
 
     folder: Path
     rollouts: RolloutsSpec
@@ -240,7 +240,7 @@ class Exchange:
     writer: RolloutWriter
 
     def remove(self) -> None:
-        """Take the files away; who has them mapped keeps them until it ends."""
+        """Remove the files; a process that has them mapped keeps them until it ends."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -252,7 +252,7 @@ def open_exchange(
     first_rollout: int = 0,
     rewards: Sequence[Curiosity] = (),
 ) -> Exchange:
-    """Allocate all that agent and trainer share."""
+    """Allocate everything that agent and trainer share."""
     sizes = {role: flat_size(module) for role, module in acting.items()}
     rollouts = RolloutsSpec(
         Path(),
@@ -281,10 +281,10 @@ def make_trainer_config(
     device: torch.device,
     checkpoint: Path | None = None,
 ) -> TrainerConfig:
-    """Write down what the trainer has to do."""
+    """Return the configuration of the trainer process."""
     learners = dict(settings.learners)
     if settings.policy == "random":
-        # What a uniform policy did is nothing to improve a learned one by.
+        # A learned policy cannot improve on-policy from a random policy's actions.
         learners["policy"] = replace(learners["policy"], freeze=True)
     return TrainerConfig(
         trainer=settings.trainer,
@@ -311,7 +311,7 @@ def build_actor(
     device: torch.device,
     logged_rewards: Sequence[Curiosity] = (),
 ) -> Actor:
-    """Build the mind around copies of the acting modules."""
+    """Build the actor around copies of the acting modules."""
     hot = {
         role: DoubleBufferedModule[nn.Module](
             acting[role], exchange.weights[role], device, settings.compile

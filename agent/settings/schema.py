@@ -1,6 +1,6 @@
 """The settings of a run: their names, types, defaults, and one sentence on each.
 
-Nothing heavy is imported here, so that a mistake is reported at once.
+Nothing heavy is imported here: a mistake is reported at once.
 """
 
 from __future__ import annotations
