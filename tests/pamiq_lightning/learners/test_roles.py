@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import ROLES, check_role
 from pamiq_lightning.offline.cli import main
+from pamiq_lightning.run_files import PREVIEWS
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.learners.second.conv_autoencoder import ConvAutoencoder
 from tests.pamiq_lightning.learners.second.gru_dynamics import GRUDynamics
@@ -94,7 +95,7 @@ def test_second_learners_train_and_act_live(run: Path) -> None:
 
 
 def test_previews_show_second_learners(run: Path) -> None:
-    (first, *_) = sorted((run / "pictures").glob("*.png"))
+    (first, *_) = sorted((run / PREVIEWS).glob("*.png"))
     with Image.open(first) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     # Observed, reconstructed and predicted: a caption of 12 pixels above 32 of images.
