@@ -41,10 +41,11 @@ UNIT = 36_000
 """Ticks of an hour at 10 Hz, the unit of growth."""
 MB_PER_UNIT = 1.0
 SAMPLES = 100
+STATE = "shapes.state=[1, 32]"
 SMALL: dict[str, dict[str, object]] = {
     "encoder": {"updates": 1, "capacity": 200, "depth": 1},
-    "dynamics": {"updates": 1, "state": [1, 32]},
-    "policy": {"epochs": 1, "batch_size": 64, "state": [1, 32]},
+    "dynamics": {"updates": 1},
+    "policy": {"epochs": 1, "batch_size": 64},
     "decoder": {"updates": 1},
 }
 """Shallower nets and fewer updates than debug has: a million ticks are eight thousand rollouts."""
@@ -102,7 +103,7 @@ def simulate(ticks: int, folder: Path, notify: Callable[[int], None] = lambda _:
         for role, arguments in SMALL.items()
         for name, value in arguments.items()
     ]
-    settings = load_settings("conf=debug", "rollout_length=128", *changes)
+    settings = load_settings("conf=debug", "rollout_length=128", STATE, *changes)
     parts = build_parts(settings, DummyWorld.info_names)
     exchange = parts.open_exchange()
     log = RunLog(folder, None)
