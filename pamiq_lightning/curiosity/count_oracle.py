@@ -44,12 +44,8 @@ class CountOracle(Curiosity):
         info, action = inputs.last_info, inputs.last_action
         if info is None or action is None:
             raise ValueError("count_oracle needs the ground truth of an embedded world")
-        visit = (
-            int(info["cell"]),
-            heading_bin(info["heading"]),
-            int(action[VERTICAL]),
-            int(action[LOOK]),
-        )
+        vertical, look = int(action[VERTICAL]), int(action[LOOK])
+        visit = int(info["cell"]), heading_bin(info["heading"]), vertical, look
         self.counts[visit] += 1
         return 1 / math.sqrt(self.counts[visit])
 

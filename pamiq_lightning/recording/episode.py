@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class OpenEpisode:
         crf: constant rate factor of the video.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk refuses, here and in the methods.
     """
 
     def __init__(self, files: EpisodeFiles, spec: DatasetSpec, first_index: int, crf: int) -> None:
@@ -52,11 +52,7 @@ class OpenEpisode:
             raise
 
     def append(self, steps: Mapping[str, NDArray[Any]]) -> None:
-        """Append steps.
-
-        Raises:
-            OSError: the disk refuses.
-        """
+        """Append steps."""
         batch = tables.to_batch(
             self._spec, steps, self.files.number, self.rows, self._first_index + self.rows
         )
@@ -68,11 +64,7 @@ class OpenEpisode:
         self.rows += len(batch)
 
     def close(self) -> Stats:
-        """Close the episode; return its statistics.
-
-        Raises:
-            OSError: the disk refuses.
-        """
+        """Close the episode; return its statistics."""
         self._video.close()
         self._journal.close()
         table = pa.Table.from_batches(self._batches)
@@ -141,7 +133,7 @@ def unclosed_rows(files: EpisodeFiles, spec: DatasetSpec) -> pa.Table:
     """Return the rows of a killed writer's episode that have a frame; possibly none."""
     table = read_journal(files.journal, tables.schema(spec))
     count = 0
-    with suppress(RecordingError), VideoReader(files.video, spec.fps) as video:
+    with suppress(RecordingError), closing(VideoReader(files.video, spec.fps)) as video:
         count = video.count()
     return table.slice(0, min(len(table), count))
 
@@ -157,7 +149,7 @@ def recover(files: EpisodeFiles, spec: DatasetSpec) -> Stats | None:
     """
     table = read_journal(files.journal, tables.schema(spec))
     frames = np.empty((0, 3, 0, 0), np.uint8)
-    with suppress(RecordingError), VideoReader(files.video, spec.fps) as video:
+    with suppress(RecordingError), closing(VideoReader(files.video, spec.fps)) as video:
         count, frames = video.check(len(table), SAMPLE_EVERY)
         table = table.slice(0, count)
     if not len(frames):

@@ -17,7 +17,7 @@ class JournalWriter:
         schema: of the rows.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk refuses, here and in `write`.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -26,11 +26,7 @@ class JournalWriter:
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows.
-
-        Raises:
-            OSError: the disk refuses.
-        """
+        """Append rows."""
         self._stream.write_batch(batch)
 
     def close(self) -> None:

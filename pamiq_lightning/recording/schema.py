@@ -152,7 +152,6 @@ def int_if_whole(number: float) -> int | float:
     return int(number) if float(number).is_integer() else number
 
 
-@dataclass(frozen=True)
 class EpisodeFiles:
     """The paths of one episode.
 
@@ -163,30 +162,14 @@ class EpisodeFiles:
         meta: its entry in the table of episodes; exists once it is closed.
     """
 
-    folder: Path
-    number: int
-
-    def _path(self, template: str) -> Path:
-        chunk, file = divmod(self.number, CHUNKS_SIZE)
-        return self.folder / template.format(
-            video_key=FRAME_KEY, chunk_index=chunk, file_index=file
-        )
-
-    @property
-    def data(self) -> Path:  # noqa: D102
-        return self._path(DATA_PATH)
-
-    @property
-    def journal(self) -> Path:  # noqa: D102
-        return self.data.with_suffix(".arrow")
-
-    @property
-    def video(self) -> Path:  # noqa: D102
-        return self._path(VIDEO_PATH)
-
-    @property
-    def meta(self) -> Path:  # noqa: D102
-        return self._path(EPISODES_PATH)
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        chunk, file = divmod(number, CHUNKS_SIZE)
+        indices = {"video_key": FRAME_KEY, "chunk_index": chunk, "file_index": file}
+        self.data = folder / DATA_PATH.format(**indices)
+        self.journal = self.data.with_suffix(".arrow")
+        self.video = folder / VIDEO_PATH.format(**indices)
+        self.meta = folder / EPISODES_PATH.format(**indices)
 
 
 def episode_numbers(folder: Path, template: str, suffix: str = ".parquet") -> Iterator[int]:

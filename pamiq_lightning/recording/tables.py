@@ -132,21 +132,15 @@ def write_table(path: Path, table: pa.Table) -> None:
 def write_tasks(path: Path) -> None:
     """Write LeRobot's table of tasks; pandas reads the task as its index."""
     table = pa.table({"task_index": pa.array([0], pa.int64()), "task": pa.array([TASK])})
-    described = {
-        "index_columns": ["task"],
-        "column_indexes": [],
-        "columns": [
-            {
-                "name": name,
-                "field_name": name,
-                "pandas_type": kind,
-                "numpy_type": numpy_kind,
-                "metadata": None,
-            }
-            for name, kind, numpy_kind in (
-                ("task_index", "int64", "int64"),
-                ("task", "unicode", "object"),
-            )
-        ],
-    }
+    columns = [
+        {
+            "name": name,
+            "field_name": name,
+            "pandas_type": kind,
+            "numpy_type": dtype,
+            "metadata": None,
+        }
+        for name, kind, dtype in (("task_index", "int64", "int64"), ("task", "unicode", "object"))
+    ]
+    described = {"index_columns": ["task"], "column_indexes": [], "columns": columns}
     write_table(path, table.replace_schema_metadata({"pandas": json.dumps(described)}))

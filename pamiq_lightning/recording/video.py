@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import numpy as np
@@ -43,7 +42,7 @@ class VideoWriter:
         lossless: store every pixel exactly.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk refuses, here and in the methods.
     """
 
     def __init__(self, path: Path, fps: float, size: int, crf: int, lossless: bool) -> None:
@@ -67,11 +66,7 @@ class VideoWriter:
             context.color_range, context.colorspace = ColorRange.JPEG, Colorspace.ITU601
 
     def write(self, frames: Frames) -> None:
-        """Append frames (N, 3, H, W).
-
-        Raises:
-            OSError: the disk refuses.
-        """
+        """Append frames (N, 3, H, W)."""
         for rgb in frames.transpose(0, 2, 3, 1):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
             if not self._lossless:
@@ -85,11 +80,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write the frames that the encoder still holds, and sync the file.
-
-        Raises:
-            OSError: the disk refuses.
-        """
+        """Write the frames that the encoder still holds, and sync the file."""
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
@@ -124,17 +115,6 @@ class VideoReader:
             raise RecordingError(f"{path} is damaged: {error}") from error
         self._decoded = self._decode()
         self._next = 0
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

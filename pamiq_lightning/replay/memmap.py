@@ -209,12 +209,3 @@ class RowStorage:
         self._storage.set(indices, steps, set_cursor=False)
         if self._rows is not None:
             self._rows.write_checksum(indices, ticks)
-
-    def flush(self) -> None:
-        """Write all rows in files to the disk.
-
-        Raises:
-            OSError: the disk refuses.
-        """
-        if self._rows is not None:
-            self._rows.flush()

@@ -91,7 +91,8 @@ class SequenceReplay:
 
     def flush(self) -> None:
         """Write all rows to the disk."""
-        self._storage.flush()
+        if self.rows is not None:
+            self.rows.flush()
 
     def state_dict(self) -> dict[str, Any]:
         """Return how many rows were written, the newest tick, and the newest row."""
@@ -135,7 +136,7 @@ def _split_trajectories(
     """Renumber the trajectories of rows, from old to new, so that each unfit row is alone."""
     trajectory = rows.tensors["trajectory"][indices]
     breaks = (trajectory[1:] != trajectory[:-1]) | unfit[1:] | unfit[:-1]
-    trajectories = _numbered(breaks)
+    trajectories = _cumulative(breaks)
     ticks = torch.from_numpy(rows.ticks)[indices]
     ticks[unfit] = -1
     # Row by row: a kill in the middle leaves at most one row without its checksum.
@@ -149,10 +150,9 @@ def _split_trajectories(
 
 def trajectory_ids(steps: TensorDict, first_id: int = 0) -> Int[Tensor, " N"]:
     """Number the unbroken trajectories of steps [N]; the first row has number `first_id`."""
-    return first_id + _numbered(~is_transition(steps))
+    return first_id + _cumulative(~is_transition(steps))
 
 
-def _numbered(breaks: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
-    """Return for N = M + 1 rows how many breaks lie before each."""
-    start = torch.zeros(1, dtype=torch.int64)
-    return torch.cat([start, breaks.to(torch.int64).cumsum(0)])
+def _cumulative(breaks: Bool[Tensor, " M"]) -> Int[Tensor, " N"]:
+    """Return how many breaks precede each of N = M + 1 rows."""
+    return torch.nn.functional.pad(breaks.to(torch.int64).cumsum(0), (1, 0))

@@ -94,7 +94,8 @@ class UniformReplay:
 
     def flush(self) -> None:
         """Write all rows to the disk."""
-        self._storage.flush()
+        if self.rows is not None:
+            self.rows.flush()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of rows."""
