@@ -28,30 +28,26 @@ STOP_LIMIT_S = 60.0
 POLL_S = 0.1
 
 
-class NoSuchRunError(Exception):
-    """No agent is running; the message says where it was looked for."""
+class CommandError(Exception):
+    """No agent is running, or its command failed; the message says which."""
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(CommandError):
     """The agent's process runs but does not answer; the message says how it failed."""
-
-
-class RefusedError(Exception):
-    """The agent answered that the command failed; the message is its own."""
 
 
 def find_run(folder: Path) -> tuple[Path, int]:
     """Return the newest running run at or below a folder, and its process number.
 
     Raises:
-        NoSuchRunError: there is none.
+        CommandError: there is none.
     """
     files = [*folder.glob(PID_FILE), *folder.glob(f"*/*/{PID_FILE}")]
     for file in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True):
         pid = int(file.read_text(encoding="ascii"))
         if is_agent(pid):
             return file.parent, pid
-    raise NoSuchRunError(f"no agent runs in {folder} (--run names another folder)")
+    raise CommandError(f"no agent runs in {folder} (--run names another folder)")
 
 
 def is_agent(pid: int) -> bool:
@@ -69,7 +65,7 @@ def ask(folder: Path, command: str) -> dict[str, Any]:
 
     Raises:
         NoAnswerError: no answer came, or not in time.
-        RefusedError: the command failed.
+        CommandError: the command failed.
     """
     method = "GET" if command == "status" else "POST"
     try:
@@ -86,7 +82,7 @@ def ask(folder: Path, command: str) -> dict[str, Any]:
     except (OSError, ValueError, HTTPException) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}") from error
     if response.status != 200:
-        raise RefusedError(answer["error"])
+        raise CommandError(answer["error"])
     return answer
 
 
@@ -111,12 +107,12 @@ def _do(command: str, run: Path) -> str:
     """Do a command; return what to print.
 
     Raises:
-        NoSuchRunError, NoAnswerError, RefusedError: it failed.
+        CommandError: it failed.
     """
     folder, pid = find_run(run)
     if command == "stop":
         if not stop(folder, pid):
-            raise RefusedError(f"{folder} has not ended after {STOP_LIMIT_S:.0f} s")
+            raise CommandError(f"{folder} has not ended after {STOP_LIMIT_S:.0f} s")
         return f"Stopped {folder}"
     try:
         answer = ask(folder, command)
@@ -137,7 +133,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         print(_do(options.command, options.run))
-    except (NoSuchRunError, NoAnswerError, RefusedError) as error:
+    except CommandError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 
 _PER_DECADE = 200
 _LOWEST_MS, _DECADES = 1e-3, 8
+_COUNTERS = ("ticks", "missed", "first_deadline", "last_end", "paused_s")
 _HISTOGRAM_NAMES = ("tick_ms", "lateness_ms", "latency_ms")
 
 
@@ -144,11 +145,7 @@ class LoopMetrics:
             now: the present time.
         """
         return {
-            "ticks": self.ticks,
-            "missed": self.missed,
-            "first_deadline": self.first_deadline,
-            "last_end": self.last_end,
-            "paused_s": self.paused_s,
+            **{name: getattr(self, name) for name in _COUNTERS},
             **{name: getattr(self, name).state_dict() for name in _HISTOGRAM_NAMES},
             "reward": dataclasses.asdict(self.reward),
             "open_tick": [started, acted],

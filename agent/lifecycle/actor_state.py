@@ -14,7 +14,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from agent.actor import Actor
-from agent.clock import Clock
 from agent.errors import RunFailure
 from agent.loop import Loop
 from agent.worlds.embedded.lockstep import LockstepWorld
@@ -97,7 +96,8 @@ def load_agent_state(
             loop.load_state_dict(values["loop"], _next_index(checkpoint, rate))
             return
         world.load_state_dict(values["world"])
-        _set_clock(loop.clock, values["loop"]["metrics"]["now"])
+        # Under lockstep a wait sets the clock to its deadline.
+        loop.clock.sleep_until(values["loop"]["metrics"]["now"], lambda: False)
         loop.load_state_dict(values["loop"])
         versions = dict(zip(ACTING_ROLES, values["versions"], strict=True))
         _load_versions(checkpoint, actor, versions, saved)
@@ -130,11 +130,6 @@ def _next_index(checkpoint: Checkpoint, rate: float) -> int:
     # Since the agent state was taken, not since the save, which may come rollouts later.
     passed: float = max(0.0, time.time() - values.get("time", checkpoint.manifest["time"]))
     return int(values["loop"]["index"]) + math.ceil(passed * rate) + 1
-
-
-def _set_clock(clock: Clock, now: float) -> None:
-    """Under lockstep a wait sets the clock to its deadline."""
-    clock.sleep_until(now, lambda: False)
 
 
 def _load_versions(
