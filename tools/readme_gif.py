@@ -32,18 +32,16 @@ from tools.tour import save_film
 SIDE, CAPTION, MARGIN = 144, 16, 4
 TRAIL_S = 20.0
 """The newest part of the path is drawn stronger."""
+EVERY, COLOURS = 2, 128
+"""Steps from one picture to the next; colours of the palette."""
+ROLES = ("encoder", "dynamics", "decoder")
 CAPTIONS = ("observed", "reconstructed", "predicted", "map")
 PAPER, INK = (250, 249, 246), (40, 40, 40)
 FLOOR, PATH, TRAIL, BODY = (222, 220, 214), (150, 170, 200), (38, 96, 164), (196, 78, 30)
 
 
 class MapPanel:
-    """Draws the path on the reachable cells.
-
-    Args:
-        plan: the map of the world.
-        xy: positions in metres, [N, 2].
-    """
+    """Draws the path, positions [N, 2] in metres, on the reachable cells of a map."""
 
     def __init__(self, plan: Map, xy: NDArray[np.float32]) -> None:
         corners = np.array([plan.cells.corner(cell) for cell in plan.reachable.tolist()])
@@ -74,71 +72,48 @@ class MapPanel:
 
 
 def panels(frame: NDArray[np.uint8], preview: Image.Image, path: Image.Image) -> Image.Image:
-    """Lay out one picture.
-
-    Args:
-        frame: the observed frame (3, H, W).
-        preview: observed, reconstructed, predicted, side by side.
-        path: the map.
-    """
+    """Lay out a frame (3, H, W), two of the three images of its preview, and the map."""
     width = preview.width // 3
-    drawn = [preview.crop((n * width, 0, (n + 1) * width, width)) for n in (1, 2)]
-    observed = Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
+    decoded = [preview.crop((n * width, 0, (n + 1) * width, width)) for n in (1, 2)]
+    images = [Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0))), *decoded, path]
     whole = Image.new("RGB", (4 * SIDE + 3 * MARGIN, CAPTION + SIDE), PAPER)
     pen = ImageDraw.Draw(whole)
-    for number, (caption, image) in enumerate(zip(CAPTIONS, (observed, *drawn, path), strict=True)):
+    for number, (caption, image) in enumerate(zip(CAPTIONS, images, strict=True)):
         left = number * (SIDE + MARGIN)
         pen.text((left + 2, 2), caption, fill=INK)
         whole.paste(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, CAPTION))
     return whole
 
 
-def film(run: Path, start_s: float, seconds: float, every: int) -> tuple[list[Image.Image], float]:
-    """Return the pictures of a part of a run, and its steps a second.
-
-    Raises:
-        RecordingError: the run has no recording.
-        CheckpointError: its checkpoints cannot be used.
-    """
-    weights = {role: newest_weights(run, role) for role in ("encoder", "dynamics", "decoder")}
-    assert weights["dynamics"] and weights["decoder"], f"{run} has no checkpoints"
-    dynamics = from_checkpoint(weights["dynamics"], Dynamics)
-    decoder = from_checkpoint(weights["decoder"], Decoder)
-    reader = RecordingReader(run)
-    dataset = RecordingDataset(
-        reader.folder, FrozenEncoders(weights["encoder"], weights["dynamics"])
-    )
-    settings = read_settings(run)
-    names, fps = reader.spec.info_names, reader.spec.fps
-    info = reader.column("info")[:, [names.index("x"), names.index("y")]]
-    path = MapPanel(map_of(settings["scene"], settings["seed"]), info)
-    start = max(1, round(start_s * fps))
-    stop = min(start + round(seconds * fps), len(reader))
-    rows = np.zeros(len(reader), np.bool_)
-    rows[start - 1 : stop] = True
-    steps = TensorDict.cat(list(dataset.rollouts(rows, {"frame", "latent", "state"})))
-    pictures = []
-    for at in range(1, len(steps), every):
-        preview = newest_preview(steps[at - 1 : at + 1], decoder, dynamics)
-        if preview is not None:
-            way = path.draw(start - 1 + at, round(TRAIL_S * fps))
-            pictures.append(panels(steps["frame"][at].numpy(), preview, way))
-    return pictures, fps
-
-
 def main() -> None:
-    """Write the film."""
+    """Write the animation."""
     parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/run.gif"))
     parser.add_argument("--start", type=float, default=0.0, help="seconds to begin at")
     parser.add_argument("--seconds", type=float, default=20.0, help="seconds of the run")
-    parser.add_argument("--every", type=int, default=2, help="steps from one picture to the next")
-    parser.add_argument("--colours", type=int, default=128)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pictures, fps = film(options.run, options.start, options.seconds, options.every)
-    save_film(pictures, options.out, round(fps), options.colours)
+    encoder, dynamics, decoder = (newest_weights(options.run, role) for role in ROLES)
+    if not (encoder and dynamics and decoder):
+        parser.error(f"{options.run} has no checkpoint with {', '.join(ROLES)}")
+    reader = RecordingReader(options.run)
+    dataset = RecordingDataset(reader.folder, FrozenEncoders(encoder, dynamics))
+    drawn_by = from_checkpoint(decoder, Decoder), from_checkpoint(dynamics, Dynamics)
+    settings = read_settings(options.run)
+    names, fps = reader.spec.info_names, reader.spec.fps
+    xy = reader.column("info")[:, [names.index("x"), names.index("y")]]
+    path = MapPanel(map_of(settings["scene"], settings["seed"]), xy)
+    start, count = round(options.start * fps), round(options.seconds * fps)
+    numbers = np.arange(len(reader))
+    wanted = (numbers >= start) & (numbers <= start + count)
+    steps = TensorDict.cat(list(dataset.rollouts(wanted, {"frame", "latent", "state"})))
+    pictures = []
+    for at in range(1, len(steps), EVERY):
+        if preview := newest_preview(steps[at - 1 : at + 1], *drawn_by):
+            trail = path.draw(start + at, round(TRAIL_S * fps))
+            pictures.append(panels(steps["frame"][at].numpy(), preview, trail))
+    save_film(pictures, options.out, round(fps), COLOURS)
     print(f"{len(pictures)} pictures, {options.out.stat().st_size / 1e6:.1f} MB in {options.out}")
 
 
