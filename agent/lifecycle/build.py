@@ -15,7 +15,7 @@ from agent.actor import ActingModules, Actor
 from agent.errors import UsageError
 from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle.resume import no_valid_checkpoint
-from agent.settings.schema import Settings, plain_settings
+from agent.settings.schema import Settings
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
 from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.checkpoint.store import find_checkpoints
@@ -30,6 +30,7 @@ from pamiq_lightning.learners.roles import Encoder, check_role
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, check_spec
 from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
 from pamiq_lightning.trainer.config import TrainerConfig
+from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.instantiate import instantiate, resolve
 
 Notify = Callable[[str], None]
@@ -296,7 +297,7 @@ def make_trainer_config(
         device=device.type,
         seed=settings.seed,
         lockstep=settings.clock == "lockstep",
-        settings=plain_settings(settings),
+        settings=to_plain(settings),
         checkpoint=checkpoint,
         agent_core=settings.agent_core,
         compile=settings.compile,

@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.errors import RunFailure, UsageError
 from agent.run_dir import RECORDING, RunLock
-from agent.settings.schema import Settings, plain_settings
+from agent.settings.schema import Settings
 from pamiq_lightning.checkpoint.store import (
     CheckpointError,
     find_checkpoints,
@@ -19,6 +19,7 @@ from pamiq_lightning.checkpoint.store import (
     verify,
 )
 from pamiq_lightning.recording.schema import recorder_lock
+from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 AUTO = "auto"
@@ -130,7 +131,7 @@ def print_config_diff(then: Mapping[str, Any], settings: Settings, notify: Notif
     Raises:
         UsageError: `init_weights` is set, but the weights come from the checkpoint.
     """
-    found = config_diff(then, plain_settings(settings))
+    found = config_diff(then, to_plain(settings))
     for key, (_, now) in found.items():
         if key.endswith(".init_weights") and now is not None:
             raise UsageError(

@@ -26,7 +26,7 @@ from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.lifecycle.watch import ProcessWatch
 from agent.loop import WEIGHT_CHUNK_BYTES, Loop
 from agent.pause import Pauses
-from agent.settings.schema import Settings, plain_settings
+from agent.settings.schema import Settings
 from agent.ui.commands import Commands
 from agent.ui.keyboard import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
 from agent.ui.server import Api
@@ -41,6 +41,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
+from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.cpu import stay_on
 
 POLL_S = 0.05
@@ -197,7 +198,7 @@ class Runner:
         self.trainer.begin(
             build.make_trainer_config(self.settings, self.exchange, self.folder, device, checkpoint)
         )
-        run_dir.write_settings(self.folder, plain_settings(self.settings))
+        run_dir.write_settings(self.folder, to_plain(self.settings))
 
     def _open_ui(self, info_names: tuple[str, ...], end: ExitStack) -> None:
         """Serve the API and the live page, and print their address."""

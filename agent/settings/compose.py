@@ -8,7 +8,7 @@ each `${shapes.latent}` becomes the value it refers to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -21,22 +21,18 @@ from omegaconf.errors import OmegaConfBaseException
 import pamiq_lightning
 from agent.errors import UsageError
 from agent.run_dir import SETTINGS
-from pamiq_lightning.utils.usage_error import unknown_name
+from pamiq_lightning.utils.usage_error import check_names
 
 _BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
 _EXPONENT = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
+_WORDS = {"true": True, "false": False}
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1, but 1e-4 is a number and off is a word, as in YAML 1.2."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [resolver for resolver in resolvers if resolver[0] != _BOOL]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
-
-_Loader.add_implicit_resolver(_BOOL, re.compile("^(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"])
+_Loader.add_constructor(_BOOL, lambda _, node: _WORDS.get(node.value.lower(), node.value))
 _Loader.add_implicit_resolver(_FLOAT, _EXPONENT, [*"-+0123456789."])
 
 
@@ -77,31 +73,12 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     return CommandLine(str(conf), pairs, bool(helps), None if resume is None else str(resume))
 
 
-def conf_folders() -> list[Path]:
-    """Return where settings files are looked for: ./conf, then the package's own copy."""
+def conf_files() -> dict[str, Path]:
+    """Return the file of every name that `conf=` takes; ./conf goes before the package's own."""
     installed = Path(pamiq_lightning.__file__).parent / "conf"
-    checkout = installed.parents[1] / "conf"
-    return [Path.cwd() / "conf", installed if installed.is_dir() else checkout]
-
-
-def conf_names() -> list[str]:
-    """Return every name that `conf=` takes."""
-    return sorted({path.stem for folder in conf_folders() for path in folder.glob("*.yaml")})
-
-
-def find_conf(name: str) -> Path:
-    """Return the file of a conf name, or of a path, such as the settings.yaml of a run.
-
-    Raises:
-        UsageError: there is none; the message names the nearest.
-    """
-    paths = [folder / f"{name}.yaml" for folder in conf_folders()]
-    if name.endswith((".yaml", ".yml")):
-        paths.insert(0, Path(name))
-    for path in paths:
-        if path.is_file():
-            return path
-    raise UsageError(f"conf={name}: {unknown_name(name, conf_names())}")
+    shipped = installed if installed.is_dir() else installed.parents[1] / "conf"
+    folders = (shipped, Path.cwd() / "conf")
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
 
 
 def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, Any]:
@@ -112,18 +89,22 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
         default_size: returns the size where neither conf nor command line names one; may be slow.
 
     Raises:
-        UsageError: a file is missing, is not YAML, or includes itself; a size or a learner's role
-            is unknown; a `${...}` refers to nothing.
+        UsageError: a file is missing, is not YAML, or includes itself; a conf, a size or a
+            learner's role is unknown; a `${...}` refers to nothing.
     """
-    path = find_conf(command.conf)
-    layers = _layers(path)
+    path = Path(command.conf)
+    if path.suffix not in (".yaml", ".yml"):
+        confs = conf_files()
+        check_names("conf=", [command.conf], confs)
+        path = confs[command.conf]
+    layers = list(_layers(path))
     named = [layer["size"] for _, layer in layers if layer.get("size")]
     size = str(command.overrides.get("size") or (named[-1] if named else default_size()))
     if path.name == SETTINGS and named != [size]:
         raise UsageError(f"size={size}: {path} holds all numbers of another size; use a conf")
     sizes = [entry for folder, _ in layers for entry in (folder / "sizes").glob("*")]
-    if sizes and size not in (names := {entry.name for entry in sizes}):
-        raise UsageError(f"size={size}: {unknown_name(size, names)}")
+    if sizes:
+        check_names("size=", [size], {entry.name for entry in sizes})
     shapes = [entry / "shapes.yaml" for entry in sizes if entry.name == size]
     settings: Any = reduce(merge, (read_yaml(file) for file in shapes if file.is_file()), {})
     for folder, layer in layers:
@@ -138,9 +119,7 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
     learners = settings.get("learners") or {}
     if not isinstance(learners, Mapping):
         raise UsageError(f"learners={learners}: must hold {', '.join(sorted(roles))}")
-    for role in learners:
-        if role not in roles:
-            raise UsageError(f"learners.{role}: {unknown_name(role, roles)}")
+    check_names("learners.", learners, roles)
     try:
         return dict(OmegaConf.to_container(OmegaConf.create(settings), resolve=True))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
@@ -153,22 +132,19 @@ def merge(base: Any, over: Any) -> Any:
         return over
     if "class_path" in over and base.get("class_path") not in (None, over["class_path"]):
         return dict(over)
-    return {
-        **base,
-        **{key: merge(base[key], value) if key in base else value for key, value in over.items()},
-    }
+    return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
 
 
-def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
+def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Read a file and those it extends, these first; each with the folder it lies in."""
     path = path.resolve()
     if path in seen:
         raise UsageError(f"{path} extends itself")
     own = read_yaml(path)
     extends = own.pop("extends", [])
-    parents = [extends] if isinstance(extends, str) else extends
-    below = [_layers(path.parent / parent, (*seen, path)) for parent in parents]
-    return [*(layer for layers in below for layer in layers), (path.parent, own)]
+    for parent in [extends] if isinstance(extends, str) else extends:
+        yield from _layers(path.parent / parent, (*seen, path))
+    yield path.parent, own
 
 
 def _load_learner(entry: Any, folder: Path, size: str) -> Any:

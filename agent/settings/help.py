@@ -10,7 +10,7 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
-from agent.settings.compose import conf_names
+from agent.settings.compose import conf_files
 from agent.settings.schema import Settings
 from pamiq_lightning.utils.instantiate import find_class
 
@@ -31,41 +31,38 @@ resume: folder of a run to resume from its newest checkpoint, or auto for the ne
 
 def render(settings: Settings) -> str:
     """Return the whole help; the values of `settings` stand as the defaults."""
-    lines = [USAGE, f"conf: one of {', '.join(conf_names())}", ""]
-    for key, default, sentence in _keys(settings, ""):
+    lines = [USAGE, f"conf: one of {', '.join(sorted(conf_files()))}", ""]
+    for key, default, sentence in _keys(Settings, vars(settings), ""):
         lines.append(f"  {key} (default: {default})" if default != "" else f"  {key}")
         lines += textwrap.wrap(sentence, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
 
 
-def _keys(section: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
-    """Yield key, default and sentence of everything that can be set in a dataclass."""
-    sentences = _sentences(type(section))
-    for name, value in vars(section).items():
-        key, sentence = f"{prefix}{name}", sentences[name]
-        nested = value if isinstance(value, dict) else {}
-        yield key, "" if nested == value or is_dataclass(value) else value, sentence
-        if is_dataclass(value):
-            yield from _keys(value, f"{key}.")
-        elif "class_path" in nested:
-            yield from _class_keys(key, nested)
-        for entry_name, entry in nested.items():
-            if is_dataclass(entry):
-                yield from _keys(entry, f"{key}.{entry_name}.")
+def _keys(cls: type, values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield key, default and sentence of everything that can be set in a class."""
+    parsed = parse_docstring(inspect.getdoc(cls) or "").params
+    sentences = {item.arg_name: " ".join((item.description or "").split()) for item in parsed}
+    for name, value in values.items():
+        section = is_dataclass(value) or isinstance(value, dict)
+        yield f"{prefix}{name}", "" if section else value, sentences[name]
+        yield from _keys_in(value, f"{prefix}{name}")
 
 
-def _class_keys(key: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield key, default and sentence of a class and its arguments."""
-    cls: type = find_class(object, spec["class_path"], key)
-    yield f"{key}.class_path", spec["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
-    sentences, given = _sentences(cls), spec.get("init_args") or {}
-    for name, parameter in inspect.signature(cls).parameters.items():
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            default = given.get(name, parameter.default)
-            yield f"{key}.init_args.{name}", default, sentences[name]
-
-
-def _sentences(cls: type) -> dict[str, str]:
-    """Return what a class's docstring says of each argument."""
-    parsed = parse_docstring(inspect.getdoc(cls) or "")
-    return {item.arg_name: " ".join((item.description or "").split()) for item in parsed.params}
+def _keys_in(value: Any, key: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield the same of what a value holds: a section, a class and its arguments, or several."""
+    if is_dataclass(value):
+        yield from _keys(type(value), vars(value), f"{key}.")
+    elif isinstance(value, dict) and "class_path" in value:
+        cls: type = find_class(object, value["class_path"], key)
+        yield f"{key}.class_path", value["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(cls).parameters.items()
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        }
+        given = value.get("init_args") or {}
+        arguments = {name: given.get(name, default) for name, default in defaults.items()}
+        yield from _keys(cls, arguments, f"{key}.init_args.")
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _keys_in(entry, f"{key}.{name}")

@@ -5,9 +5,8 @@ Nothing heavy is imported here: a mistake is reported at once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,7 +21,7 @@ from pamiq_lightning.shapes import Shapes
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.cpu import can_pin, usable_cores
-from pamiq_lightning.utils.usage_error import unknown_name
+from pamiq_lightning.utils.usage_error import check_names
 
 ClassSpec = dict[str, Any]
 """A class_path and its init_args."""
@@ -115,21 +114,18 @@ def parse(composed: Mapping[str, Any]) -> Settings:
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
     """Return a value as the type it must have; sections and dictionaries part by part."""
-    prefix = f"{key}." if key else ""
+    if hint is Any:
+        return value
     if is_dataclass(hint) or get_origin(hint) is dict:
         value = {} if value is None else value
-        known = get_type_hints(hint) if is_dataclass(hint) else {}
+        hints = get_type_hints(hint) if is_dataclass(hint) else {}
         if not isinstance(value, Mapping):
-            needed = "class_path, init_args" if hint == ClassSpec else ", ".join(known) or "names"
+            needed = "class_path, init_args" if hint == ClassSpec else ", ".join(hints) or "names"
             raise UsageError(f"{key}={value}: must hold {needed}")
-        if hint == ClassSpec:
-            return dict(value)
-        if not is_dataclass(hint):
-            known = dict.fromkeys(value, get_args(hint)[1])
-        for name in value:
-            if name not in known:
-                raise UsageError(f"{prefix}{name}: {unknown_name(str(name), known)}")
-        parts = {name: _convert(known[name], value[name], f"{prefix}{name}") for name in value}
+        prefix = f"{key}." if key else ""
+        hints = hints or dict.fromkeys(value, get_args(hint)[1])
+        check_names(prefix, value, hints)
+        parts = {name: _convert(hints[name], value[name], f"{prefix}{name}") for name in value}
         return hint(**parts) if isinstance(hint, type) else parts
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
@@ -165,16 +161,12 @@ def _allowed(hint: Any) -> str:
 
 def _problems(settings: Settings) -> Iterator[tuple[str, bool]]:
     """Yield what settings may not be, each with whether they are."""
-    for key, least, limit in (
-        ("seed", 0, 2**32),
-        ("osc_port", 1, 2**16),
-        ("api_port", 1, 2**16),
-        ("recording.crf", 0, WORST_CRF + 1),
-        ("rollout_length", 2, math.inf),
-    ):
+    limits = {"seed": 2**32, "osc_port": 2**16, "api_port": 2**16, "recording.crf": WORST_CRF + 1}
+    for key, limit in limits.items():
         value = attrgetter(key)(settings)
-        allowed = value is None or least <= value < limit
-        yield f"{key}={value}: must be at least {least} and below {limit}", not allowed
+        yield f"{key}={value}: must be below {limit}", value is not None and value >= limit
+    rows = settings.rollout_length
+    yield f"rollout_length={rows}: must be at least 2", rows < 2
     lockstep, vrchat = settings.clock == "lockstep", settings.world == "vrchat"
     yield (
         f"time_scale={settings.time_scale}: only the embedded world in real time can be scaled",
@@ -196,9 +188,3 @@ def _problems(settings: Settings) -> Iterator[tuple[str, bool]]:
         problem = f"{key}.round_limit_s={limit_s}: under lockstep no round may depend on time"
         yield problem, lockstep and limit_s is not None
         yield f"{key}.model: is missing", not learner.model
-
-
-def plain_settings(settings: Settings) -> dict[str, Any]:
-    """Return settings as plain dictionaries, lists, numbers and strings, for files and logs."""
-    plain: dict[str, Any] = to_plain(asdict(settings))
-    return plain

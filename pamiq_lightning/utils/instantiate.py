@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from pamiq_lightning.utils.usage_error import UsageError, unknown_name
+from pamiq_lightning.utils.usage_error import UsageError, check_names
 
 T = TypeVar("T")
 
@@ -21,15 +21,15 @@ def find_class(base: type[T], class_path: str, key: str) -> type[T]:
         UsageError: there is no such class, or it is not a subclass of `base`.
     """
     module_name, _, name = class_path.rpartition(".")
-    wanted = f"a {base.__module__}.{base.__qualname__}"
+    where, wanted = f"{key}.class_path={class_path}", f"a {base.__module__}.{base.__qualname__}"
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(
-            f"{key}.class_path={class_path}: there is no such class ({error}); it must be {wanted}"
+            f"{where}: there is no such class ({error}); it must be {wanted}"
         ) from error
     if not (inspect.isclass(found) and issubclass(found, base)):
-        raise UsageError(f"{key}.class_path={class_path}: is not {wanted}")
+        raise UsageError(f"{where}: is not {wanted}")
     return found
 
 
@@ -53,9 +53,7 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
     parser = ArgumentParser(exit_on_error=False)
     # Arguments that a class passes to its base class (`**kwargs`) are among them.
     known = parser.add_class_arguments(cls, None)
-    for name in given:
-        if name not in known:
-            raise UsageError(f"{key}.init_args.{name}: {unknown_name(name, known)}")
+    check_names(f"{key}.init_args.", given, known)
     try:
         init_args = parser.parse_object(dict(given)).as_dict()
     except ArgumentError as error:

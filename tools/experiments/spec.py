@@ -29,7 +29,7 @@ from typing import Any
 
 from agent.errors import UsageError
 from agent.settings.compose import read_yaml
-from pamiq_lightning.utils.usage_error import unknown_name
+from pamiq_lightning.utils.usage_error import check_names
 from tools.cli import make_parser
 from tools.run_files import find_run, read_summary
 
@@ -129,11 +129,7 @@ def _choices(given: Mapping[str, Any], path: Path, axis: str) -> dict[str, dict[
     """Return the settings of every choice on an axis."""
     if "from" in given:
         known = read_yaml(path.parent / given["from"])
-        for name in given.get("take") or ():
-            if name not in known:
-                raise UsageError(
-                    f"{path}: axes.{axis}.take={name}: {unknown_name(str(name), known)}"
-                )
+        check_names(f"{path}: axes.{axis}.take=", given.get("take") or (), known)
         given = {name: known[name] for name in given.get("take") or known}
     return {str(name): dict(settings or {}) for name, settings in given.items()}
 
@@ -146,9 +142,7 @@ def read_spec(path: Path) -> Spec:
     """
     content = read_yaml(path)
     known = [item.name for item in dataclasses.fields(Spec) if item.name != "name"]
-    for key in content:
-        if key not in known:
-            raise UsageError(f"{path}: {key}: {unknown_name(str(key), known)}")
+    check_names(f"{path}: ", content, known)
     for key in ("conf", "ticks", "seeds", "axes"):
         if key not in content:
             raise UsageError(f"{path}: {key} is missing")
@@ -162,9 +156,7 @@ def read_spec(path: Path) -> Spec:
         raise UsageError(f"{path}: axes: must map axes to choices, and those to settings")
     content["axes"] = {axis: _choices(choices, path, axis) for axis, choices in axes.items()}
     names = {name for choices in content["axes"].values() for name in choices}
-    for name in content.get("seed_overrides") or {}:
-        if name not in names:
-            raise UsageError(f"{path}: seed_overrides.{name}: {unknown_name(name, names)}")
+    check_names(f"{path}: seed_overrides.", content.get("seed_overrides") or {}, names)
     content["conf"] = (path.parent / content["conf"]).resolve()
     if not content["conf"].is_file():
         raise UsageError(f"{path}: conf: there is no {content['conf']}")

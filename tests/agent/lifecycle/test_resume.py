@@ -23,7 +23,7 @@ from agent.lifecycle.resume import (
     resolve_checkpoint,
 )
 from agent.run_dir import METRICS, SUMMARY, TRAINER_LOG
-from agent.settings.schema import Settings, plain_settings
+from agent.settings.schema import Settings
 from pamiq_lightning.checkpoint.files import load_weights, read_learner
 from pamiq_lightning.checkpoint.snapshot import read_checkpoint
 from pamiq_lightning.checkpoint.store import (
@@ -36,6 +36,7 @@ from pamiq_lightning.checkpoint.store import (
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.trainer.settings import LearnerSettings
+from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.file_lock import FileLock
 from pamiq_lightning.utils.instantiate import build
 
@@ -113,7 +114,7 @@ def test_changed_settings_are_printed(tmp_path: Path) -> None:
     }
     lines: list[str] = []
     settings = Settings(rate=20.0)
-    print_config_diff(plain_settings(Settings()), settings, lines.append)
+    print_config_diff(to_plain(Settings()), settings, lines.append)
     assert lines == ["Settings changed since the checkpoint:", "  rate: 10.0 -> 20.0"]
     then = {"learners": {"encoder": {"init_weights": None}}}
     settings = Settings()

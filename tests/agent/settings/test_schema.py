@@ -8,7 +8,8 @@ import yaml
 from agent.errors import UsageError
 from agent.settings.compose import CommandLine, compose
 from agent.settings.help import render
-from agent.settings.schema import Settings, parse, plain_settings
+from agent.settings.schema import Settings, parse
+from pamiq_lightning.utils.builtin_types import to_plain
 
 ROLES = {"encoder", "dynamics", "policy", "decoder"}
 
@@ -24,8 +25,8 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
     assert settings.size == size
     assert set(settings.learners) == ROLES
     # What is saved with a run is plain YAML, and says the same when it is read again.
-    text = yaml.safe_dump(plain_settings(settings))
-    assert plain_settings(parse(yaml.safe_load(text))) == plain_settings(settings)
+    text = yaml.safe_dump(to_plain(settings))
+    assert to_plain(parse(yaml.safe_load(text))) == to_plain(settings)
 
 
 @pytest.mark.parametrize(
