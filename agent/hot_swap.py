@@ -69,7 +69,7 @@ class DoubleBufferedModule(Generic[M]):
     def __init__(
         self, module: nn.Module, spec: WeightsSpec, device: torch.device, compiled: bool = False
     ) -> None:
-        copies = [self._frozen_copy(module, device) for _ in range(2)]
+        copies = [copy.deepcopy(module).requires_grad_(False).eval().to(device) for _ in range(2)]
         if compiled:
             for frozen in copies:
                 compile_acting(frozen, device)
@@ -82,10 +82,6 @@ class DoubleBufferedModule(Generic[M]):
         """Version of the active weights."""
         self.just_swapped = False
         """Whether the standby still holds the previous weights; see `release_previous`."""
-
-    @staticmethod
-    def _frozen_copy(module: nn.Module, device: torch.device) -> nn.Module:
-        return copy.deepcopy(module).requires_grad_(False).eval().to(device)
 
     def copy_chunk(self, max_bytes: int | None) -> int:
         """Copy some of the newest weights into the standby; start a copy if there are newer ones.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,8 +67,11 @@ class Screen:
         Raises:
             CaptureError: the window is closed, hidden, off the screen or too small.
         """
-        self._find_again()
+        if self._window is None and self._clock() < self._retry_at:
+            raise self._lost
         try:
+            if self._window is None:
+                self._attach()
             self.area = self._client_area()
             return self._grab(self.area)
         except CaptureError as lost:
@@ -78,17 +82,6 @@ class Screen:
         """Release the display. May be called twice."""
         self._lose(CaptureError("the screen is closed"))
         self._retry_at = float("inf")
-
-    def _find_again(self) -> None:
-        if self._window is not None:
-            return
-        if self._clock() < self._retry_at:
-            raise self._lost
-        try:
-            self._attach()
-        except CaptureError as lost:
-            self._lose(lost)
-            raise
 
     def _attach(self) -> None:
         # In this order: on Windows the grabber makes the process DPI-aware.
@@ -121,16 +114,8 @@ class Screen:
         from mss.exception import ScreenShotError
 
         assert self._grabber is not None
-        square = area.centre_square()
         try:
-            shot = self._grabber.grab(
-                {
-                    "left": square.left,
-                    "top": square.top,
-                    "width": square.width,
-                    "height": square.height,
-                }
-            )
+            shot = self._grabber.grab(asdict(area.centre_square()))
         except ScreenShotError as failure:
             raise CaptureError(f"The screen cannot be captured: {failure}") from failure
         return from_bgrx(shot.raw, shot.width, shot.height, self._size)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from agent.actor import Actor
 from agent.errors import RunFailure
@@ -101,7 +101,8 @@ def load_agent_state(
         loop.load_state_dict(values["loop"])
         versions = dict(zip(ACTING_ROLES, values["versions"], strict=True))
         _load_versions(checkpoint, actor, versions, saved)
-        _load_rng(values["rng"], tensors)
+        numpy = {**values["rng"]["numpy"], "keys": tensors[_RNG + "numpy"]}
+        load_rng_state_dict({**values["rng"], "torch": tensors[_RNG + "torch"], "numpy": numpy})
     except (KeyError, ValueError, RuntimeError) as error:
         raise RunFailure(
             f"{checkpoint.folder} is not of this agent in this scene: {error}"
@@ -150,8 +151,3 @@ def _load_versions(
             raise ValueError(f"{role}: version {version} acted, it has {sorted(known)}")
         module.load_version(version, known[version])
     actor.poll_weights(None)
-
-
-def _load_rng(rng: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    numpy = {**rng["numpy"], "keys": tensors[_RNG + "numpy"]}
-    load_rng_state_dict({**rng, "torch": tensors[_RNG + "torch"], "numpy": numpy})

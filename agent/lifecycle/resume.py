@@ -81,7 +81,8 @@ def find_run(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
             raise RunFailure(f"{folder} has no checkpoint to resume from")
         return folder
     found = [folder for folder in (runs / experiment).glob("*") if folder.is_dir()]
-    for folder in sorted(found, key=_age, reverse=True):
+    # By date and time of the start; a counter comes after none.
+    for folder in sorted(found, key=lambda folder: folder.name.partition("-"), reverse=True):
         if find_checkpoints(folder):
             return folder
         notify(f"{folder} is skipped: it has no checkpoint.")
@@ -89,12 +90,6 @@ def find_run(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
         f"resume=auto: no run in {runs / experiment} has a checkpoint; without resume= a new run "
         "starts"
     )
-
-
-def _age(folder: Path) -> tuple[str, str]:
-    """Return the key that sorts runs by their start; a counter comes after none."""
-    stamp, _, rest = folder.name.partition("-")
-    return stamp, rest
 
 
 def choose_checkpoint(run: Path, notify: Notify) -> Path:

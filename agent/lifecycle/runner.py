@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import socket
 import sys
@@ -30,7 +31,7 @@ from agent.settings.schema import Settings
 from agent.ui.commands import Commands
 from agent.ui.keyboard import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
 from agent.ui.server import Api
-from agent.ui.terminal import StatusDisplay, StatusSource, print_summary, write_summary
+from agent.ui.terminal import StatusDisplay, StatusSource, write_summary
 from agent.ui.views import Views
 from agent.worlds.base import World
 from agent.worlds.embedded.lockstep import LockstepWorld
@@ -372,7 +373,7 @@ class Runner:
             code = code or 1
         run_dir.remove_address(self.folder)
         run_dir.remove_pid(self.folder)
-        print_summary(summary)
+        print(json.dumps(summary, indent=2), flush=True)
         return code
 
     def _join_others(self) -> str | None:

@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -84,8 +85,6 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report a failure as a message; a client that went away is not one."""
-        import sys
-
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             self.commands.notify(f"a request failed: {type(error).__name__}: {error}")
@@ -110,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, answer: Any) -> None:
         try:
-            self._check_host()
+            if self.headers.get("Host") not in self.server.hosts:
+                raise RefusedError(HTTPStatus.FORBIDDEN, "this host name is not this machine's")
             self._skip_body()
             answer()
         except RefusedError as error:
@@ -153,10 +153,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse_path(self) -> None:
         known = "GET /status /frame.jpg /preview.png /metrics; POST /" + " /".join(VERBS)
         raise RefusedError(HTTPStatus.NOT_FOUND, f"there is only: {known}")
-
-    def _check_host(self) -> None:
-        if self.headers.get("Host") not in self.server.hosts:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "this host name is not this machine's")
 
     def _check_token(self) -> None:
         given = self.headers.get("Authorization", "").encode("utf-8", "replace")

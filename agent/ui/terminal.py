@@ -27,6 +27,7 @@ from pamiq_lightning.utils.atomic_io import replace_atomic
 REFRESH_S = 1.0
 PLAIN_EVERY = 10
 """Refreshes per plain line, where there is no terminal."""
+_COUNTERS = ("rollouts", "updates", "replay_updates", "skipped", "rollbacks")
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,7 @@ class StatusSource:
         for role in self.roles:
             metrics = self.board.learner(role)
             found[role] = {
-                "rollouts": int(metrics["rollouts"]),
-                "updates": int(metrics["updates"]),
-                "replay_updates": int(metrics["replay_updates"]),
-                "skipped": int(metrics["skipped"]),
-                "rollbacks": int(metrics["rollbacks"]),
+                **{name: int(metrics[name]) for name in _COUNTERS},
                 "seconds": round(metrics["seconds"], 3),
                 "loss": None if math.isnan(metrics["loss"]) else metrics["loss"],
                 "version_in_use": acting.get(role),
@@ -164,17 +161,14 @@ class StatusDisplay:
                 # A line that cannot be printed is lost, and the next one tried. Rich raises
                 # SystemExit where a pipe has lost its reader.
                 with suppress(OSError, SystemExit):
-                    self._print_lines()
+                    while not self._lines.empty():
+                        self._console.print(self._lines.get(), soft_wrap=True, markup=False)
                     if self._console.is_terminal:
                         live.update(block(self._source, self._hint), refresh=True)
                     elif count % PLAIN_EVERY == 0:
                         self._console.print(plain_line(self._source), soft_wrap=True, markup=False)
                 if self._end.is_set():
                     break
-
-    def _print_lines(self) -> None:
-        while not self._lines.empty():
-            self._console.print(self._lines.get(), soft_wrap=True, markup=False)
 
 
 def _clock_time(seconds: float) -> str:
@@ -253,9 +247,3 @@ def write_summary(path: Path, summary: dict[str, Any]) -> bool:
         print(message, file=sys.stderr, flush=True)
         return False
     return True
-
-
-def print_summary(summary: dict[str, Any]) -> None:
-    """Print the summary, as in the file."""
-    print(json.dumps(summary, indent=2))
-    sys.stdout.flush()

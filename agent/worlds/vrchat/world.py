@@ -103,7 +103,8 @@ class VRChat:
             if frame.shape == self._frame.shape:
                 self._frame = frame
             self._set_invalid_reason(None if fault is None else str(fault))
-        return self._frame, self._info()
+        listener = self._listener
+        return self._frame, np.empty(0, np.float32) if listener is None else listener.values()
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Send an action (A,); inputs stay released while frames are not valid."""
@@ -158,9 +159,6 @@ class VRChat:
     def _commanded(self, addresses: tuple[str, ...]) -> bool:
         held = self._sender.input_state()
         return any(held[address] != 0.0 for address in addresses)
-
-    def _info(self) -> NDArray[np.float32]:
-        return self._listener.values() if self._listener is not None else np.empty(0, np.float32)
 
     def _set_invalid_reason(self, reason: str | None) -> None:
         if reason is not None and self.invalid_reason is None:
