@@ -8,6 +8,7 @@ rest. Exit codes: 0 all works, 1 something does not, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,11 +86,7 @@ def main(
     console = Console()
     findings = []
     with ExitStack() as parts:
-        steps: list[Iterator[Finding]] = [
-            capture(context, parts),
-            send(context, parts),
-            receive(context, parts),
-        ]
+        steps = [step(context, parts) for step in (capture, send, receive)]
         if options.oscquery:
             steps.append(query())
         if options.move:
@@ -113,11 +110,9 @@ def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
         except CaptureError as error:
             yield Finding("window", False, str(error))
             return
-        context.source = screen
-        area = screen.area
-        yield Finding(
-            "window", True, f"{area.width} x {area.height} pixels at {area.left}, {area.top}"
-        )
+        context.source, area = screen, screen.area
+        place = f"{area.width} x {area.height} pixels at {area.left}, {area.top}"
+        yield Finding("window", True, place)
     parts.callback(context.source.close)
     durations = []
     try:
@@ -131,9 +126,7 @@ def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
         return
     Image.fromarray(frame.transpose(1, 2, 0)).save(context.picture)
     wrong = blank(frame)
-    took = (
-        f"{1000 * sorted(durations)[len(durations) // 2]:.1f} ms a capture; see {context.picture}"
-    )
+    took = f"{1000 * statistics.median(durations):.1f} ms a capture; see {context.picture}"
     yield Finding("capture", wrong is None, f"{wrong}; {took}" if wrong else took)
 
 
@@ -234,13 +227,10 @@ def _move(
     after = _capture(context)
     sender.release_inputs()
     watchdog.release_inputs()
-    details = []
+    details, moved = [], False
     if before is not None and after is not None:
-        change = float(np.abs(after.astype(np.int16) - before).mean())
-        details.append(f"the frame {'changed' if change > CHANGED else 'did not change'}")
-        moved = change > CHANGED
-    else:
-        moved = False
+        moved = float(np.abs(after.astype(np.int16) - before).mean()) > CHANGED
+        details.append(f"the frame {'changed' if moved else 'did not change'}")
     if speed > 0.0:
         details.append(f"up to {speed:.1f} m/s")
     if not details:

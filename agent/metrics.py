@@ -55,14 +55,11 @@ class Histogram:
 
     def summary(self) -> dict[str, float | None]:
         """Return p50, p95, p99 and max in ms."""
+        shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         if not self.count:
-            return dict.fromkeys(("p50", "p95", "p99", "max"))
-        metrics: dict[str, float | None] = {
-            name: round(self.percentile(share), 3)
-            for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-        }
-        metrics["max"] = round(self.largest, 3)
-        return metrics
+            return dict.fromkeys((*shares, "max"))
+        percentiles = {name: round(self.percentile(share), 3) for name, share in shares.items()}
+        return {**percentiles, "max": round(self.largest, 3)}
 
 
 @dataclass

@@ -54,10 +54,11 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
         bound.close()
         if error.errno not in _IN_USE:
             raise OSError(f"cannot listen on {host}:{port}: {error}") from error
-        name, holder = ("UDP", udp_holder) if kind is socket.SOCK_DGRAM else ("TCP", tcp_holder)
+        udp = kind is socket.SOCK_DGRAM
+        holder = (udp_holder(port) if udp else _holder("tcp", port, _LISTENS)) or "another program"
         raise PortTakenError(
-            f"{name} port {port} is taken by {holder(port) or 'another program'}: close that, or "
-            "choose another port."
+            f"{'UDP' if udp else 'TCP'} port {port} is taken by {holder}: close that, or choose "
+            "another port."
         ) from error
     return bound
 
@@ -68,11 +69,6 @@ def udp_holder(port: int) -> str | None:
     Known on Linux, for processes of the same user; reads /proc.
     """
     return _holder("udp", port, None)
-
-
-def tcp_holder(port: int) -> str | None:
-    """Return the process that listens on a TCP port, as `udp_holder` does."""
-    return _holder("tcp", port, _LISTENS)
 
 
 def _holder(protocol: str, port: int, state: str | None) -> str | None:

@@ -55,13 +55,12 @@ def _keys_in(value: Any, key: str) -> Iterator[tuple[str, Any, str]]:
     elif isinstance(value, dict) and "class_path" in value:
         cls: type = find_class(object, value["class_path"], key)
         yield f"{key}.class_path", value["class_path"], (inspect.getdoc(cls) or "").split("\n")[0]
-        defaults = {
-            name: parameter.default
+        given = value.get("init_args") or {}
+        arguments = {
+            name: given.get(name, parameter.default)
             for name, parameter in inspect.signature(cls).parameters.items()
             if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         }
-        given = value.get("init_args") or {}
-        arguments = {name: given.get(name, default) for name, default in defaults.items()}
         yield from _keys(cls, arguments, f"{key}.init_args.")
     elif isinstance(value, dict):
         for name, entry in value.items():

@@ -195,7 +195,7 @@ def plain_line(source: StatusSource) -> str:
     """Return the status on one line."""
     learners = " ".join(
         f"{role}: {m['rollouts']} rollouts {m['updates']} updates loss {_number(m['loss'])} "
-        f"v{m['version_in_use'] if m['version_in_use'] is not None else '-'};"
+        f"v{_number(m['version_in_use'], 0)};"
         for role, m in source.learners().items()
     )
     return f"{_headline(source)}   {learners} {source.warnings()}".rstrip()
@@ -207,14 +207,13 @@ def block(source: StatusSource, hint: str) -> Group:
     for column in ("learner", "rollouts", "updates", "seconds", "loss", "version in use"):
         table.add_column(column, justify="left" if column == "learner" else "right")
     for role, metrics in source.learners().items():
-        version = "-" if metrics["version_in_use"] is None else str(metrics["version_in_use"])
         table.add_row(
             role,
             str(metrics["rollouts"]),
             str(metrics["updates"]),
             _number(metrics["seconds"], 1),
             _number(metrics["loss"]),
-            version,
+            _number(metrics["version_in_use"], 0),
         )
     ticks = source.metrics.tick_ms
     summary = source.summary()
