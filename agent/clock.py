@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +40,9 @@ class RealClock:
 
     def now(self) -> float:
         """Return scaled monotonic seconds."""
-        now = time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
-        return now * self.scale
+        if sys.platform != "win32" and _BOOT_CLOCK is not None:
+            return time.clock_gettime(_BOOT_CLOCK) * self.scale
+        return time.monotonic() * self.scale
 
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
         """Sleep in short pieces, so that a signal takes effect at once."""

@@ -54,6 +54,10 @@ class Keys:
         on_key: called with each key.
     """
 
+    _terminal: int
+    _woken: int
+    _wake: int
+
     def __init__(self, on_key: Callable[[str], object]) -> None:
         self._on_key = on_key
         self._end = threading.Event()
@@ -65,10 +69,10 @@ class Keys:
 
     def __exit__(self, *exception: object) -> None:
         self._end.set()
-        if os.name != "nt":
+        if sys.platform != "win32":
             os.write(self._wake, b".")
         self._thread.join()
-        if os.name != "nt":
+        if sys.platform != "win32":
             self._restore()
             atexit.unregister(self._restore)
             os.close(self._woken)
@@ -76,6 +80,8 @@ class Keys:
 
     def _prepare_posix(self) -> Callable[[], None]:
         """Set the terminal to give every key at once, without echo."""
+        if sys.platform == "win32":
+            raise RuntimeError("this reads keys of POSIX terminals")
         import termios
         import tty
 
@@ -102,6 +108,8 @@ class Keys:
                 self._on_key(key.decode("ascii", "replace"))
 
     def _restore(self) -> None:
+        if sys.platform == "win32":
+            raise RuntimeError("this reads keys of POSIX terminals")
         import termios
 
         # In the background this would stop us, and the shell sets its own modes.

@@ -10,9 +10,18 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import SpawnContext
+from typing import TypeAlias
+
+if sys.platform == "win32":
+    Context: TypeAlias = SpawnContext
+else:
+    from multiprocessing.context import ForkServerContext
+
+    Context: TypeAlias = ForkServerContext | SpawnContext
 
 PRELOAD = ["pamiq_lightning.trainer.main"]
 """Imported by the fork server before its first child."""
@@ -21,11 +30,11 @@ POLL_S = 0.5
 """Longest wait of one process without a look at whether the other is alive."""
 
 
-def context() -> ForkServerContext | SpawnContext:
+def context() -> Context:
     """Return the multiprocessing context of this project."""
     # OpenMP threads that spin while they wait would take the core from the agent.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if "forkserver" not in mp.get_all_start_methods():
+    if sys.platform == "win32" or "forkserver" not in mp.get_all_start_methods():
         return mp.get_context("spawn")
     server = mp.get_context("forkserver")
     server.set_forkserver_preload(PRELOAD)
@@ -39,7 +48,7 @@ def stop_signals_blocked() -> Iterator[None]:
     Ctrl-C and a closed terminal signal the whole process group. A fork server that ended by that
     would make the agent take its children for dead.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
         return
     blocked = {getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)}
