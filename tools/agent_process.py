@@ -139,6 +139,10 @@ class AgentProcess:
         """Return how often a trainer has become ready."""
         return (self.folder / TRAINER_LOG).read_text().count("ready at")
 
+    def wait_for_new_trainer(self, starts: int, limit_s: float) -> bool:
+        """Return whether a trainer became ready after the first `starts`, within the limit."""
+        return wait_until(lambda: self.trainer_starts() > starts, limit_s)
+
     def wait_for_checkpoint(self) -> None:
         """Return when the run has a checkpoint newer than the newest one now.
 

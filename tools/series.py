@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,11 +27,12 @@ def largest_apart(values: NDArray[np.floating], count: int, apart: int) -> list[
     return chosen
 
 
-def action_entropies(actions: NDArray[np.int64]) -> dict[str, float]:
-    """Return the entropy (bits) of the choices (N, A) in each action category."""
+def action_entropies(actions: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
+    """Return the entropy of the choices (N, A) in each category, and its largest value (bits)."""
     entropies = {}
     for category, axis in enumerate(ACTIONS):
         counts = np.bincount(actions[:, category], minlength=len(axis.values))
         share = counts[counts > 0] / counts.sum()
-        entropies[axis.name] = abs(float(-(share * np.log2(share)).sum()))
+        bits = abs(float(-(share * np.log2(share)).sum()))
+        entropies[axis.name] = bits, math.log2(len(axis.values))
     return entropies

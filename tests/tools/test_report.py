@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.report.charts import action_entropies, binned
+from tools.report.charts import binned
 from tools.report.page import faults, outcome, render
 from tools.report.run_data import ReportError, RunData, Steps
 from tools.report.strips import APART, choose
+from tools.series import action_entropies
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_binned_curve_keeps_the_extremes_of_each_span() -> None:
 def test_action_entropies_are_in_bits() -> None:
     made = steps_with(np.zeros(4))
     made.action[:, 0] = [0, 1, 0, 1]
-    entropies = {name: (entropy, most) for name, entropy, most in action_entropies(made)}
+    entropies = action_entropies(made.action)
     assert entropies["vertical"] == (pytest.approx(1.0), pytest.approx(np.log2(3)))
     assert entropies["jump"] == (0.0, 1.0)
 

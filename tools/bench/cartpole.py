@@ -60,11 +60,7 @@ class Task:
 PLAIN = Task(EVERYTHING, (1, 1), 8, 128, {"lr": 1e-3, "batch_size": 128, "epochs": 8})
 # The state changes its meaning while the dynamics learn: smaller steps, from more experience.
 MEMORY = Task(
-    NO_VELOCITIES,
-    (2, 64),
-    32,
-    64,
-    {"lr": 7e-4, "batch_size": 256, "epochs": 6, "target_kl": 0.02},
+    NO_VELOCITIES, (2, 64), 32, 64, {"lr": 7e-4, "batch_size": 256, "epochs": 6, "target_kl": 0.02}
 )
 
 

@@ -11,6 +11,7 @@ the machine alone meanwhile.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from pamiq_lightning.checkpoint.store import (
 )
 from pamiq_lightning.replay.memmap import MemmapRows
 from tools.agent_process import ENDLESS, AgentProcess, start_agent
-from tools.bench.limits import Measurement, at_most, bench_parser, measured, print_measurements
+from tools.bench.limits import Measurement, at_most, bench_main, measured
 
 FRAMES, SIDE = 100_000, 144
 TINY = (*ENDLESS, "conf=japan_street", "world=embedded", "size=tiny", "rate=10", "record=false")
@@ -42,7 +43,13 @@ SAVE_S, FIRST_TICK_S = 2.0, 15.0
 FIRST_RUN_S, SETTLE_S, REST_S, SAVES = 40.0, 30.0, 20.0, 5
 
 
-def measurements(runs: Path, interval_s: float) -> Iterator[Measurement]:
+def measurements(folder: str, interval: float) -> Iterator[Measurement]:
+    """Yield all, with a run in a new folder below this one."""
+    with tempfile.TemporaryDirectory(prefix="pamiq-bench-", dir=folder) as runs:
+        yield from measure(Path(runs), interval)
+
+
+def measure(runs: Path, interval_s: float) -> Iterator[Measurement]:
     """Yield all, in one run folder."""
     with start_agent(runs, *TINY, CAPACITY, "trainer.save_every=1") as first:
         folder = first.folder
@@ -101,6 +108,9 @@ def _fill_buffer(folder: Path) -> None:
 
 
 def _rows_bytes(folder: Path) -> int:
+    """Return the disk space that the rows of the encoder take."""
+    if sys.platform == "win32":
+        raise SystemExit("error: Windows does not report the disk space of a sparse file")
     files = rows_folder(folder, "encoder").iterdir()
     return sum(path.stat().st_blocks * 512 for path in files)
 
@@ -114,17 +124,10 @@ def _save_seconds(folder: Path) -> list[float]:
     return [float(text) for text in re.findall(r"^saved \d+ in ([\d.]+) s", log, re.M)]
 
 
-def main() -> None:
-    """Print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--folder", type=Path, help="for the run; default: the temporary folder")
-    parser.add_argument(
-        "--interval", type=float, default=INTERVAL_S, help="seconds before the last save"
-    )
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pamiq-bench-", dir=options.folder) as runs:
-        print_measurements(measurements(Path(runs), options.interval), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        folder=(tempfile.gettempdir(), "for the run; default: the temporary folder"),
+        interval=(INTERVAL_S, "seconds before the last save"),
+    )

@@ -30,7 +30,7 @@ from agent.ui.server import HOST
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
-from tools.bench.limits import Measurement, at_least, bench_parser, measured, print_measurements
+from tools.bench.limits import Measurement, at_least, bench_main, measured
 from tools.bench.timing import Stopwatch
 from tools.parts import load_settings
 
@@ -79,7 +79,14 @@ class SampledTrainer(TrainerProcess):
         self.samples.append(Sample(spent.user + spent.system, *now, learners))
 
 
-def measurements(settings: Settings) -> Iterator[Measurement]:
+def measurements(settings: list[str], ticks: int) -> Iterator[Measurement]:
+    """Run with `key=value` settings, and yield all."""
+    with tempfile.TemporaryDirectory(prefix="pamiq-bench-") as runs:
+        given = [f"conf={LABORATORY}", *settings, f"runs={runs}", f"steps={ticks}"]
+        yield from measure(load_settings(*given))
+
+
+def measure(settings: Settings) -> Iterator[Measurement]:
     """Run, and yield all."""
     stopwatch = Stopwatch(time.thread_time)
     with ExitStack() as stack:
@@ -109,16 +116,10 @@ def measurements(settings: Settings) -> Iterator[Measurement]:
         yield measured(f"{role}: a tick (wall time)", 1e3 * seconds / ticks, "ms")
 
 
-def main() -> None:
-    """Run and print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--ticks", type=int, default=2048, help="length of the run")
-    parser.add_argument("settings", nargs="*", help="key=value, as of agent.run")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pamiq-bench-") as runs:
-        given = [f"conf={LABORATORY}", *options.settings, f"runs={runs}", f"steps={options.ticks}"]
-        print_measurements(measurements(load_settings(*given)), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        settings=((), "key=value, as of agent.run"),
+        ticks=(2048, "length of the run"),
+    )

@@ -7,11 +7,12 @@ VRChat would, and acts on it at the agent's rate, with the real capture, the rea
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from agent.osc.ports import bind_udp
 from agent.worlds.embedded.emulator.window import Window
 from agent.worlds.vrchat.world import VRChat
 from tools.agent_process import free_udp_port
-from tools.bench.limits import Measurement, bench_parser, measured, print_measurements
+from tools.bench.limits import Measurement, bench_main, measured
 from tools.parts import build_parts, load_settings
 
 TITLE = "pamiq-lightning bench"
@@ -106,72 +107,55 @@ def answer(
     return observed
 
 
-def measurements(
+def legs(
     observed: dict[int, tuple[float, float, float]], drawn: dict[int, tuple[float, float]]
 ) -> Iterator[Measurement]:
     """Yield p50 and p95 of every leg, in ms."""
-    legs: dict[str, list[float]] = {
-        "drawn to tick (waiting for the rate)": [],
-        "capture": [],
-        "encode, policy, send": [],
-        "sent to read (client's next frame)": [],
-        "read to picture changed": [],
-        "latency: tick to sent": [],
-        "all: drawn to next picture drawn": [],
-    }
+    times: dict[str, list[float]] = defaultdict(list)
     for picture, (begun, captured, sent) in observed.items():
         if picture in drawn and picture + 1 in drawn:
-            received, changed = drawn[picture + 1]
-            shown = drawn[picture][1]
-            legs_now = (
-                begun - shown,
-                captured - begun,
-                sent - captured,
-                received - sent,
-                changed - received,
-                sent - begun,
-                changed - shown,
-            )
-            for leg, value in zip(legs.values(), legs_now, strict=True):
-                leg.append(1000 * value)
-    for name, leg in legs.items():
+            shown, (received, changed) = drawn[picture][1], drawn[picture + 1]
+            for name, start, end in (
+                ("drawn to tick (waiting for the rate)", shown, begun),
+                ("capture", begun, captured),
+                ("encode, policy, send", captured, sent),
+                ("sent to read (client's next frame)", sent, received),
+                ("read to picture changed", received, changed),
+                ("latency: tick to sent", begun, sent),
+                ("all: drawn to next picture drawn", shown, changed),
+            ):
+                times[name].append(1000 * (end - start))
+    for name, leg in times.items():
         for share in (50, 95):
             yield measured(f"{name} p{share}", float(np.percentile(leg, share)), "ms")
 
 
-def main() -> None:
-    """Measure and print all measurements."""
-    parser = bench_parser(__doc__)
-    parser.add_argument("--rate", type=float, default=10.0, help="ticks a second")
-    parser.add_argument("--fps", type=float, default=60.0, help="the client's frames a second")
-    parser.add_argument("--pictures", type=int, default=100, help="how many to answer")
-    parser.add_argument("--conf", default="base", help="experiment whose encoder and policy run")
-    parser.add_argument("--client", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.client:
-        client(options.client, options.fps)
+def measurements(rate: float, fps: float, pictures: int, conf: str) -> Iterator[Measurement]:
+    """Open the window, answer its pictures, and yield every leg."""
     torch.set_num_threads(1)
-    infer, size = build_policy(options.conf)
+    infer, size = build_policy(conf)
     infer(np.zeros((3, size, size), np.uint8))
     port = free_udp_port()
-    command = [sys.executable, "-m", "tools.bench.latency", "--client", str(port)]
-    window = subprocess.Popen(
-        [*command, "--fps", str(options.fps)], stdout=subprocess.PIPE, text=True
-    )
+    program = f"from tools.bench.latency import client; client({port}, {fps})"
+    window = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert window.stdout is not None
     try:
         window.stdout.readline()
-        world = VRChat(size, port=port, title=TITLE, listen=None, rate_hz=options.rate)
-        try:
-            observed = answer(world, infer, options.rate, options.pictures)
-        finally:
-            world.close()
+        with closing(VRChat(size, port=port, title=TITLE, listen=None, rate_hz=rate)) as world:
+            observed = answer(world, infer, rate, pictures)
     finally:
         window.terminate()
     rows = [line.split() for line in window.stdout.read().splitlines()]
     drawn = {int(number): (float(received), float(at)) for number, received, at in rows}
-    print_measurements(measurements(observed, drawn), options.json)
+    yield from legs(observed, drawn)
 
 
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        rate=(10.0, "ticks a second"),
+        fps=(60.0, "the client's frames a second"),
+        pictures=(100, "how many to answer"),
+        conf=("base", "experiment whose encoder and policy run"),
+    )

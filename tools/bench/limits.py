@@ -8,7 +8,6 @@ missed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -66,27 +65,24 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {system}"
 
 
-def bench_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return the parser of a benchmark, which has --json."""
-    parser = make_parser(doc)
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    return parser
-
-
 def bench_main(
     doc: str | None, measure: Callable[..., Iterable[Measurement]], **options: tuple[Any, str]
 ) -> NoReturn:
-    """Print what a benchmark measures, with options from its command line.
+    """Print each measurement of a benchmark as soon as it is known; exit with 1 if one is missed.
 
     Args:
         doc: docstring of its module.
         measure: takes the options by name.
-        options: default and help of each; False is a flag, a list takes several values.
+        options: of the command line, default and help of each; False is a flag, a list takes
+            several values, and a tuple takes those that follow no option.
     """
-    parser = bench_parser(doc)
+    parser = make_parser(doc)
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
     for name, (default, text) in options.items():
         if default is False:
             parser.add_argument(f"--{name}", action="store_true", help=text)
+        elif isinstance(default, tuple):
+            parser.add_argument(name, nargs="*", help=text)
         else:
             one, several = (default[0], "+") if isinstance(default, list) else (default, None)
             parser.add_argument(
@@ -94,14 +90,9 @@ def bench_main(
             )
     given = vars(parser.parse_args())
     as_json = given.pop("json")
-    print_measurements(measure(**given), as_json)
-
-
-def print_measurements(measurements: Iterable[Measurement], as_json: bool) -> NoReturn:
-    """Print every measurement as soon as it is known; exit with 1 if a limit is missed."""
     print(machine(), file=sys.stderr if as_json else sys.stdout)
     all_ok = True
-    for measurement in measurements:
+    for measurement in measure(**given):
         print(json.dumps(asdict(measurement)) if as_json else measurement.table_row(), flush=True)
         all_ok &= measurement.ok
     sys.exit(not all_ok)

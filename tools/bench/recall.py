@@ -116,8 +116,5 @@ def measurements(delays: Sequence[int], updates: int) -> Iterator[Measurement]:
 
 if __name__ == "__main__":
     bench_main(
-        __doc__,
-        measurements,
-        delays=([64, 256], "blanks"),
-        updates=(2000, "of 16 sequences each"),
+        __doc__, measurements, delays=([64, 256], "blanks"), updates=(2000, "of 16 sequences each")
     )

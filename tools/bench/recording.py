@@ -44,13 +44,7 @@ from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.utils.instantiate import build
-from tools.bench.limits import (
-    Measurement,
-    at_least,
-    at_most,
-    bench_main,
-    measured,
-)
+from tools.bench.limits import Measurement, at_least, at_most, bench_main, measured
 from tools.bench.timing import compare
 from tools.parts import load_settings
 
@@ -162,9 +156,7 @@ def updates(folder: Path) -> float:
             yield from training_round(learner, replay, [steps])
 
     memory, disk = compare(
-        train(from_memory),
-        train(lambda learner: iter(TrainingRounds(learner, [dataset]))),
-        tries=3,
+        train(from_memory), train(lambda learner: iter(TrainingRounds(learner, [dataset]))), tries=3
     )
     return memory / disk
 

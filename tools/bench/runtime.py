@@ -25,13 +25,7 @@ from typing import Any
 
 from pamiq_lightning.recording.reader import RecordingReader
 from tools.agent_process import ENDLESS, AgentProcess, start_agent
-from tools.bench.limits import (
-    Measurement,
-    at_least,
-    at_most,
-    bench_main,
-    measured,
-)
+from tools.bench.limits import Measurement, at_least, at_most, bench_main, measured
 from tools.bench.tick import tick_parts
 from tools.bench.variants import VARIANTS
 

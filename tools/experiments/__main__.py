@@ -28,7 +28,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import ticks_written
-from pamiq_lightning.utils.cpu import can_pin
+from pamiq_lightning.utils.cpu import can_pin, stay_on
 from tools.experiments.spec import JOB, Job, Spec, read_spec, spec_parser
 
 LOOK_S = 0.5
@@ -143,9 +143,10 @@ class GridRunner:
 def _set_up_child(core: int) -> None:
     """In the child: stay on a core, and end when the parent is killed."""
     if can_pin():
-        os.sched_setaffinity(0, {core})
-    # Ctrl-C reaches only the parent, which then interrupts every run.
-    os.setpgrp()
+        stay_on(core)
+    if sys.platform != "win32":
+        # Ctrl-C reaches only the parent, which then interrupts every run.
+        os.setpgrp()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -206,7 +207,10 @@ def main() -> None:
     parser = spec_parser(__doc__)
     parser.add_argument("--jobs", type=int, help="runs at once; default: one per core")
     options = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0)) if can_pin() else list(range(os.cpu_count() or 1))
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+    else:
+        cores = list(range(os.cpu_count() or 1))
     jobs = options.jobs or len(cores)
     try:
         # More runs than cores share them.

@@ -9,8 +9,8 @@ that were entered, for every seed.
 
 from __future__ import annotations
 
-import json
-import statistics
+from collections.abc import Iterator
+from statistics import fmean
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation
 from pamiq_lightning.utils.instantiate import build
-from tools.cli import make_parser
+from tools.bench.limits import Measurement, bench_main, measured
 from tools.experiments.regions import TINY
 
 
@@ -38,31 +38,27 @@ def random_walk(simulation: Simulation, ticks: int, rate: int, seed: int) -> set
     return entered
 
 
-def main() -> None:
-    """Print the table."""
-    parser = make_parser(__doc__)
-    parser.add_argument(
-        "--scene", default="agent.worlds.embedded.scenes.street.Street", help="class of the scene"
-    )
-    parser.add_argument("--seeds", type=int, default=5, help="number of runs")
-    parser.add_argument("--ticks", type=int, default=20_000, help="length of a run")
-    parser.add_argument("--rate", type=int, default=10, help="ticks per second")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    options = parser.parse_args()
-    scene = build(Scene, {"class_path": options.scene}, "scene")
-    reachable = ReachabilityMap(Simulation(scene, TINY, 0).scene_state).cells()
+def measurements(scene: str, seeds: int, ticks: int, rate: int) -> Iterator[Measurement]:
+    """Yield the cells that each run entered, and their share of the reachable ones."""
+    built = build(Scene, {"class_path": scene}, "scene")
+    reachable = ReachabilityMap(Simulation(built, TINY, 0).scene_state).cells()
+    yield measured("reachable cells", len(reachable), "")
     shares = []
-    for seed in range(options.seeds):
-        entered = random_walk(Simulation(scene, TINY, seed), options.ticks, options.rate, seed)
-        count = len(entered & reachable)
-        shares.append(count / len(reachable))
-        if not options.json:
-            print(f"seed {seed}: {count:5d} of {len(reachable)} cells, {shares[-1]:.1%}")
-    if options.json:
-        print(json.dumps({"scene": options.scene, "cells": len(reachable), "coverage": shares}))
-    else:
-        print(f"mean {statistics.mean(shares):.1%}, {min(shares):.1%} to {max(shares):.1%}")
+    for seed in range(seeds):
+        entered = random_walk(Simulation(built, TINY, seed), ticks, rate, seed) & reachable
+        shares.append(100 * len(entered) / len(reachable))
+        yield measured(f"seed {seed}: cells entered", len(entered), "")
+        yield measured(f"seed {seed}: share", shares[-1], "%")
+    for name, value in (("mean", fmean(shares)), ("lowest", min(shares)), ("highest", max(shares))):
+        yield measured(f"{name} share", value, "%")
 
 
 if __name__ == "__main__":
-    main()
+    bench_main(
+        __doc__,
+        measurements,
+        scene=("agent.worlds.embedded.scenes.street.Street", "class of the scene"),
+        seeds=(5, "number of runs"),
+        ticks=(20_000, "length of a run"),
+        rate=(10, "ticks per second"),
+    )

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.actions import ACTIONS
 from pamiq_lightning.curiosity.count_oracle import HEADINGS, LOOK, VERTICAL
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.step_log import load_step_log
@@ -193,8 +192,7 @@ def behaviour(actions: NDArray[np.int64]) -> str:
 
 def entropies(actions: NDArray[np.int64]) -> dict[str, float]:
     """Return the entropy of the choices in each category, as a share of the random policy's."""
-    bits = action_entropies(actions)
-    return {axis.name: bits[axis.name] / math.log2(len(axis.values)) for axis in ACTIONS}
+    return {name: bits / most for name, (bits, most) in action_entropies(actions).items()}
 
 
 def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

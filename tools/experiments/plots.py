@@ -13,12 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tools.experiments.metrics import (
-    Run,
-    coverage_curve,
-    region_shares,
-    reward_by_visits,
-)
+from tools.experiments.metrics import Run, coverage_curve, region_shares, reward_by_visits
 from tools.experiments.statistics import estimate
 
 Runs = Mapping[str, Sequence[Run]]

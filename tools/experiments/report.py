@@ -118,13 +118,6 @@ class Results:
         first = next(iter(self.spec.axes[WORLD]))
         return point_name(self.points[name] | {WORLD: first})
 
-    def behaviours(self) -> dict[str, Counter[str]]:
-        """Return how many runs of each point are in each class of behaviour."""
-        return {
-            name: Counter(str(seed["behaviour"]) for seed in seeds)
-            for name, seeds in self.seeds.items()
-        }
-
 
 def write(results: Results, folder: Path) -> None:
     """Write the whole report into a folder."""
@@ -145,8 +138,9 @@ def write(results: Results, folder: Path) -> None:
     _write_csv(
         folder / "behaviour.csv",
         [
-            {"point": name, **{kind: counts.get(kind, 0) for kind in CLASSES.values()}}
-            for name, counts in results.behaviours().items()
+            {"point": name, **dict.fromkeys(CLASSES.values(), 0)}
+            | Counter(str(seed["behaviour"]) for seed in seeds)
+            for name, seeds in results.seeds.items()
         ],
     )
     (folder / "table.md").write_text(markdown(results, table), encoding="utf-8")

@@ -28,22 +28,11 @@ from tools.faults import (
 )
 from tools.faults.outcome import Outcome, render
 
-GROUPS = {
-    module.__name__.rpartition(".")[2]: module.run
-    for module in (
-        trainer,
-        kill_all,
-        disk,
-        shutdown,
-        learning,
-        capture_faults,
-        net,
-        instances,
-        time_faults,
-        long_run,
-        weight_tearing,
-    )
-}
+_MODULES = (
+    *(trainer, kill_all, disk, shutdown, learning, capture_faults, net, instances, time_faults),
+    *(long_run, weight_tearing),
+)
+GROUPS = {module.__name__.rpartition(".")[2]: module.run for module in _MODULES}
 FAULTS = {
     "F1": "trainer",
     "F1-all": "kill_all",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
@@ -19,31 +20,24 @@ _REST_S = 0.3
 
 def run(trials: int) -> list[Outcome]:
     """Inject every fault of the capture in every trial."""
-    client = Client()
-    relay = Relay(client.port)
-    try:
-        with VRChatAgent(relay.port, "vrchat.listen=off") as agent:
-            agent.wait_until_moving(relay)
-            time.sleep(_NORMAL_S)
-            outcomes: list[Outcome] = []
-            for name, command, ending in (
-                ("frozen 5 s", "freeze", "fps 30"),
-                ("black 5 s", "black", "fps 30"),
-                ("2 frames a second", "fps 2", "fps 30"),
-            ):
-                outcomes += _inject(f"F4 {name}", NOTICED_S, client, relay, command, ending, trials)
-            outcomes += _inject(
-                "F4 another size", NOTICED_S, client, relay, "resize 640 400", "", 1
-            )
-            outcomes += _inject(
-                "F5 window closed", CLOSED_S, client, relay, "close", "open", trials
-            )
-            alive = [0.0 if agent.alive else None]
-            outcomes.append(Outcome("F4, F5", "the agent keeps running", 0, "", alive))
-            return outcomes
-    finally:
-        relay.close()
-        client.close()
+    outcomes: list[Outcome] = []
+    with (
+        closing(Client()) as client,
+        closing(Relay(client.port)) as relay,
+        VRChatAgent(relay.port, "vrchat.listen=off") as agent,
+    ):
+        agent.wait_until_moving(relay)
+        time.sleep(_NORMAL_S)
+        for fault, noticed_s, command, ending, times in (
+            ("F4 frozen 5 s", NOTICED_S, "freeze", "fps 30", trials),
+            ("F4 black 5 s", NOTICED_S, "black", "fps 30", trials),
+            ("F4 2 frames a second", NOTICED_S, "fps 2", "fps 30", trials),
+            ("F4 another size", NOTICED_S, "resize 640 400", "", 1),
+            ("F5 window closed", CLOSED_S, "close", "open", trials),
+        ):
+            outcomes += _inject(fault, noticed_s, client, relay, command, ending, times)
+        alive = [0.0 if agent.alive else None]
+    return [*outcomes, Outcome("F4, F5", "the agent keeps running", 0, "", alive)]
 
 
 def _at_rest(relay: Relay, since: float, limit_s: float) -> float | None:

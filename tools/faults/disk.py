@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.ctl import ask
-from pamiq_lightning.checkpoint.snapshot import read_checkpoint
-from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
+from pamiq_lightning.checkpoint.store import find_checkpoints
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
-from tools.faults.subject import longest_tick, start_debug_agent
+from tools.faults.subject import count_unusable, longest_tick, start_debug_agent
 
 DISK_MB = 96
 FULL_S = 15.0
@@ -41,7 +40,7 @@ def run(trials: int) -> list[Outcome]:
                 outcome.values.append(value)
             print(f"F8: saved again after {again.values[-1]:.1f} s", flush=True)
         summary = agent.stop()
-        intact.values.append(float(_unusable(find_checkpoints(agent.folder)[:1])))
+        intact.values.append(count_unusable(find_checkpoints(agent.folder)[:1]))
     learns.notes = f"{summary['trainer_restarts']} restarts of the trainer"
     return [warned, intact, again, learns, longest_tick("F8", summary)]
 
@@ -59,7 +58,7 @@ def _fill_once(agent: AgentProcess, disk: Path) -> tuple[float, float, float, fl
         raise RuntimeError(f"no warning within {LIMIT_S:.0f} s")
     time.sleep(FULL_S)
     now = ask(agent.folder, "status")
-    lines, bad = _warnings(agent) - warnings, _unusable(saved)
+    lines, bad = _warnings(agent) - warnings, count_unusable(saved)
     newest = find_checkpoints(agent.folder)[0]
     filler.unlink()
     began = time.monotonic()
@@ -108,13 +107,3 @@ def _standing_still(before: dict[str, Any], now: dict[str, Any]) -> int:
         now["learners"][role]["updates"] <= before["learners"][role]["updates"]
         for role in ("encoder", "dynamics", "policy")
     )
-
-
-def _unusable(folders: list[Path]) -> int:
-    bad = 0
-    for folder in folders:
-        try:
-            read_checkpoint(folder)
-        except CheckpointError:
-            bad += folder.exists()
-    return bad

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from agent.osc.ports import bind_tcp, bind_udp
 from tools.agent_process import END_LIMIT_S
 from tools.faults.outcome import Outcome
-from tools.faults.subject import start_debug_agent
+from tools.faults.subject import debug_agent
 
 REFUSED_S = 2.0
 REFUSED = f"exit code != 0 in <= {REFUSED_S:.0f} s, names the holder"
@@ -25,12 +23,9 @@ def run(trials: int) -> list[Outcome]:
         Outcome(f"F12 {key} taken", REFUSED, REFUSED_S, "s") for key in (*ports, "run folder")
     ]
     given = [f"{key}={port}" for key, port in ports.items()]
-    with (
-        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
-        start_debug_agent(Path(runs), *given) as first,
-    ):
+    with debug_agent(*given) as first:
         first.wait_for_checkpoint()
-        begin = ("conf=debug", "world=embedded", f"runs={runs}")
+        begin = ("conf=debug", "world=embedded", f"runs={first.folder.parent}")
         wanted = [
             *(([*begin, f"{key}={port}"], str(port)) for key, port in ports.items()),
             ([f"resume={first.folder}", *(f"{key}=null" for key in ports)], str(first.folder)),

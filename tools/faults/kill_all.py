@@ -10,7 +10,6 @@ import random
 import re
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +17,14 @@ import psutil
 
 from agent.ctl import ask
 from agent.run_dir import TRAINER_LOG
-from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
-from pamiq_lightning.checkpoint.store import (
-    CheckpointError,
-    find_checkpoints,
-    trainer_lock,
-)
+from pamiq_lightning.checkpoint.snapshot import Checkpoint
+from pamiq_lightning.checkpoint.store import find_checkpoints, trainer_lock
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.file_lock import FileLock
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
-from tools.faults.subject import debug_learners, start_debug_agent
+from tools.faults.subject import start_debug_agent, usable
 
 VICTIMS = ("trainer", "agent", "recorder", "all")
 # A save after every rollout, a rollout a second: many kills hit a save.
@@ -74,7 +69,7 @@ def run(trials: int) -> list[Outcome]:
                     first_step = _newest_step(agent)
                     scratch.values.append(float(newest is None or not _resumes(agent, newest)))
                 elif victim == "trainer":
-                    wait_until(partial(_has_restarted, agent, starts), _BACK_S)
+                    agent.wait_for_new_trainer(starts, _BACK_S)
                 else:
                     _wait_for_recorder(agent)
                 back.values.append(time.monotonic() - began)
@@ -86,10 +81,6 @@ def run(trials: int) -> list[Outcome]:
         finally:
             agent.kill()
     return [broken, scratch, lost, readable, tail, back]
-
-
-def _has_restarted(agent: AgentProcess, starts: int) -> bool:
-    return agent.trainer_starts() > starts
 
 
 def _kill(agent: AgentProcess, victim: str, rng: random.Random) -> list[psutil.Process]:
@@ -163,17 +154,11 @@ def _last_saved(folder: Path) -> int:
 def _newest(folder: Path, broken: Outcome) -> Checkpoint | None:
     """Return the newest checkpoint, and count it if it cannot be used."""
     newest = find_checkpoints(folder)[0]
-    try:
-        checkpoint = read_checkpoint(newest)
-        check_fit(checkpoint, debug_learners())
-    except CheckpointError as error:
-        if not newest.exists():
-            # Pruned while it was read, by a trainer that still runs.
-            return _newest(folder, broken)
-        print(error, flush=True)
-        broken.values.append(1.0)
-        return None
-    broken.values.append(0.0)
+    checkpoint = usable(newest)
+    if checkpoint is None and not newest.exists():
+        # Pruned while it was read, by a trainer that still runs.
+        return _newest(folder, broken)
+    broken.values.append(float(checkpoint is None))
     return checkpoint
 
 

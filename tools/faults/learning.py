@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agent.run_dir import CHECKPOINTS
 from tools.faults.outcome import Outcome
-from tools.faults.subject import longest_tick, start_debug_agent
+from tools.faults.subject import debug_agent, longest_tick
 from tools.parts import load_settings
 from tools.run_files import read_metrics
 
@@ -70,10 +70,7 @@ def _all_finite(state: dict[str, Tensor]) -> bool:
 def _not_finite(seconds: float) -> list[Outcome]:
     bad = Outcome("F3 published or recorded", "0 numbers not finite", 0, "")
     counted = Outcome("F3 updates skipped", "counted, and rolled back", 0, "uncounted")
-    with (
-        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
-        start_debug_agent(Path(runs), *_faulty_settings()) as agent,
-    ):
+    with debug_agent(*_faulty_settings()) as agent:
         time.sleep(seconds)
         summary = agent.stop()
         steps = agent.steps()
@@ -94,13 +91,9 @@ def _not_finite(seconds: float) -> list[Outcome]:
 
 
 def _aim(name: str, code: str, seconds: float) -> Outcome:
-    with (
-        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
-        tempfile.TemporaryDirectory(prefix="pamiq-faults-aim-") as package,
-    ):
+    with tempfile.TemporaryDirectory(prefix="pamiq-faults-aim-") as package:
         Path(package, "aim.py").write_text(code)
-        environment = {"PYTHONPATH": package}
-        with start_debug_agent(Path(runs), "trainer.aim=true", environment=environment) as agent:
+        with debug_agent("trainer.aim=true", environment={"PYTHONPATH": package}) as agent:
             time.sleep(seconds)
             summary = agent.stop()
             roles = ("agent", "encoder", "policy")

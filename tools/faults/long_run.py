@@ -57,6 +57,13 @@ def give_back_free_memory() -> None:
         libc.malloc_trim(0)
 
 
+def count_descriptors(process: psutil.Process) -> int:
+    """Return how many file descriptors a process has open; on Windows, handles."""
+    if sys.platform == "win32":
+        return process.num_handles()
+    return process.num_fds()
+
+
 @dataclass
 class Growth:
     """Measurements along a run."""
@@ -74,7 +81,7 @@ class Growth:
         process = psutil.Process(os.getpid())
         self.ticks.append(tick)
         self.rss_mb.append(process.memory_info().rss / 1e6)
-        self.descriptors.append(process.num_fds())
+        self.descriptors.append(count_descriptors(process))
         self.threads.append(threading.active_count())
 
     def mb_per_unit(self) -> float:

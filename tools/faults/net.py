@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import time
+from contextlib import closing
 
 import psutil
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -26,29 +27,21 @@ _DATAGRAMS = 100_000
 
 def run(trials: int) -> list[Outcome]:
     """Inject all; the lossy network lasts ten seconds for each trial."""
-    client = Client()
-    try:
-        return [
-            _lossy(client, 10.0 * trials),
-            _no_receiver(),
-            *_second_instance(client),
-            _malformed(),
-        ]
-    finally:
-        client.close()
+    with closing(Client()) as client:
+        lossy = _lossy(client, 10.0 * trials)
+        return [lossy, _no_receiver(), *_second_instance(client), _malformed()]
 
 
 def _lossy(client: Client, seconds: float) -> Outcome:
     """10 % lost, 10 % doubled: how long the client holds another input than the agent's."""
     outcome = Outcome("F6 10 % loss, 10 % doubled", "healed <= 1 s", HEALED_S, "s")
-    relay = Relay(client.port, loss=0.1, doubled=0.1)
-    try:
-        with VRChatAgent(relay.port) as agent:
-            agent.wait_until_moving(relay)
-            time.sleep(seconds)
-            heard = list(relay.heard)
-    finally:
-        relay.close()
+    with (
+        closing(Relay(client.port, loss=0.1, doubled=0.1)) as relay,
+        VRChatAgent(relay.port) as agent,
+    ):
+        agent.wait_until_moving(relay)
+        time.sleep(seconds)
+        heard = list(relay.heard)
     outcome.values.append(_longest_difference(heard))
     lost = sum(not message.delivered for message in heard)
     outcome.notes = f"{lost} of {len(heard)} messages lost"
@@ -76,29 +69,22 @@ def _longest_difference(heard: list[Heard]) -> float:
 def _no_receiver() -> Outcome:
     """The agent must keep running while VRChat's OSC is off."""
     outcome = Outcome("F6 receiver absent", "runs on for 5 s", 0, "")
-    client = Client()
-    try:
-        with VRChatAgent(free_udp_port()) as agent:
-            _ = agent.folder
-            time.sleep(5.0)
-            outcome.values.append(0.0 if agent.alive else None)
-            outcome.notes = "" if agent.alive else agent.output[-300:]
-    finally:
-        client.close()
+    with closing(Client()), VRChatAgent(free_udp_port()) as agent:
+        _ = agent.folder
+        time.sleep(5.0)
+        outcome.values.append(0.0 if agent.alive else None)
+        outcome.notes = "" if agent.alive else agent.output[-300:]
     return outcome
 
 
 def _second_instance(client: Client) -> list[Outcome]:
     """The port on which the agent listens is taken: once by this process, once by an agent."""
-    relay = Relay(client.port)
-    try:
+    with closing(Relay(client.port)) as relay:
         with bind_udp("127.0.0.1", 9001):
             outcomes = [_refused("F6 port 9001 taken", relay)]
         with VRChatAgent(relay.port) as first:
             first.wait_until_moving(relay)
             outcomes.append(_refused("F12 second instance", relay))
-    finally:
-        relay.close()
     return outcomes
 
 

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
@@ -23,7 +24,7 @@ def run(trials: int) -> list[Outcome]:
         "SIGINT": (SOON_MS, _signal(signal.SIGINT)),
         "SIGTERM": (SOON_MS, _signal(signal.SIGTERM)),
         "exception in the actor": (SOON_MS, lambda agent: agent.fail("raise")),
-        "SIGKILL of the agent": (WATCHDOG_MS, _signal(signal.SIGKILL)),
+        "SIGKILL of the agent": (WATCHDOG_MS, _kill),
         "SIGKILL of all but the watchdog": (WATCHDOG_MS, _kill_all),
         "hang of 10 s": (WATCHDOG_MS, lambda agent: agent.fail(f"hang {_HANG_S}")),
     }
@@ -32,24 +33,20 @@ def run(trials: int) -> list[Outcome]:
         for name, (limit, _) in ways.items()
     }
     rng = random.Random(0)
-    client = Client()
-    try:
+    with closing(Client()) as client:
         for trial in range(trials):
             name = list(ways)[trial % len(ways)]
-            relay = Relay(client.port)
-            try:
-                with VRChatAgent(relay.port, "vrchat.listen=off") as agent:
-                    agent.wait_until_moving(relay)
-                    time.sleep(0.5 + rng.random())
-                    while not relay.moving():
-                        time.sleep(1 / RATE_HZ)
-                    began = ways[name][1](agent)
-                    outcomes[name].values.append(_measure(relay, began, hangs="hang" in name))
-                print(f"{outcomes[name].fault}: {outcomes[name].values[-1]} ms", flush=True)
-            finally:
-                relay.close()
-    finally:
-        client.close()
+            with (
+                closing(Relay(client.port)) as relay,
+                VRChatAgent(relay.port, "vrchat.listen=off") as agent,
+            ):
+                agent.wait_until_moving(relay)
+                time.sleep(0.5 + rng.random())
+                while not relay.moving():
+                    time.sleep(1 / RATE_HZ)
+                began = ways[name][1](agent)
+                outcomes[name].values.append(_measure(relay, began, hangs="hang" in name))
+            print(f"{outcomes[name].fault}: {outcomes[name].values[-1]} ms", flush=True)
     return list(outcomes.values())
 
 
@@ -72,6 +69,12 @@ def _signal(number: signal.Signals) -> Callable[[VRChatAgent], float]:
         return began
 
     return send
+
+
+def _kill(agent: VRChatAgent) -> float:
+    began = time.monotonic()
+    agent.process.kill()
+    return began
 
 
 def _kill_all(agent: VRChatAgent) -> float:

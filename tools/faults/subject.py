@@ -6,18 +6,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pamiq_lightning.learners.base import Learner
-from tools.agent_process import (
-    ENDLESS,
-    START_LIMIT_S,
-    AgentProcess,
-    start_agent,
-    wait_until,
-)
+from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
+from pamiq_lightning.checkpoint.store import CheckpointError
+from tools.agent_process import ENDLESS, START_LIMIT_S, AgentProcess, start_agent, wait_until
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
 from tools.parts import build_parts, load_settings
@@ -34,9 +30,32 @@ def start_debug_agent(
     return start_agent(runs, *_DEBUG, "trainer.save_every=1", *settings, environment=environment)
 
 
-def debug_learners() -> dict[str, Learner]:
-    """Return the learners of conf=debug."""
-    return build_parts(load_settings("conf=debug")).learners
+@contextmanager
+def debug_agent(
+    *settings: str, environment: Mapping[str, str] | None = None
+) -> Iterator[AgentProcess]:
+    """Run such an agent in a temporary folder; kill what still runs of it at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
+        start_debug_agent(Path(runs), *settings, environment=environment) as agent,
+    ):
+        yield agent
+
+
+def usable(folder: Path) -> Checkpoint | None:
+    """Return a checkpoint of conf=debug; print why, and return None, where it cannot be used."""
+    try:
+        checkpoint = read_checkpoint(folder)
+        check_fit(checkpoint, build_parts(load_settings("conf=debug")).learners)
+    except CheckpointError as error:
+        print(error, flush=True)
+        return None
+    return checkpoint
+
+
+def count_unusable(folders: Sequence[Path]) -> float:
+    """Return how many checkpoints cannot be used; one that is pruned meanwhile does not count."""
+    return float(sum(usable(folder) is None and folder.exists() for folder in folders))
 
 
 def longest_tick(fault: str, summary: Mapping[str, Any]) -> Outcome:

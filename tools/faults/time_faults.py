@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
+import psutil
 
 from tools.faults.outcome import Outcome
-from tools.faults.subject import RATE_HZ, start_debug_agent
+from tools.faults.subject import RATE_HZ, debug_agent
 
 STOPPED_S = 60.0
 BEFORE_S, AFTER_S = 10.0, 15.0
@@ -20,14 +18,12 @@ def run(trials: int) -> list[Outcome]:
     """Stop the agent once, whatever the number of trials."""
     extra = Outcome("F11 stopped for 60 s", "at most 1 extra tick", 1, "ticks")
     gap = Outcome("F11 the gap in the recording", "marked: index jumps, is_first", 0, "unmarked")
-    with (
-        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
-        start_debug_agent(Path(runs)) as agent,
-    ):
+    with debug_agent() as agent:
         time.sleep(BEFORE_S)
-        agent.process.send_signal(signal.SIGSTOP)
+        process = psutil.Process(agent.process.pid)
+        process.suspend()
         time.sleep(STOPPED_S)
-        agent.process.send_signal(signal.SIGCONT)
+        process.resume()
         time.sleep(AFTER_S)
         summary = agent.stop()
         steps = agent.steps()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
-from pathlib import Path
 
-from pamiq_lightning.checkpoint.snapshot import check_fit, read_checkpoint
-from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints
-from tools.agent_process import AgentProcess, wait_until
+from pamiq_lightning.checkpoint.store import find_checkpoints
+from tools.agent_process import AgentProcess
 from tools.faults.outcome import Outcome
-from tools.faults.subject import PERIOD_MS, debug_learners, longest_tick, start_debug_agent
+from tools.faults.subject import PERIOD_MS, count_unusable, debug_agent, longest_tick
 
 BACK_S = 5.0
 GIVE_UP_S = 60.0
@@ -23,13 +20,10 @@ def run(trials: int) -> list[Outcome]:
     late = Outcome("F1 agent's largest lateness", "never above one period", PERIOD_MS, "ms")
     broken = Outcome("F1 checkpoints", "0 unreadable", 0, "")
     rng = random.Random(0)
-    with (
-        tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs,
-        start_debug_agent(Path(runs)) as agent,
-    ):
+    with debug_agent() as agent:
         for _ in range(trials):
             back.values.append(_kill_once(agent, rng))
-            broken.values.append(_unreadable(agent.folder))
+            broken.values.append(count_unusable(find_checkpoints(agent.folder)))
             print(f"{back.fault}: back after {back.values[-1]} s", flush=True)
         summary = agent.stop()
     late.values.append(summary["lateness_ms"]["max"])
@@ -45,17 +39,5 @@ def _kill_once(agent: AgentProcess, rng: random.Random) -> float | None:
     if trainer is None:
         return None
     trainer.kill()
-    ready = wait_until(lambda: agent.trainer_starts() > before, GIVE_UP_S)
+    ready = agent.wait_for_new_trainer(before, GIVE_UP_S)
     return time.monotonic() - began if ready else None
-
-
-def _unreadable(run_folder: Path) -> float:
-    """Return how many checkpoints cannot be used."""
-    bad = 0
-    for folder in find_checkpoints(run_folder):
-        try:
-            check_fit(read_checkpoint(folder), debug_learners())
-        except CheckpointError:
-            # One that was pruned meanwhile does not count.
-            bad += folder.exists()
-    return float(bad)

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from agent.actions import ACTIONS
-from tools import series
 from tools.report.run_data import Series, Steps
 
 BINS = 200
@@ -81,12 +80,6 @@ def actions(steps: Steps) -> str:
         axes.legend(fontsize=6, loc="lower left")
     figure.supxlabel("from the first recorded step to the last", fontsize=8)
     return as_svg(figure)
-
-
-def action_entropies(steps: Steps) -> list[tuple[str, float, float]]:
-    """Return for each action category its name, the entropy of choices, and the largest (bits)."""
-    bits = series.action_entropies(steps.action)
-    return [(axis.name, bits[axis.name], float(np.log2(len(axis.values)))) for axis in ACTIONS]
 
 
 def intervals(steps: Steps) -> str:

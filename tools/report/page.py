@@ -11,6 +11,7 @@ import yaml
 from agent.run_dir import ERROR_LOG, METRICS, SUMMARY
 from tools.report import charts, maps, strips
 from tools.report.run_data import RunData
+from tools.series import action_entropies
 
 STRIPS = 4
 TIMES = ("tick", "lateness", "latency")
@@ -117,7 +118,8 @@ def _recorded(run: RunData) -> dict[str, Any]:
     if steps is None or reader is None:
         return parts
     parts["actions"] = charts.actions(steps)
-    parts["entropies"] = charts.action_entropies(steps)
+    entropies = action_entropies(steps.action)
+    parts["entropies"] = [(name, bits, most) for name, (bits, most) in entropies.items()]
     if run.settings["clock"] == "real":
         parts["intervals"] = charts.intervals(steps)
     if maps.has_positions(steps):

@@ -22,7 +22,6 @@ class LockstepWorld:
         size: side of square frames, or (height, width), pixels.
         seed: of all randomness.
         rate: ticks per second of world time; must divide 30.
-        supersample: rendered samples per pixel along each side.
 
     Raises:
         ValueError: a rate that does not divide 30.
@@ -31,13 +30,11 @@ class LockstepWorld:
     invalid_reason = None
     """Its frames are always valid."""
 
-    def __init__(
-        self, scene: Scene, size: Size, seed: int, rate: float, supersample: int = 1
-    ) -> None:
+    def __init__(self, scene: Scene, size: Size, seed: int, rate: float) -> None:
         if rate not in LOCKSTEP_RATES:
             allowed = ", ".join(map(str, LOCKSTEP_RATES))
             raise ValueError(f"rate must divide {PHYSICS_HZ}: one of {allowed}; got {rate}")
-        self.simulation = Simulation(scene, size, seed, supersample=supersample)
+        self.simulation = Simulation(scene, size, seed)
         self.info_names = self.simulation.info_names
         self._steps_per_tick = PHYSICS_HZ // int(rate)
         self._started = False

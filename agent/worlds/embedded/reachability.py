@@ -1,4 +1,4 @@
-"""Where the body can get to, and how: a grid map of clear positions."""
+"""Where the body can get to: a grid map of clear positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from agent.worlds.embedded.render.jit import jit
 from agent.worlds.embedded.scenes.state import SceneState
 
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
-_UNREACHED = -1
 
 Node = tuple[int, int]
 """Column and row of a grid node."""
@@ -50,7 +49,7 @@ class ReachabilityMap:
         self._clear = np.zeros((rows, columns), np.bool_)
         _mark_clear(scene_state.solids, scene_state.bounds, *self._corner, resolution, self._clear)
         start = self._nearest_clear(scene_state.body.x, scene_state.body.y)
-        self._parents = self._search(start)
+        self._reached = self._search(start)
 
     def _nearest_clear(self, x: float, y: float) -> Node:
         """Return the clear node nearest to a point."""
@@ -68,49 +67,25 @@ class ReachabilityMap:
         column, row = node
         return 0 <= column < columns and 0 <= row < rows and bool(self._clear[row, column])
 
-    def _search(self, start: Node) -> NDArray[np.int32]:
-        """Breadth-first search; return each node's parent as a flat index, (rows, columns)."""
-        rows, columns = self._clear.shape
-        parents = np.full((rows, columns), _UNREACHED, np.int32)
-        parents[start[1], start[0]] = start[1] * columns + start[0]
+    def _search(self, start: Node) -> NDArray[np.bool_]:
+        """Return which nodes can be reached from `start`, (rows, columns)."""
+        reached = np.zeros_like(self._clear)
+        reached[start[1], start[0]] = True
         queue = deque([start])
         while queue:
             column, row = queue.popleft()
             for dx, dy in _NEIGHBOURS:
                 node = column + dx, row + dy
-                if self._is_clear(node) and parents[node[1], node[0]] == _UNREACHED:
-                    parents[node[1], node[0]] = row * columns + column
+                if self._is_clear(node) and not reached[node[1], node[0]]:
+                    reached[node[1], node[0]] = True
                     queue.append(node)
-        return parents
-
-    def _point(self, row: int, column: int) -> tuple[float, float]:
-        return self._corner[0] + column * self._resolution, self._corner[1] + row * self._resolution
+        return reached
 
     def points(self) -> list[tuple[float, float]]:
         """Return all reachable points."""
-        rows, columns = np.nonzero(self._parents != _UNREACHED)
-        return [self._point(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True)]
+        (x, y), step = self._corner, self._resolution
+        return [(x + c * step, y + r * step) for r, c in np.argwhere(self._reached).tolist()]
 
     def cells(self) -> set[int]:
         """Return the numbers of all 1 m cells with a reachable point."""
         return {self._cells.number(x, y) for x, y in self.points()}
-
-    def path_to_cell(self, cell: int) -> list[tuple[float, float]]:
-        """Return the points of a shortest path into a cell, the start included.
-
-        Raises:
-            ValueError: the cell cannot be reached.
-        """
-        rows, columns = np.nonzero(self._parents != _UNREACHED)
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            if self._cells.number(*self._point(row, column)) == cell:
-                return self._path(row, column)
-        raise ValueError(f"cell {cell} cannot be reached")
-
-    def _path(self, row: int, column: int) -> list[tuple[float, float]]:
-        width = self._clear.shape[1]
-        points = [self._point(row, column)]
-        while self._parents[row, column] != row * width + column:
-            row, column = divmod(int(self._parents[row, column]), width)
-            points.append(self._point(row, column))
-        return points[::-1]

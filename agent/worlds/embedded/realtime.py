@@ -35,7 +35,6 @@ class RealtimeWorld:
         size: side of square frames, or (height, width), pixels.
         seed: of all randomness.
         osc_port: UDP port for inputs; None: any free port.
-        supersample: rendered samples per pixel along each side.
         scale: world seconds per wall-clock second.
 
     Attributes:
@@ -56,16 +55,14 @@ class RealtimeWorld:
         size: Size,
         seed: int,
         osc_port: int | None = None,
-        supersample: int = 1,
         scale: float = 1.0,
     ) -> None:
         self.info_names = INFO_NAMES
         height, width = (size, size) if isinstance(size, int) else size
         self._closed = False
         self.shared_frame = SharedFrame.create(height, width, len(INFO_NAMES))
-        config = SimulationConfig(
-            scene, size, seed, supersample, osc_port, scale, self.shared_frame.path, height, width
-        )
+        path = self.shared_frame.path
+        config = SimulationConfig(scene, height, width, seed, osc_port, scale, path)
         self.process = self._spawn(config)
         try:
             self._await_first_frame()
@@ -134,16 +131,6 @@ class RealtimeWorld:
     def release_inputs(self) -> None:
         """Send neutral on every input."""
         self._sender.release_inputs()
-
-    @property
-    def ignored(self) -> int:
-        """OSC messages that were not understood."""
-        return self.shared_frame.ignored
-
-    @property
-    def skipped(self) -> int:
-        """Frames not rendered because the process was late."""
-        return self.shared_frame.skipped
 
     def close(self) -> None:
         """Release the inputs and end the process. May be called twice."""

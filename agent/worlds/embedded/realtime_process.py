@@ -16,7 +16,7 @@ from agent.worlds.embedded.emulator.server import Emulator
 from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import SharedFrame
-from agent.worlds.embedded.simulation import INFO_NAMES, Simulation, Size
+from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,12 @@ class SimulationConfig:
     """What the parent process wants simulated."""
 
     scene: Scene
-    size: Size
+    height: int
+    width: int
     seed: int
-    supersample: int
     osc_port: int | None
     scale: float
     shared_frame: Path
-    height: int
-    width: int
 
 
 def _wait_for_parent(pipe: int, orphaned: threading.Event) -> None:
@@ -46,9 +44,7 @@ def run_simulation(config: SimulationConfig, orphaned: threading.Event) -> None:
     """Simulate until the parent is gone; a failure is reported in the shared frame."""
     shared = SharedFrame(config.shared_frame, config.height, config.width, len(INFO_NAMES))
     try:
-        simulation = Simulation(
-            config.scene, config.size, config.seed, supersample=config.supersample
-        )
+        simulation = Simulation(config.scene, (config.height, config.width), config.seed)
         # The first frame compiles everything, before the clock starts.
         simulation.frame()
         emulator = Emulator(simulation, config.osc_port or 0)
@@ -64,7 +60,7 @@ def run_simulation(config: SimulationConfig, orphaned: threading.Event) -> None:
         parent = os.getppid()
         while not orphaned.is_set() and os.getppid() == parent:
             timestep.tick()
-            shared.skipped, shared.ignored = timestep.skipped, emulator.ignored
+            shared.ignored = emulator.ignored
         emulator.close()
     except Exception as error:
         shared.failure = f"{type(error).__name__}: {error}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +40,6 @@ class SharedFrame:
 
     port = Word(int)
     """Where the world listens for OSC, 0 before it does."""
-    skipped = Word(int)
-    """Frames that were not drawn because the machine was late."""
     ignored = Word(int)
     """OSC messages that meant nothing to the world."""
 
@@ -111,14 +108,3 @@ class SharedFrame:
     def remove(self) -> None:
         """Delete the file and its folder, if they still exist."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
-
-    def __enter__(self) -> SharedFrame:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

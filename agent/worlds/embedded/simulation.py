@@ -55,12 +55,7 @@ class Simulation:
     """
 
     def __init__(
-        self,
-        scene: Scene,
-        size: Size,
-        seed: int,
-        field_of_view: float = 60.0,
-        supersample: int = 1,
+        self, scene: Scene, size: Size, seed: int, field_of_view: float = 60.0, supersample: int = 1
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")

@@ -53,10 +53,7 @@ class Window:
     """
 
     def __init__(
-        self,
-        title: str,
-        size: tuple[int, int],
-        set_input: SetInput = lambda address, value: None,
+        self, title: str, size: tuple[int, int], set_input: SetInput = lambda address, value: None
     ) -> None:
         self._pygame = _import_pygame()
         self._set_input = set_input

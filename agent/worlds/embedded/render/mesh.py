@@ -189,20 +189,29 @@ class Mesh:
         self.triangles.panels.append(panel)
         self.triangles.parts.append(self._part)
 
+    def slope(
+        self, x0: float, x1: float, low: tuple[float, float], high: tuple[float, float],
+        texture: str, light: Light = None, uv: TextureCorners | None = None,
+        *, two_sided: bool = False,
+    ) -> None:  # fmt: skip
+        """Add a rectangle from x0 to x1; `low` and `high` are y and z of its two long edges."""
+        (y0, z0), (y1, z1) = low, high
+        corners = ((x0, y0, z0), (x1, y0, z0), (x1, y1, z1), (x0, y1, z1))
+        self.quad(corners, texture, light, uv, two_sided=two_sided)
+
     def wall(
         self, x0: float, x1: float, z0: float, z1: float, texture: str, light: Light = None,
         *, y: float = 0.0, uv: TextureCorners | None = None, two_sided: bool = False,
     ) -> None:  # fmt: skip
         """Add an upright rectangle at depth y that faces -y."""
-        corners = ((x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1))
-        self.quad(corners, texture, light, uv, two_sided=two_sided)
+        self.slope(x0, x1, (y, z0), (y, z1), texture, light, uv, two_sided=two_sided)
 
     def floor(
         self, x0: float, y0: float, x1: float, y1: float, z: float, texture: str,
         light: Light = None, *, uv: TextureCorners | None = None,
     ) -> None:  # fmt: skip
         """Add a level rectangle that faces up."""
-        self.quad(((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)), texture, light, uv)
+        self.slope(x0, x1, (y0, z), (y1, z), texture, light, uv)
 
     def box(
         self,
@@ -310,17 +319,8 @@ class Mesh:
                 (below, below, above, above),
                 two_sided=True,
             )
-        self.quad(
-            (
-                (x - radius, y - radius, z),
-                (x + radius, y - radius, z),
-                (x + radius, y + radius, z),
-                (x - radius, y + radius, z),
-            ),
-            texture,
-            light * 0.95,
-            two_sided=True,
-        )
+        south, north = (y - radius, z), (y + radius, z)
+        self.slope(x - radius, x + radius, south, north, texture, light * 0.95, two_sided=True)
 
     def solid(self, x0: float, y0: float, x1: float, y1: float) -> int:
         """Add a collider (frames may turn by quarter turns only); return its number."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.worlds.embedded.fixed_timestep import TIMESTEP
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone
+from agent.worlds.embedded.scenes.image_noise import ImageNoise
 from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
 
 _STREAM = 101
@@ -40,21 +40,15 @@ class Blackout(ImageNoise):
 
     def noise(self) -> SceneEffect:
         """Return the blackouts."""
-        probability = self.blackouts_per_minute / 60.0 * TIMESTEP
-        return BlackoutEffect(probability, max(1, round(self.seconds / TIMESTEP)), self.zone)
+        return BlackoutEffect(self)
 
 
 class BlackoutEffect(SceneEffect):
-    """Black frames; they count as flickering.
+    """Black frames; they count as flickering."""
 
-    Args:
-        probability: that a blackout starts in a step.
-        steps: duration of each.
-        zone: where they occur.
-    """
-
-    def __init__(self, probability: float, steps: int, zone: Zone) -> None:
-        self._probability, self._steps, self._zone = probability, steps, zone
+    def __init__(self, scene: Blackout) -> None:
+        self._probability = scene.blackouts_per_minute / 60.0 * TIMESTEP
+        self._steps, self._zone = max(1, round(scene.seconds / TIMESTEP)), scene.zone
         self._until = 0
 
     def step(self, scene_state: SceneState) -> None:

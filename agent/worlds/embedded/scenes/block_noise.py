@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, check_share
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, check_share
 from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import TextureSchedule, check_rate
 
@@ -47,32 +47,24 @@ class BlockNoise(ImageNoise):
 
     def noise(self) -> SceneEffect:
         """Return the block noise."""
-        return BlockNoiseEffect(self.blocks, self.density, self.images_per_second, self.zone)
+        return BlockNoiseEffect(self)
 
 
 class BlockNoiseEffect(SceneEffect):
-    """Covers random squares with random colours; they count as flickering.
+    """Covers random squares with random colours; they count as flickering."""
 
-    Args:
-        count: squares along the shorter side.
-        density: share of the squares that are covered.
-        images_per_second: rate at which the squares change.
-        zone: where they occur.
-    """
-
-    def __init__(self, count: int, density: float, images_per_second: float, zone: Zone) -> None:
-        self._count, self._density, self._zone = count, density, zone
-        self._schedule = TextureSchedule(1, images_per_second, 0)
+    def __init__(self, scene: BlockNoise) -> None:
+        self._scene, self._schedule = scene, TextureSchedule(1, scene.images_per_second, 0)
 
     def post_process(self, frame: Frame, scene_state: SceneState) -> float:
         """Paint the blocks of this step."""
-        if not self._zone.contains(scene_state.body):
+        if not self._scene.zone.contains(scene_state.body):
             return 0.0
         rng = scene_state.random(_STREAM, int(self._schedule.changes(scene_state.step)[0]))
         _, height, width = frame.shape
-        side = max(1, min(height, width) // self._count)
+        side = max(1, min(height, width) // self._scene.blocks)
         rows, columns = -(-height // side), -(-width // side)
-        noisy = rng.random((rows, columns)) < self._density
+        noisy = rng.random((rows, columns)) < self._scene.density
         colours = rng.integers(0, 256, (3, rows, columns), np.uint8)
         covered = _upscale(noisy, side)[:height, :width]
         np.copyto(frame, _upscale(colours, side)[:, :height, :width], where=covered)

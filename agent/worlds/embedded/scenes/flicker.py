@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.worlds.embedded.reachability import ReachabilityMap
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, check_share
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, check_share
 from agent.worlds.embedded.scenes.state import Frame, RenderView, SceneEffect, SceneState
 from agent.worlds.embedded.scenes.texture_schedule import TextureSchedule, check_rate
 
@@ -48,41 +48,32 @@ class Flicker(ImageNoise):
 
     def noise(self) -> SceneEffect:
         """Return the flicker."""
-        return FlickerEffect(self.images_per_second, self.stills, self.density, self.zone)
+        return FlickerEffect(self)
 
 
 class FlickerEffect(SceneEffect):
-    """Renders stills at the start and shows them at random; a still counts as flickering.
+    """Renders stills at the start and shows them at random; a still counts as flickering."""
 
-    Args:
-        images_per_second: rate at which the choice changes.
-        count: number of stills.
-        density: probability that the choice is a still.
-        zone: where they are shown.
-    """
-
-    def __init__(self, images_per_second: float, count: int, density: float, zone: Zone) -> None:
-        self._rate, self._count, self._density = images_per_second, count, density
-        self._zone = zone
-        self._stills: list[Frame] = []
-        self._schedule = TextureSchedule(1, images_per_second, 0)
+    def __init__(self, scene: Flicker) -> None:
+        self._scene, self._stills = scene, list[Frame]()
+        self._schedule = TextureSchedule(1, scene.images_per_second, 0)
 
     def prepare(self, scene_state: SceneState, render_view: RenderView) -> None:
         """Render the stills from random reachable positions."""
-        self._schedule = TextureSchedule(1, self._rate, scene_state.seed)
+        self._schedule = TextureSchedule(1, self._scene.images_per_second, scene_state.seed)
         rng = np.random.default_rng(scene_state.seed)
         points = ReachabilityMap(scene_state, _SPACING).points()
-        for number in rng.integers(0, len(points), self._count).tolist():
+        for number in rng.integers(0, len(points), self._scene.stills).tolist():
             x, y = points[number]
             self._stills.append(render_view(x, y, rng.uniform(-math.pi, math.pi)))
 
     def post_process(self, frame: Frame, scene_state: SceneState) -> float:
         """Replace the frame by the chosen still, if one is chosen."""
-        if not self._zone.contains(scene_state.body):
+        if not self._scene.zone.contains(scene_state.body):
             return 0.0
         draw = int(self._schedule.draws(scene_state.step)[0])
         # The high half decides whether to show a still, the low half which.
-        if (draw >> 32) / 2**32 >= self._density:
+        if (draw >> 32) / 2**32 >= self._scene.density:
             return 0.0
-        frame[:] = self._stills[(draw & 0xFFFFFFFF) % self._count]
+        frame[:] = self._stills[(draw & 0xFFFFFFFF) % len(self._stills)]
         return 1.0

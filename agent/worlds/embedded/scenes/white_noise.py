@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.worlds.embedded.scenes.base import Scene
-from agent.worlds.embedded.scenes.image_noise import ImageNoise, Zone, check_share
+from agent.worlds.embedded.scenes.image_noise import ImageNoise, check_share
 from agent.worlds.embedded.scenes.state import Frame, SceneEffect, SceneState
 
 _STREAM = 102
@@ -42,35 +42,28 @@ class WhiteNoise(ImageNoise):
 
     def noise(self) -> SceneEffect:
         """Return the white noise."""
-        return WhiteNoiseEffect(self.strength, self.density, self.coloured, self.zone)
+        return WhiteNoiseEffect(self)
 
 
 class WhiteNoiseEffect(SceneEffect):
-    """Blends uniform noise into each pixel; noisy pixels count as flickering.
+    """Blends uniform noise into each pixel; noisy pixels count as flickering."""
 
-    Args:
-        strength: weight of the noise in a noisy pixel.
-        density: share of the pixels that are noisy.
-        coloured: whether the channels are drawn independently.
-        zone: where it occurs.
-    """
-
-    def __init__(self, strength: float, density: float, coloured: bool, zone: Zone) -> None:
-        self._strength, self._density, self._coloured = strength, density, coloured
-        self._zone = zone
+    def __init__(self, scene: WhiteNoise) -> None:
+        self._scene = scene
 
     def post_process(self, frame: Frame, scene_state: SceneState) -> float:
         """Blend in the noise of this step."""
-        if self._strength * self._density == 0.0 or not self._zone.contains(scene_state.body):
+        scene = self._scene
+        if scene.strength * scene.density == 0.0 or not scene.zone.contains(scene_state.body):
             return 0.0
         rng = scene_state.random(_STREAM, scene_state.step)
         _, height, width = frame.shape
-        shape = (3 if self._coloured else 1, height, width)
+        shape = (3 if scene.coloured else 1, height, width)
         noise = rng.integers(0, 256, shape, np.uint8).astype(np.float32)
-        mixed = frame + (noise - frame) * np.float32(self._strength)
-        if self._density == 1.0:
+        mixed = frame + (noise - frame) * np.float32(scene.strength)
+        if scene.density == 1.0:
             frame[:] = mixed
             return 1.0
-        noisy = rng.random((height, width), np.float32) < self._density
+        noisy = rng.random((height, width), np.float32) < scene.density
         frame[:] = np.where(noisy, mixed, frame)
         return float(noisy.mean())

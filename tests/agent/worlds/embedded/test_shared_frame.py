@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from agent.worlds.embedded.shared_frame import SharedFrame
 
 
 def test_reader_gets_the_newest_frame_and_info() -> None:
-    with SharedFrame.create(4, 6, 2) as memory:
+    with closing(SharedFrame.create(4, 6, 2)) as memory:
         for number in range(5):
             memory.write(
                 np.full((3, 4, 6), number, np.uint8), np.array([number, -number], np.float32)
@@ -20,7 +21,10 @@ def test_reader_gets_the_newest_frame_and_info() -> None:
 
 
 def test_two_mappings_share_words_text_and_frames() -> None:
-    with SharedFrame.create(4, 6, 1) as writer, SharedFrame(writer.path, 4, 6, 1) as reader:
+    with (
+        closing(SharedFrame.create(4, 6, 1)) as writer,
+        closing(SharedFrame(writer.path, 4, 6, 1)) as reader,
+    ):
         writer.port, writer.failure = 4711, "it broke: " + "x" * 5000
         writer.write(np.ones((3, 4, 6), np.uint8), np.ones(1, np.float32))
         assert reader.port == 4711
@@ -31,7 +35,7 @@ def test_two_mappings_share_words_text_and_frames() -> None:
 
 
 def test_frames_never_tear_while_the_writer_races() -> None:
-    with SharedFrame.create(64, 64, 1) as memory:
+    with closing(SharedFrame.create(64, 64, 1)) as memory:
         memory.write(np.zeros((3, 64, 64), np.uint8), np.zeros(1, np.float32))
         done = threading.Event()
 

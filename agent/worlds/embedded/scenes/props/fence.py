@@ -36,14 +36,8 @@ def gateway(mesh: Mesh, width: float, is_open: bool, toggles_at_s: Sequence[floa
     low, high, reach = 2.6, 3.0, 0.7
     for front, back in ((-reach, 0.15), (reach + 0.3, 0.15)):
         left, right = (0.0, width) if front < back else (width, 0.0)
-        mesh.quad(
-            ((left, front, low), (right, front, low), (right, back, high), (left, back, high)),
-            "kawara", uv=tile_uv(3.0, 1.0),
-        )  # fmt: skip
-        mesh.quad(
-            ((right, front, low), (left, front, low), (left, back, high), (right, back, high)),
-            "wood", 0.5,
-        )  # fmt: skip
+        mesh.slope(left, right, (front, low), (back, high), "kawara", uv=tile_uv(3.0))
+        mesh.slope(right, left, (front, low), (back, high), "wood", 0.5)
     frame = mesh.current_frame()
     with mesh.part() as part:
         mesh.wall(

@@ -133,22 +133,13 @@ def _side(mesh: Mesh, floors: int, style: str, side: str) -> None:
 def _gable_roof(mesh: Mesh, width: float, height: float, side: str) -> None:
     left, right, low, ridge = -0.15, width + 0.15, height - 0.12, height + _RIDGE
     front, middle = -_OVERHANG, DEPTH / 2
-    tiles = ((0.0, 2.0), (3.0, 2.0), (3.0, 0.0), (0.0, 0.0))
-    mesh.quad(
-        ((left, front, low), (right, front, low), (right, middle, ridge), (left, middle, ridge)),
-        "kawara", uv=tiles,
-    )  # fmt: skip
-    mesh.quad(
-        ((right, DEPTH, low), (left, DEPTH, low), (left, middle, ridge), (right, middle, ridge)),
-        "kawara", uv=tiles,
-    )  # fmt: skip
+    tiles = tile_uv(3.0, 2.0)
+    mesh.slope(left, right, (front, low), (middle, ridge), "kawara", uv=tiles)
+    mesh.slope(right, left, (DEPTH, low), (middle, ridge), "kawara", uv=tiles)
     top = ridge - 0.1
     for x, y0, y1 in ((0.0, DEPTH, 0.0), (width, 0.0, DEPTH)):
         mesh.quad(((x, y0, height), (x, y1, height), (x, middle, top), (x, middle, top)), side)
-    mesh.quad(
-        ((left, 0.0, low), (right, 0.0, low), (right, front, low), (left, front, low)),
-        "wood", 0.45,
-    )  # fmt: skip
+    mesh.slope(left, right, (0.0, low), (front, low), "wood", 0.45)
 
 
 def _flat_roof(mesh: Mesh, width: float, height: float, *, tank: bool) -> None:
@@ -162,11 +153,5 @@ def eave(mesh: Mesh, width: float, awning: str | None, style: str) -> None:
     reach = 0.95 if awning else 0.7
     texture = awning or ("kawara" if style in _TILED else "dark")
     left, right, low, high = 0.1, width - 0.1, 2.55, 2.95
-    mesh.quad(
-        ((left, -reach, low), (right, -reach, low), (right, 0.0, high), (left, 0.0, high)),
-        texture, uv=((0.0, 1.0), (3.0, 1.0), (3.0, 0.0), (0.0, 0.0)),
-    )  # fmt: skip
-    mesh.quad(
-        ((right, -reach, low), (left, -reach, low), (left, 0.0, high), (right, 0.0, high)),
-        "dark", 0.5,
-    )  # fmt: skip
+    mesh.slope(left, right, (-reach, low), (0.0, high), texture, uv=tile_uv(3.0))
+    mesh.slope(right, left, (-reach, low), (0.0, high), "dark", 0.5)

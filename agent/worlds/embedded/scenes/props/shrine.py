@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.worlds.embedded.render.mesh import Mesh
+from agent.worlds.embedded.render.mesh import Mesh, tile_uv
 
 
 def gate(mesh: Mesh) -> None:
@@ -74,9 +74,6 @@ def _hip_roof(mesh: Mesh, y: float) -> None:
         (xa, ya), (xb, yb) = corners[side], corners[(side + 1) % 4]
         mesh.quad(
             ((xa, ya, low), (xb, yb, low), (right, middle, top), (left, middle, top)),
-            "kawara", uv=((0.0, 2.0), (4.0, 2.0), (4.0, 0.0), (0.0, 0.0)),
+            "kawara", uv=tile_uv(4.0, 2.0),
         )  # fmt: skip
-    mesh.quad(
-        ((-outer, back, low), (outer, back, low), (outer, front, low), (-outer, front, low)),
-        "wood", 0.45,
-    )  # fmt: skip
+    mesh.slope(-outer, outer, (back, low), (front, low), "wood", 0.45)

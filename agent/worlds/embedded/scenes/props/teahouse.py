@@ -67,10 +67,7 @@ def _inside(mesh: Mesh) -> None:
         mesh.floor(x0, a, (x0 + x1) / 2, b, PAVEMENT, "boards", _GLOW, uv=tile_uv(2, 1))
         mesh.floor((x0 + x1) / 2, a, x1, b, PAVEMENT, "boards", _GLOW, uv=tile_uv(2, 1))
     mesh.floor(x0 - 0.2, -0.1, x1, y0, PAVEMENT, "stone", 0.8)
-    mesh.quad(
-        ((x0, y1, _CEILING), (x1, y1, _CEILING), (x1, y0, _CEILING), (x0, y0, _CEILING)),
-        "wood", 0.7, tile_uv(2, 2),
-    )  # fmt: skip
+    mesh.slope(x0, x1, (y1, _CEILING), (y0, _CEILING), "wood", 0.7, tile_uv(2, 2))
     for left, right in ((x0, (x0 + x1) / 2), ((x0 + x1) / 2, x1)):
         mesh.wall(left, right, 0.0, _CEILING, "counter", _GLOW, y=y1)
     mesh.box((x0, (y0 + y1) / 2, _CEILING / 2), (0.0, y1 - y0, _CEILING), "stucco", "X", 0.85)

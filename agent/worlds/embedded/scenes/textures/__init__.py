@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from agent.worlds.embedded.scenes.textures import (
-    facades,
-    nature,
-    signs,
-    sky,
-    surfaces,
-    windows,
-)
+from agent.worlds.embedded.scenes.textures import facades, nature, signs, sky, surfaces, windows
 from agent.worlds.embedded.scenes.textures.canvas import Texture
 
 

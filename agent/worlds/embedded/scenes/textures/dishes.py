@@ -9,9 +9,7 @@ from collections.abc import Callable
 from agent.worlds.embedded.scenes.textures.canvas import Canvas, Colour, blend, darker
 
 Dish = Callable[[Canvas, random.Random], None]
-BROWN, GOLD, CREAM, RED, GREEN = (
-    (168, 98, 44), (236, 176, 74), (252, 242, 218), (200, 48, 36), (86, 150, 62),
-)  # fmt: skip
+RED, GREEN = (200, 48, 36), (86, 150, 62)
 
 
 def around(rng: random.Random, colour: Colour, spread: int = 18) -> Colour:
@@ -195,12 +193,6 @@ def ice_cream(canvas: Canvas, rng: random.Random) -> None:
 
 
 DISHES: dict[str, Dish] = {
-    "pizza": pizza,
-    "doughnut": doughnut,
-    "burger": burger,
-    "pancakes": pancakes,
-    "toast": toast,
-    "fried_egg": fried_egg,
-    "cake": cake,
-    "ice_cream": ice_cream,
+    dish.__name__: dish
+    for dish in (pizza, doughnut, burger, pancakes, toast, fried_egg, cake, ice_cream)
 }

@@ -183,13 +183,6 @@ def watermelon(canvas: Canvas, rng: random.Random) -> None:
 
 
 DISHES: dict[str, Dish] = {
-    "ramen": ramen,
-    "nigiri": nigiri,
-    "maki": maki,
-    "curry": curry,
-    "onigiri": onigiri,
-    "dango": dango,
-    "takoyaki": takoyaki,
-    "bento": bento,
-    "watermelon": watermelon,
+    dish.__name__: dish
+    for dish in (ramen, nigiri, maki, curry, onigiri, dango, takoyaki, bento, watermelon)
 }
