@@ -91,7 +91,7 @@ def _check_stated_shapes(settings: Settings, learners: dict[str, Learner]) -> No
         UsageError: one has another.
     """
     for role, learner in learners.items():
-        for name, shape in learner.shared_shapes().items():
+        for name, shape in learner.shared_shapes.items():
             stated = getattr(settings.shapes, name, None)
             if stated is not None and stated != shape:
                 raise UsageError(
@@ -143,7 +143,7 @@ def step_shape(
     Raises:
         UsageError: the policy's actions are not the body's.
     """
-    policy = learners["policy"].shared_shapes()
+    policy = learners["policy"].shared_shapes
     if policy["action_choices"] != CHOICES:
         raise UsageError(
             f"learners.policy.model.init_args.action_choices is {list(policy['action_choices'])}, "

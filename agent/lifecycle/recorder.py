@@ -21,7 +21,7 @@ from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 from pamiq_lightning.utils.processes import POLL_S, context, ignore_stop_signals, parent_alive
-from pamiq_lightning.utils.supervisor import Supervisor
+from pamiq_lightning.utils.supervisor import SupervisedProcess
 
 WARN_EVERY_S = 60.0
 """Shortest time between two messages about lost rollouts."""
@@ -31,7 +31,7 @@ CANNOT_RECORD = 2
 """Exit code of a recorder that a new one could not do better than."""
 
 
-class Recorder:
+class Recorder(SupervisedProcess):
     """The agent's handle on the recorder process.
 
     Args:
@@ -50,26 +50,16 @@ class Recorder:
         spec: DatasetSpec,
         settings: RecordingSettings,
     ) -> None:
+        super().__init__("recorder")
         self._arguments = (rollouts, board, folder, spec, settings)
-        self._supervisor = Supervisor("recorder")
         self._losses = LossMessages()
         self._given_up = False
         self._start()
 
     def _start(self) -> None:
         process = context().Process(target=_run, args=self._arguments, name="recorder")
-        self._supervisor.start(process)
-        self._supervisor.wait_started()
-
-    @property
-    def pid(self) -> int | None:
-        """Process id."""
-        return self._supervisor.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._supervisor.alive
+        self.start(process)
+        self.wait_started()
 
     def watch(self, board: StatusBoard, now: float) -> str | None:
         """Replace a recorder that died; call it a few times a second.
@@ -83,10 +73,10 @@ class Recorder:
         """
         event = None
         if not self._given_up:
-            if self._supervisor.exitcode == CANNOT_RECORD:
+            if self.exitcode == CANNOT_RECORD:
                 self._given_up = True
                 return "the recorder cannot continue: nothing is recorded from now on"
-            event = self._supervisor.watch(now, self._start, board.recorder_finished)
+            event = self.supervise(now, self._start, board.recorder_finished)
         return event or self._losses(board, now)
 
     def join(self) -> bool:
@@ -94,17 +84,13 @@ class Recorder:
 
         A recorder that has died is replaced once more for the rollouts left in the ring.
         """
-        if self._supervisor.exitcode == CANNOT_RECORD:
+        if self.exitcode == CANNOT_RECORD:
             # Reported when it happened.
             return True
-        if not self.alive and self._supervisor.exitcode != 0:
+        if not self.alive and self.exitcode != 0:
             with suppress(OSError):
                 self._start()
-        return self._supervisor.join()
-
-    def kill(self) -> None:
-        """Kill it, if it runs."""
-        self._supervisor.kill()
+        return super().join()
 
 
 class LossMessages:

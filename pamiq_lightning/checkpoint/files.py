@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map_only
 
 from pamiq_lightning.checkpoint.store import (
     CheckpointError,
@@ -150,21 +151,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def value_bytes(values: Mapping[str, Any]) -> bytes:
     """Return nested plain values and tensors in torch's file format."""
+    # torch would store the whole storage behind a view.
+    own = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu().clone(), dict(values))
     buffer = io.BytesIO()
-    torch.save(to_storable(values), buffer)
+    torch.save(own, buffer)
     return buffer.getvalue()
-
-
-def to_storable(value: Any) -> Any:
-    """Return a copy of nested values in which every tensor has storage of its own."""
-    if isinstance(value, Tensor):
-        # torch would store the whole storage behind a view.
-        return value.detach().cpu().clone()
-    if isinstance(value, Mapping):
-        return {key: to_storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(to_storable(item) for item in value)
-    return value
 
 
 def read_values(path: Path) -> Any:
@@ -201,7 +192,5 @@ def save(learner: Learner, optimizer: Optimizer, path: Path) -> None:
         "epoch": 0,
         "global_step": int(learner.n_updates),
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_atomic(path, buffer.getvalue())
+    replace_atomic(path, value_bytes(content))

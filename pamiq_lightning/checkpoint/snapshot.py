@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,41 +55,26 @@ class Checkpoint:
     previous: dict[str, tuple[int, list[Tensor]]]
 
 
-@dataclass(frozen=True)
-class LearnerSnapshot:
-    """One learner's part of a checkpoint to be written.
+def learner_files(
+    role: str,
+    learner: Learner,
+    state: Mapping[str, Any],
+    previous: tuple[int, Sequence[Tensor]] | None,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each of a learner's files, one at a time to save memory.
 
-    Attributes:
+    Args:
         role: its key in settings.
         learner: the module.
         state: its worker's state_dict.
         previous: version and tensors published before the latest, or None to leave them out.
     """
-
-    role: str
-    learner: Learner
-    state: Mapping[str, Any]
-    previous: tuple[int, Sequence[Tensor]] | None = None
-
-
-def snapshot_files(
-    learners: Iterable[LearnerSnapshot],
-    trainer: Mapping[str, Any],
-    agent: bytes | None,
-    settings: Mapping[str, Any],
-) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file of a checkpoint, one at a time to save memory."""
-    for part in learners:
-        yield part.role + WEIGHTS, weights_bytes(part.learner)
-        yield part.role + STATE, value_bytes(part.state)
-        if part.previous:
-            version, tensors = part.previous
-            numbered = {str(number): tensor for number, tensor in enumerate(tensors)}
-            yield part.role + PREVIOUS, tensor_bytes(numbered, {"version": str(version)})
-    yield TRAINER, value_bytes(trainer)
-    if agent:
-        yield AGENT, agent
-    yield SETTINGS, json.dumps(settings, indent=1).encode()
+    yield role + WEIGHTS, weights_bytes(learner)
+    yield role + STATE, value_bytes(state)
+    if previous:
+        version, tensors = previous
+        numbered = {str(number): tensor for number, tensor in enumerate(tensors)}
+        yield role + PREVIOUS, tensor_bytes(numbered, {"version": str(version)})
 
 
 def pack_rollouts(rollouts: Iterable[Rollout]) -> dict[int, Any]:
@@ -142,11 +126,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _read_dictionary(path: Path, keys: set[str]) -> dict[str, Any]:
-    """Read plain values by name.
-
-    Raises:
-        CheckpointError: they are damaged or unsafe, or a key is missing.
-    """
+    """Read plain values by name, which must include `keys`."""
     values = read_values(path)
     if not isinstance(values, dict) or not keys <= set(values):
         raise CheckpointError(f"{path} does not hold {', '.join(sorted(keys))}")

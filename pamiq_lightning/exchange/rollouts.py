@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SLOTS = 8
 AGENT_METRICS = ("ticks", "rate_hz", "missed_ticks", "tick_ms_p50", "tick_ms_p99", "latency_ms_p99")
 """The agent's metrics that travel with each rollout to the trainer, which alone logs."""
-_AGENT_STATE_KEYS = ("latent", "state")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class RolloutsSpec:
     def agent_state_bytes(self) -> int:
         """Room for the agent's own state; metrics and RNG state take a few tens of kB of it."""
         fields = self.shape.fields()
-        size = sum(array_bytes(fields[k].shape, np.dtype(np.float32)) for k in _AGENT_STATE_KEYS)
+        size = sum(array_bytes(fields[k].shape, np.dtype(np.float32)) for k in ("latent", "state"))
         return self.agent_states * size + self.reward_state_bytes + (256 << 10)
 
     @property

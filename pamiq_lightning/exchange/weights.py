@@ -56,9 +56,7 @@ class WeightsSpec:
 
 def create(spec: WeightsSpec) -> None:
     """Create the file, with nothing published yet (version 0)."""
-    file = SharedFile(spec.path, spec.layout, create=True)
-    file["latest"][0] = 0
-    file["reader_slot"][0] = 0
+    SharedFile(spec.path, spec.layout, create=True)
 
 
 def _fence() -> None:

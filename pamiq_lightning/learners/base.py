@@ -60,6 +60,10 @@ class Learner(L.LightningModule):
 
     Attributes:
         required_keys: keys of `pamiq_lightning.step` that it trains on; `info` must not be one.
+        replay: what it keeps of its experience.
+        shared_shapes: shapes that must agree with other learners, by init argument: an encoder's
+            `latent` is what it makes; everyone else's is what they take.
+        should_stop_round: more updates of this round would do harm; read before every batch.
         optional_prefixes: prefixes of weights that start afresh where a checkpoint lacks them.
         derived_prefixes: prefixes of weights that `load_state_dict` makes from the others; an
             export leaves them out.
@@ -72,6 +76,8 @@ class Learner(L.LightningModule):
     required_keys: ClassVar[tuple[str, ...]] = ()
     optional_prefixes: ClassVar[tuple[str, ...]] = ()
     derived_prefixes: ClassVar[tuple[str, ...]] = ()
+    replay: ReplaySpec
+    should_stop_round: bool = False
     gradient_clip: float | None = None
     latest_version: int = 0
     n_updates: Tensor
@@ -79,6 +85,7 @@ class Learner(L.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
+        self.shared_shapes: dict[str, tuple[int, ...]] = {}
         self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
         self._pending_metrics: dict[str, Any] = {}
 
@@ -86,18 +93,6 @@ class Learner(L.LightningModule):
     def acting_module(self) -> nn.Module | None:
         """The module that the agent runs, sharing this learner's tensors; None if none does."""
         return None
-
-    @property
-    def replay(self) -> ReplaySpec:
-        """What it keeps of its experience."""
-        raise NotImplementedError(f"{type(self).__name__} must have a ReplaySpec: `replay`")
-
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes that must agree with other learners, by init argument.
-
-        An encoder's `latent` is what it makes; everyone else's is what they take.
-        """
-        return {}
 
     def on_rollout(self, steps: TensorDict) -> None:
         """Look at a new rollout [N] once, before it enters the replay buffer.
@@ -109,11 +104,6 @@ class Learner(L.LightningModule):
     def prepare(self, rollout: TensorDict) -> TensorDict:
         """Turn a rollout [N+1] into the rows of a round; for `on_policy` learners."""
         raise NotImplementedError(f"{type(self).__name__} is on-policy and must have `prepare`")
-
-    @property
-    def should_stop_round(self) -> bool:
-        """Whether more updates of this round would do harm; read before every batch."""
-        return False
 
     def on_acting_restored(self) -> None:
         """Called when only the acting module's weights were left after a crash."""
@@ -187,7 +177,7 @@ def check_shared_shapes(learners: Mapping[str, Learner]) -> None:
     """
     seen: dict[str, tuple[str, tuple[int, ...]]] = {}
     for role, learner in learners.items():
-        for name, size in learner.shared_shapes().items():
+        for name, size in learner.shared_shapes.items():
             first_role, first = seen.setdefault(name, (role, size))
             if first != size:
                 raise ValueError(

@@ -44,24 +44,15 @@ class ConvDecoder(Learner):
         super().__init__()
         self.save_hyperparameters()
         self.require_positive("image_size channels capacity batch_size updates lr")
-        self.latent, self.lr = latent, lr
-        self._replay_spec = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
-        self.net = LatentDecoder(self.latent, image_size, channels)
+        self.shared_shapes, self.lr = {"latent": latent}, lr
+        self.replay = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
+        self.net = LatentDecoder(latent, image_size, channels)
         self.image_size = image_size
-
-    @property
-    def replay(self) -> ReplaySpec:
-        """Recent frames with the latents that the agent computed."""
-        return self._replay_spec
 
     def decode(self, latents: Float[Tensor, "B P D"]) -> Float[Tensor, "B 3 h w"]:
         """Draw standardised images."""
         images: Tensor = self.net(latents)
         return images
-
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the latents' shape."""
-        return {"latent": self.latent}
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Mean squared error against the frames (B, 3, H, W), standardised and resized."""
@@ -72,7 +63,7 @@ class ConvDecoder(Learner):
     @torch.no_grad()
     def validation_step(self, batch: TensorDict, batch_idx: int) -> None:
         """Log the same error on steps [N] never trained on."""
-        parts = batch.split(self._replay_spec.batch_size)
+        parts = batch.split(self.replay.batch_size)
         errors = torch.stack([self._error(part) * len(part) for part in parts])
         error = errors.sum() / len(batch)
         self.log("reconstruction_error", error, on_epoch=True, batch_size=len(batch))
@@ -80,7 +71,7 @@ class ConvDecoder(Learner):
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
         """Return the standardised images (N, 3, h, w) drawn for a rollout [N]."""
-        parts = batch["latent"].split(self._replay_spec.batch_size)
+        parts = batch["latent"].split(self.replay.batch_size)
         return {"image": torch.cat([self.decode(some).float() for some in parts])}
 
     def _error(self, batch: TensorDict) -> Tensor:

@@ -148,8 +148,8 @@ class SioConvDynamics(Learner):
         self.lr, self.weight_decay, self.gradient_clip = lr, weight_decay, gradient_clip
         self.action_coef, self.reward_coef, self.burn_in = action_coef, reward_coef, burn_in
         self.imagined_steps, self.imagination_coef = imagined_steps, imagination_coef
-        self._shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
-        self._replay_spec = ReplaySpec(
+        self.shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
+        self.replay = ReplaySpec(
             "sequence",
             capacity,
             batch_size,
@@ -169,22 +169,13 @@ class SioConvDynamics(Learner):
             core=core,
             aux_heads=aux_heads,
         )
+        self.state_shape = self.net.state_shape
         self.lagged = LaggedModels(self.net, progress_rounds) if "progress" in aux_heads else None
 
     @property
     def acting_module(self) -> ForwardDynamics:
         """The net: latent, action and state -> prediction and new state."""
         return self.net
-
-    @property
-    def replay(self) -> ReplaySpec:
-        """Unbroken sequences of the newest steps."""
-        return self._replay_spec
-
-    @property
-    def state_shape(self) -> tuple[int, int]:
-        """(L, N) of the recurrent state."""
-        return self.net.state_shape
 
     def forward(
         self, latent: Tensor, action: Tensor, state: Tensor, is_first: Tensor | None = None
@@ -200,10 +191,6 @@ class SioConvDynamics(Learner):
     def imagine(self, latent: Tensor, action: Tensor, state: Tensor) -> Tensor:
         """Predict K latents in closed loop."""
         return self.net.imagine(latent, action, state)
-
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of latents, state and actions."""
-        return dict(self._shared_shapes)
 
     @torch.no_grad()
     def on_rollout(self, steps: TensorDict) -> None:
@@ -329,7 +316,7 @@ class SioConvDynamics(Learner):
 
         The state is blank before the first step and after every gap.
         """
-        blank = torch.zeros(1, *self.net.state_shape, device=batch["latent"].device)
+        blank = torch.zeros(1, *self.state_shape, device=batch["latent"].device)
         first = batch["is_first"].clone()
         first[1:] |= batch["index"].diff() != 1
         prediction, _ = self.net(batch["latent"][None], batch["action"][None], blank, first[None])
@@ -338,7 +325,7 @@ class SioConvDynamics(Learner):
 
     def _action_loss(self, logits: Tensor, action: Tensor) -> Tensor:
         """Return the cross-entropy of the next action, averaged over the categories."""
-        choices = self._shared_shapes["action_choices"]
+        choices = self.shared_shapes["action_choices"]
         parts = logits.float().flatten(0, 1).split(choices, dim=-1)
         each = [F.cross_entropy(p, action[..., i].flatten()) for i, p in enumerate(parts)]
         return torch.stack(each).mean()

@@ -108,11 +108,11 @@ class IJEPA(Learner):
             "image_size patch_size width depth heads pool capacity batch_size updates "
             "lr predictor_width predictor_depth predictor_heads"
         )
-        self.latent = latent
+        self.shared_shapes = {"latent": latent}
         self.frame_size, self.pool = image_size, pool
         self.variance_coef, self.covariance_coef = variance_coef, covariance_coef
         self.ema, self.lr, self.weight_decay = ema, lr, weight_decay
-        self._replay_spec = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
+        self.replay = ReplaySpec("uniform", capacity, batch_size, updates, turnover=turnover)
         self.encoder = VisionTransformer(image_size, patch_size, width, depth, heads, latent[1])
         grid = self.encoder.grid
         if latent[0] * pool**2 != grid**2:
@@ -135,11 +135,6 @@ class IJEPA(Learner):
         """Frame -> LN(target encoder), pooled."""
         return LatentEncoder(self.target, self.pool)
 
-    @property
-    def replay(self) -> ReplaySpec:
-        """Single frames of the whole past."""
-        return self._replay_spec
-
     def encode(self, frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B P D"]:
         """Return the latents that act."""
         latents: Tensor = self.acting_module(frames)
@@ -159,16 +154,15 @@ class IJEPA(Learner):
         super().on_load_checkpoint(checkpoint)
         self._recent.extend(latents.to(self.device) for latents in checkpoint.get("recent", []))
 
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the latents' shape."""
-        return {"latent": self.latent}
-
     def on_rollout(self, steps: TensorDict) -> None:
         """Log how far the encoder has drifted from the latents that the agent computed.
 
         Offline there may be none, or those of an encoder of another shape.
         """
-        if "latent" not in steps or tuple(steps["latent"].shape[1:]) != self.latent:
+        if (
+            "latent" not in steps
+            or tuple(steps["latent"].shape[1:]) != self.shared_shapes["latent"]
+        ):
             return
         some = steps[torch.linspace(0, len(steps) - 1, min(32, len(steps))).long()]
         with torch.no_grad():
@@ -224,7 +218,7 @@ class IJEPA(Learner):
         return {"latent": self._encode_in_parts(batch["frame"])}
 
     def _encode_in_parts(self, frames: UInt8[Tensor, "n 3 H W"]) -> Float[Tensor, "n P D"]:
-        parts = frames.split(self._replay_spec.batch_size)
+        parts = frames.split(self.replay.batch_size)
         return torch.cat([self.encode(some).float() for some in parts])
 
     def _vicreg_losses(
@@ -242,7 +236,7 @@ class IJEPA(Learner):
     @torch.no_grad()
     def _log_collapse_alarms(self, frames: Tensor) -> None:
         """Log them in the first updates of a round, from as many batches as it takes."""
-        if int(self.n_updates) % self._replay_spec.updates >= self._recent.maxlen:  # type: ignore[operator]
+        if int(self.n_updates) % self.replay.updates >= self._recent.maxlen:  # type: ignore[operator]
             return
         self._recent.append(self.encode(frames).float())
         latents = torch.cat(tuple(self._recent))

@@ -15,9 +15,7 @@ from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch.optim import Optimizer
 
 
-def configure_optimizer(
-    module: L.LightningModule,
-) -> tuple[Optimizer, list[LRSchedulerConfig]]:
+def configure_optimizer(module: L.LightningModule) -> tuple[Optimizer, list[LRSchedulerConfig]]:
     """Return a module's optimizer and its schedulers.
 
     Raises:

@@ -120,25 +120,19 @@ class PPO(Learner):
         self.lr, self.gamma, self.gae_lambda, self.clip = lr, gamma, gae_lambda, clip
         self.entropy_coef, self.value_coef, self.target_kl = entropy_coef, value_coef, target_kl
         self.max_version_lag, self.gradient_clip = max_version_lag, gradient_clip
-        self._shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
-        self._replay_spec = ReplaySpec("on_policy", 0, batch_size, epochs)
+        self.shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
+        self.replay = ReplaySpec("on_policy", 0, batch_size, epochs)
         self.net = ActorCritic(latent, state, action_choices, dim, depth, mix_features)
         # In double: a variance from the mean of squares cancels where the mean is far above it.
         self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
         # Rewards may have any size: `reward_scale` bounds the scale, not this epsilon.
         self.reward_norm = PopArtValueNorm(shape=1, beta=scale_decay, epsilon=1e-30).double()
         self.register_buffer("running_return", torch.zeros((), dtype=torch.float64))
-        self._stop_round = False
 
     @property
     def acting_module(self) -> PPOPolicy:
         """Latent and state -> logits and value."""
         return PPOPolicy(self.net, self.value_norm)
-
-    @property
-    def replay(self) -> ReplaySpec:
-        """Every new rollout once."""
-        return self._replay_spec
 
     def act(
         self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L S"]
@@ -146,11 +140,6 @@ class PPO(Learner):
         """Return logits (B, C) and values (B,)."""
         output: ActorCriticOutput = self.acting_module(latent, state)
         return output
-
-    @property
-    def should_stop_round(self) -> bool:
-        """Whether the KL divergence from the policy that acted exceeds `target_kl`."""
-        return self._stop_round
 
     @property
     def reward_scale(self) -> Tensor:
@@ -169,10 +158,6 @@ class PPO(Learner):
         rms = (self.reward_norm.running_mean_sq / self.reward_norm.debiasing_term).sqrt()
         smallest: Tensor = (SMALLEST_SPREAD * rms).clamp(min=SMALLEST_RETURN)
         return smallest
-
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of latents, state and actions."""
-        return dict(self._shared_shapes)
 
     @torch.no_grad()
     def on_rollout(self, steps: TensorDict) -> None:
@@ -221,7 +206,7 @@ class PPO(Learner):
         dropped too; their rewards still count in the advantages of earlier steps. The values of all
         rows are recomputed with the present weights.
         """
-        self._stop_round = False
+        self.should_stop_round = False
         rollout = rollout.to(self.device)
         output = self.net(rollout["latent"], rollout["state"])
         value = self.bootstrap_values(rollout, self.value_norm.denormalize(output.value).float())
@@ -265,10 +250,7 @@ class PPO(Learner):
         return near
 
     def advantages(
-        self,
-        value: Float[Tensor, " M"],
-        reward: Float[Tensor, " M"],
-        valid: Bool[Tensor, " M-1"],
+        self, value: Float[Tensor, " M"], reward: Float[Tensor, " M"], valid: Bool[Tensor, " M-1"]
     ) -> Float[Tensor, " M-1"]:
         """Return the GAE of each transition t -> t+1, whose reward is reward[t+1].
 
@@ -314,7 +296,7 @@ class PPO(Learner):
             policy_loss + self.value_coef * value_loss - self.entropy_coef * entropies.sum()
         )
         kl = (ratio - 1 - log_ratio).detach().mean()
-        self._stop_round = bool(kl > self.target_kl)
+        self.should_stop_round = bool(kl > self.target_kl)
         self.log_dict(
             {
                 "loss": loss,

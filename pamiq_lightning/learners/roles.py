@@ -20,21 +20,10 @@ from torch import Tensor
 from pamiq_lightning.nets.actor_critic import ActorCriticOutput
 from pamiq_lightning.nets.forward_dynamics import Prediction
 
-
-class ActingEncoder(Protocol):
-    """Called with frames, returns the latents that act."""
-
-    def __call__(self, frames: UInt8[Tensor, "B 3 H W"], /) -> Float[Tensor, "B P D"]:
-        """Encode."""
-
-
-class ActingPolicy(Protocol):
-    """Called with latents and the dynamics' state before them."""
-
-    def __call__(
-        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"], /
-    ) -> ActorCriticOutput:
-        """Return action logits (B, C) and values (B,)."""
+ActingEncoder = Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B P D"]]
+"""Called with frames, returns the latents that act."""
+ActingPolicy = Callable[[Float[Tensor, "B P D"], Float[Tensor, "B L N"]], ActorCriticOutput]
+"""Called with latents and the dynamics' state before them, returns logits and values."""
 
 
 class _Steps(Protocol):

@@ -47,8 +47,7 @@ class RecordingDataModule(L.LightningDataModule):
         super().__init__()
         self._folders = [recording] if isinstance(recording, str) else recording or []
         self.frozen = FrozenEncoders(
-            Path(encoder) if encoder else None,
-            Path(dynamics) if dynamics else None,
+            Path(encoder) if encoder else None, Path(dynamics) if dynamics else None
         )
         self.decoder = Path(decoder) if decoder else None
 
@@ -63,7 +62,7 @@ class RecordingDataModule(L.LightningDataModule):
         """
         if not self._folders:
             raise ValueError("name a recording: --data.recording runs/NAME/DATE-TIME")
-        shape = self.learner.shared_shapes().get("state", ())
+        shape = self.learner.shared_shapes.get("state", ())
         self.datasets = []
         for name in self._folders:
             folder = find_recording(Path(name))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import cast
 
 import lightning as L
@@ -52,7 +52,7 @@ class Evaluation(L.Callback):
             else:
                 scores, rank = probe_table(encoder, rows)
                 lines += probe_lines(scores, rank)
-                metrics = {f"probe_r2_{name}": mean(r2) for name, r2 in scores.items()}
+                metrics = {f"probe_r2_{name}": fmean(r2) for name, r2 in scores.items()}
                 metrics["rank_me"] = rank
         pictures = draw(module, data)
         if data.decoder and not pictures:
@@ -105,11 +105,6 @@ def save_picture(picture: Image.Image, name: str, folder: Path, loggers: Sequenc
             logger.experiment.track(aim.Image(picture), name=name)  # type: ignore[attr-defined]
 
 
-def mean(numbers: list[float]) -> float:
-    """Return the mean."""
-    return math.fsum(numbers) / len(numbers)
-
-
 def _verdict(good: bool) -> str:
     return "met" if good else "MISSED"
 
@@ -144,9 +139,9 @@ def probe_lines(scores: Mapping[str, list[float]], rank: float) -> list[str]:
         f"{'R2 of a linear probe':<20} {'x':>7} {'y':>7} {'sin':>7} {'cos':>7} {'mean':>7}",
     ]
     for name, r2 in scores.items():
-        metrics = " ".join(f"{value:>7.3f}" for value in [*r2, mean(r2)])
+        metrics = " ".join(f"{value:>7.3f}" for value in [*r2, fmean(r2)])
         lines.append(f"{name:<20} {metrics}")
-    best, others = mean(scores[TRAINED]), [mean(scores[name]) for name in (RANDOM, PIXELS)]
+    best, others = fmean(scores[TRAINED]), [fmean(scores[name]) for name in (RANDOM, PIXELS)]
     return [
         *lines,
         f"mean R2 >= {PROBE_LIMIT}: {_verdict(best >= PROBE_LIMIT)};"

@@ -51,11 +51,7 @@ class ProbeRows:
         """Return the R2 of each target, read from features of these rows."""
         fit, test = ~self.evaluated, self.evaluated
         scores = ridge_r2(
-            features[fit],
-            self.targets[fit],
-            self.minute[fit],
-            features[test],
-            self.targets[test],
+            features[fit], self.targets[fit], self.minute[fit], features[test], self.targets[test]
         )
         return scores.tolist()
 

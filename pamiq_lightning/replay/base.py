@@ -23,11 +23,9 @@ class ReplayBuffer(Protocol):
 
     def extend(self, steps: TensorDict) -> None:
         """Add a rollout [N], whose keys `training_round` has checked."""
-        ...
 
     def batches(self, learner: Learner) -> Iterator[TensorDict]:
         """Yield the batches of one training round; none while there is too little experience."""
-        ...
 
     def flush(self) -> None:
         """Write the rows in files to the disk.
@@ -35,11 +33,9 @@ class ReplayBuffer(Protocol):
         Raises:
             OSError: the disk refuses.
         """
-        ...
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values; with the rows in the files they are the whole state."""
-        ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> str | None:
         """Restore the state that `state_dict` returned, over the files of this buffer.
@@ -50,7 +46,6 @@ class ReplayBuffer(Protocol):
         Raises:
             KeyError, ValueError: it is the state of another buffer.
         """
-        ...
 
 
 def check_same_spec(state: Mapping[str, Any], spec: ReplaySpec) -> None:

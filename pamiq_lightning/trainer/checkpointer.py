@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import errno
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 
-from pamiq_lightning.checkpoint.files import WEIGHTS, fit_weights, save
+from pamiq_lightning.checkpoint.files import WEIGHTS, fit_weights, save, value_bytes
 from pamiq_lightning.checkpoint.rng_state import load_rng_state_dict, rng_state_dict
 from pamiq_lightning.checkpoint.snapshot import (
     AGENT,
+    TRAINER,
     Checkpoint,
-    LearnerSnapshot,
     check_roles,
+    learner_files,
     misfit,
     pack_rollouts,
-    snapshot_files,
     unpack_rollouts,
 )
-from pamiq_lightning.checkpoint.store import checkpoints_folder, prune, write_checkpoint
+from pamiq_lightning.checkpoint.store import SETTINGS, checkpoints_folder, prune, write_checkpoint
 from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader
 from pamiq_lightning.trainer.settings import TrainerSettings
 from pamiq_lightning.trainer.worker import LearnerWorker
@@ -92,18 +93,7 @@ class Checkpointer:
         for worker in self._workers:
             worker.rollback_if_nonfinite()
             worker.replay.flush()
-        agent_state = self._reader.agent_state or self._agent_state
-        learners = (
-            LearnerSnapshot(
-                worker.role,
-                worker.learner,
-                worker.state_dict(),
-                worker.writer.previous if worker.writer and self._exact else None,
-            )
-            for worker in self._workers
-        )
-        files = snapshot_files(learners, self._trainer_state(), agent_state, self._settings)
-        folder = write_checkpoint(self._run_folder, files, self._manifest())
+        folder = write_checkpoint(self._run_folder, self._files(), self._manifest())
         prune(self._run_folder, self._trainer.keep_last, self._trainer.keep_every)
         safe_print(f"saved {folder.name} in {time.monotonic() - began:.3f} s")
         return folder
@@ -117,6 +107,17 @@ class Checkpointer:
         for worker in self._workers:
             path = checkpoints_folder(self._run_folder) / f"{worker.role}.ckpt"
             save(worker.learner, worker.updater.optimizer, path)
+
+    def _files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield name and content of each file of a checkpoint."""
+        for worker in self._workers:
+            previous = worker.writer.previous if worker.writer and self._exact else None
+            yield from learner_files(worker.role, worker.learner, worker.state_dict(), previous)
+        yield TRAINER, value_bytes(self._trainer_state())
+        agent_state = self._reader.agent_state or self._agent_state
+        if agent_state:
+            yield AGENT, agent_state
+        yield SETTINGS, json.dumps(self._settings, indent=1).encode()
 
     def _manifest(self) -> dict[str, Any]:
         return {

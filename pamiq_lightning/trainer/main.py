@@ -114,13 +114,7 @@ def _build_worker(role: str, settings: LearnerSettings, config: TrainerConfig) -
     )
     if warm_up_copy is not None:
         with torch.random.fork_rng():
-            warm_up(
-                warm_up_copy,
-                shape,
-                config.device,
-                config.trainer.precision,
-                config.compile,
-            )
+            warm_up(warm_up_copy, shape, config.device, config.trainer.precision, config.compile)
     return LearnerWorker(role, learner, updater, writer, settings, replay)
 
 
@@ -154,10 +148,7 @@ def _build_loop(
 
 
 def _resume(
-    workers: list[LearnerWorker],
-    checkpointer: Checkpointer,
-    checkpoint: Checkpoint,
-    lockstep: bool,
+    workers: list[LearnerWorker], checkpointer: Checkpointer, checkpoint: Checkpoint, lockstep: bool
 ) -> None:
     """Load all state from a checkpoint and publish its weights.
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pamiq_lightning.run_files import TRAINER_LOG
 from pamiq_lightning.utils.processes import POLL_S, context, ignore_stop_signals, parent_alive
 from pamiq_lightning.utils.safe_print import safe_print
-from pamiq_lightning.utils.supervisor import Supervisor
+from pamiq_lightning.utils.supervisor import SupervisedProcess
 
 if TYPE_CHECKING:
     from pamiq_lightning.exchange.status_board import StatusBoard
@@ -30,7 +30,7 @@ START_LIMIT_S = 300.0
 """How long the trainer may take to import, build and warm up."""
 
 
-class TrainerProcess:
+class TrainerProcess(SupervisedProcess):
     """The agent's handle on the trainer, which imports at once and trains when it has its config.
 
     Args:
@@ -38,10 +38,10 @@ class TrainerProcess:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__("trainer", clock)
         self._context = context()
         self._requests = self._context.Semaphore(0)
         self._rounds = self._context.Semaphore(0)
-        self._supervisor = Supervisor("trainer", clock)
         self._config: TrainerConfig | None = None
         self._start()
 
@@ -49,22 +49,7 @@ class TrainerProcess:
         # The child's end stays open until `begin`, when the process surely has started.
         self._config_pipe, self._child_pipe = self._context.Pipe()
         arguments = (self._child_pipe, self._requests, self._rounds)
-        self._supervisor.start(self._context.Process(target=_run, args=arguments, name="trainer"))
-
-    @property
-    def pid(self) -> int | None:
-        """Process id; None before it runs."""
-        return self._supervisor.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._supervisor.alive
-
-    @property
-    def restarts(self) -> int:
-        """How often a dead or hanging trainer was replaced."""
-        return self._supervisor.restarts
+        self.start(self._context.Process(target=_run, args=arguments, name="trainer"))
 
     def begin(self, config: TrainerConfig) -> None:
         """Send the config; the trainer begins.
@@ -73,7 +58,7 @@ class TrainerProcess:
             OSError: the system could not start it.
         """
         self._config = config
-        self._supervisor.wait_started()
+        self.wait_started()
         self._child_pipe.close()
         # If it has died meanwhile, `watch` notices.
         with suppress(BrokenPipeError):
@@ -88,7 +73,7 @@ class TrainerProcess:
         if self._config is None:
             return None
         heartbeat_timeout_s = self._config.trainer.heartbeat_timeout_s
-        event = self._supervisor.watch(
+        event = self.supervise(
             now,
             lambda: self._restart(board, now),
             board.rounds,
@@ -109,7 +94,7 @@ class TrainerProcess:
 
     def describe_end(self) -> str:
         """Return in one line how it ended and where to read why."""
-        return f"the trainer ended (exit code {self._supervisor.exitcode}); see {self._log_file}"
+        return f"the trainer ended (exit code {self.exitcode}); see {self._log_file}"
 
     def wake(self) -> None:
         """Notify it that a rollout is full or the board has a request; never waits."""
@@ -122,11 +107,7 @@ class TrainerProcess:
     def join(self) -> bool:
         """Wait for its end, kill it if it takes too long; return whether it ended well."""
         self._config_pipe.close()
-        return self._supervisor.join()
-
-    def kill(self) -> None:
-        """Kill it, if it runs."""
-        self._supervisor.kill()
+        return super().join()
 
 
 def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> None:
@@ -139,7 +120,10 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
     except EOFError:
         # The agent ended before it had a config, and has printed why.
         return
-    _redirect_output(config.run_folder / TRAINER_LOG)
+    # All that libraries print goes into a file: the terminal belongs to the agent's status.
+    log = os.open(config.run_folder / TRAINER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     if hasattr(os, "nice"):
         os.nice(config.trainer.nice)
     try:
@@ -148,13 +132,6 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
         # The agent prints one line that names this log.
         traceback.print_exc()
         sys.exit(1)
-
-
-def _redirect_output(path: Path) -> None:
-    """Send all that libraries print into a file: the terminal belongs to the agent's status."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
 
 
 def _wait(requests: Semaphore, block: bool) -> bool:

@@ -16,8 +16,8 @@ STOP_TIMEOUT_S = 20.0
 """How long a process may take to finish before `join` kills it."""
 
 
-class Supervisor:
-    """Starts a child process, restarts it when it died or hangs, and ends it.
+class SupervisedProcess:
+    """A child process that is restarted when it died or hangs.
 
     Attributes:
         process: the newest process.
@@ -41,10 +41,10 @@ class Supervisor:
         """Start a process in a thread, because the first start takes seconds."""
         self.process, self._start_error = process, None
         self._started_at = self._clock()
-        self._thread = threading.Thread(target=self._start, name="starting", daemon=True)
+        self._thread = threading.Thread(target=self._start_process, name="starting", daemon=True)
         self._thread.start()
 
-    def _start(self) -> None:
+    def _start_process(self) -> None:
         try:
             with stop_signals_blocked():
                 self.process.start()
@@ -77,7 +77,7 @@ class Supervisor:
         """Exit code of the process; None while it runs."""
         return self.process.exitcode
 
-    def watch(
+    def supervise(
         self,
         now: float,
         restart: Callable[[], object],
@@ -103,7 +103,7 @@ class Supervisor:
         if self._stopping:
             return None
         if self._restart_at < math.inf:
-            return self._restart(now, restart, progress) if now >= self._restart_at else None
+            return self._replace(now, restart, progress) if now >= self._restart_at else None
         if self.alive and now - max(heartbeat, self._started_at) > timeout_s:
             self.kill()
             return self._plan_restart(now, progress, f"hangs ({timeout_s:.0f} s without heartbeat)")
@@ -111,7 +111,7 @@ class Supervisor:
             return self._plan_restart(now, progress, f"ended (exit code {self.exitcode})")
         return None
 
-    def _restart(self, now: float, restart: Callable[[], object], progress: int) -> str | None:
+    def _replace(self, now: float, restart: Callable[[], object], progress: int) -> str | None:
         try:
             restart()
         except OSError as error:

@@ -90,7 +90,7 @@ def columns(batch: TensorDict) -> TensorDict:
 
 def random_batch(learner: PPO, rows: int) -> TensorDict:
     """Return a synthetic minibatch, some of its ratios beyond the clip."""
-    sizes = learner.shared_shapes()
+    sizes = learner.shared_shapes
     latent, state = torch.randn(rows, *sizes["latent"]), torch.randn(rows, *sizes["state"])
     with torch.no_grad():
         actions = learner.net.distribution(learner.net(latent, state).logits)

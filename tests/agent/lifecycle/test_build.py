@@ -72,7 +72,7 @@ def test_wrong_learner_settings_are_named(override: dict[str, Any], words: list[
 
 def test_a_shape_is_set_once_for_all_learners() -> None:
     learners = build.build_learners(debug(shapes__state=[2, 64]))
-    shapes = [learners[role].shared_shapes()["state"] for role in ("dynamics", "policy")]
+    shapes = [learners[role].shared_shapes["state"] for role in ("dynamics", "policy")]
     assert shapes == [(2, 64), (2, 64)]
 
 

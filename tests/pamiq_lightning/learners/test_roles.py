@@ -75,7 +75,7 @@ def test_check_role_refuses_a_learner_of_another_role() -> None:
 
 
 def test_only_benchmarks_and_fault_tools_import_an_algorithm() -> None:
-    contract = {"base", "roles", "imagination", "collapse"}
+    contract = {"base", "roles", "optimizers", "imagination", "collapse"}
     free = ("pamiq_lightning/learners/", "tools/bench/", "tools/faults/")
     for package in ("pamiq_lightning", "agent", "tools"):
         for path in (ROOT / package).rglob("*.py"):

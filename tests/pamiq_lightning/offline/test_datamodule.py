@@ -28,7 +28,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def dataset(recording: Path, learner: Learner) -> RecordingDataset:
-    shape = learner.shared_shapes().get("state", ())
+    shape = learner.shared_shapes.get("state", ())
     return RecordingDataset(recording, choose_frozen(recording, FrozenEncoders(), learner), shape)
 
 

@@ -35,23 +35,17 @@ class ConvAutoencoder(Learner):
     def __init__(self, latent: tuple[int, int], image_size: int = 48, updates: int = 2) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent, self.frame_size, self.side = tuple(latent), image_size, image_size // 12
+        self.frame_size, self.side = image_size, image_size // 12
+        self.shared_shapes = {"latent": tuple(latent)}
         if latent[0] != self.side**2:
             raise ValueError(f"latent says {latent[0]} tokens, frames give {self.side**2}")
-        self.replay_spec = ReplaySpec("uniform", 500, 8, updates)
+        self.replay = ReplaySpec("uniform", 500, 8, updates)
         self.encoder = ConvEncoder(latent[1])
         self.decoder = nn.ConvTranspose2d(latent[1], 3, 12, 12)
 
     @property
     def acting_module(self) -> ConvEncoder:
         return self.encoder
-
-    @property
-    def replay(self) -> ReplaySpec:
-        return self.replay_spec
-
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"latent": self.latent}
 
     def encode(self, frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B P D"]:
         latents: Tensor = self.encoder(frames)

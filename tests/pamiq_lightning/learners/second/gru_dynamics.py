@@ -78,20 +78,18 @@ class GRUDynamics(Learner):
         super().__init__()
         self.save_hyperparameters()
         self.state_shape = (state[0], state[1])
-        self.replay_spec = ReplaySpec("sequence", 200, 4, updates, length=9)
+        self.replay = ReplaySpec("sequence", 200, 4, updates, length=9)
         self.net = GRUNet((latent[0], latent[1]), self.state_shape, tuple(action_choices))
+        net = self.net
+        self.shared_shapes = {
+            "latent": net.latent,
+            "state": net.state_shape,
+            "action_choices": net.choices,
+        }
 
     @property
     def acting_module(self) -> GRUNet:
         return self.net
-
-    @property
-    def replay(self) -> ReplaySpec:
-        return self.replay_spec
-
-    def shared_shapes(self) -> dict[str, tuple[int, ...]]:
-        net = self.net
-        return {"latent": net.latent, "state": net.state_shape, "action_choices": net.choices}
 
     def step(
         self, latent: Tensor, action: Tensor, state: Tensor
