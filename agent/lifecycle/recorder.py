@@ -73,7 +73,7 @@ class Recorder(SupervisedProcess):
         """
         event = None
         if not self._given_up:
-            if self.exitcode == CANNOT_RECORD:
+            if self.process.exitcode == CANNOT_RECORD:
                 self._given_up = True
                 return "the recorder cannot continue: nothing is recorded from now on"
             event = self.supervise(now, self._start, board.recorder_finished)
@@ -84,10 +84,10 @@ class Recorder(SupervisedProcess):
 
         A recorder that has died is replaced once more for the rollouts left in the ring.
         """
-        if self.exitcode == CANNOT_RECORD:
+        if self.process.exitcode == CANNOT_RECORD:
             # Reported when it happened.
             return True
-        if not self.alive and self.exitcode != 0:
+        if not self.alive and self.process.exitcode != 0:
             with suppress(OSError):
                 self._start()
         return super().join()

@@ -108,8 +108,7 @@ class SharedFile:
         offset = 0
         for name, shape, dtype in fields:
             count = int(np.prod(shape, dtype=np.int64))
-            flat = np.frombuffer(self._map, dtype, count, offset)
-            self.arrays[name] = flat.reshape(shape)
+            self.arrays[name] = np.frombuffer(self._map, dtype, count, offset).reshape(shape)
             offset += aligned(array_bytes(shape, dtype))
 
     def __getitem__(self, name: str) -> NDArray[Any]:

@@ -64,12 +64,8 @@ class ForwardDynamics(nn.Module):
         action_features: size of the embedding of each action category.
         dropout: probability in training.
         core: `sioconv` or `sioconv_ps`.
-        aux_heads: auxiliary heads for intrinsic rewards.
-
-    Attributes:
-        ensemble: K predictions of the next latent, or None.
-        error_model: predicts the error of an earlier version, or None.
-        novelty: random network distillation of the latent, or None.
+        aux_heads: auxiliary heads for intrinsic rewards; `ensemble`, `error_model` and `novelty`
+            are None without theirs.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -100,20 +100,11 @@ class RecordingDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the held-out stretches."""
-        return _loader(_Stream(self._held_out))
+        return _loader(_Stream(lambda: held_out(self.datasets, _wanted(self.learner))))
 
     def predict_dataloader(self) -> DataLoader[TensorDict]:
         """Yield every rollout in order."""
         return _loader(_Stream(self._every_rollout))
-
-    def _held_out(self) -> Iterator[TensorDict]:
-        """Yield the unbroken stretches of the held-out minutes."""
-        for dataset in self.datasets:
-            split = dataset.split
-            for minute in np.unique(split.minute[split.evaluated]):
-                rows = split.evaluated & (split.minute == minute)
-                parts = list(dataset.rollouts(rows, _wanted(self.learner)))
-                yield from unbroken(TensorDict.cat(parts))
 
     def _every_rollout(self) -> Iterator[TensorDict]:
         """Yield all rollouts, without `info`, which no learner may read."""
@@ -170,7 +161,21 @@ class _Stream(IterableDataset[TensorDict]):
         return self._items()
 
 
-def unbroken(steps: TensorDict) -> Iterator[TensorDict]:
+def held_out(datasets: Sequence[RecordingDataset], wanted: Collection[str]) -> Iterator[TensorDict]:
+    """Yield the unbroken stretches of the held-out minutes.
+
+    Args:
+        datasets: the recordings.
+        wanted: which of the keys in `HEAVY` are needed.
+    """
+    for dataset in datasets:
+        split = dataset.split
+        for minute in np.unique(split.minute[split.evaluated]):
+            rows = split.evaluated & (split.minute == minute)
+            yield from _unbroken(TensorDict.cat(list(dataset.rollouts(rows, wanted))))
+
+
+def _unbroken(steps: TensorDict) -> Iterator[TensorDict]:
     """Yield the unbroken stretches of steps [N], without `info`, which no learner may read."""
     trajectories = trajectory_ids(steps)
     for trajectory in trajectories.unique():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pamiq_lightning.learners.imagination import HORIZONS
 from pamiq_lightning.learners.roles import Decoder, Dynamics
-from pamiq_lightning.offline.datamodule import unbroken
+from pamiq_lightning.offline.datamodule import held_out
 from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.trainer.previews import colour, sheet
 
@@ -35,15 +35,10 @@ def held_out_sequences(
         ValueError: no held-out stretch is that long.
     """
     span, found = HORIZONS[-1] + 1, []
-    for dataset in datasets:
-        evaluated = dataset.split.evaluated
-        for minute in np.unique(dataset.split.minute[evaluated]):
-            rows = evaluated & (dataset.split.minute == minute)
-            parts = list(dataset.rollouts(rows, wanted))
-            for steps in unbroken(TensorDict.cat(parts)):
-                if len(steps) >= span:
-                    middle = (len(steps) - span) // 2
-                    found.append(steps[middle : middle + span])
+    for steps in held_out(datasets, wanted):
+        if len(steps) >= span:
+            middle = (len(steps) - span) // 2
+            found.append(steps[middle : middle + span])
     if not found:
         raise ValueError(f"no held-out stretch has {span} unbroken steps to draw")
     return [found[i] for i in np.linspace(0, len(found) - 1, SEQUENCES).astype(int)]

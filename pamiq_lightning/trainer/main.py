@@ -150,11 +150,7 @@ def _build_loop(
 def _resume(
     workers: list[LearnerWorker], checkpointer: Checkpointer, checkpoint: Checkpoint, lockstep: bool
 ) -> None:
-    """Load all state from a checkpoint and publish its weights.
-
-    Raises:
-        CheckpointError: it is a checkpoint of other learners.
-    """
+    """Load all state from a checkpoint and publish its weights."""
     checkpointer.load_learners(checkpoint)
     checkpointer.load_rollouts(checkpoint)
     for worker in workers:

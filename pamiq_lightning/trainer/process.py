@@ -94,7 +94,7 @@ class TrainerProcess(SupervisedProcess):
 
     def describe_end(self) -> str:
         """Return in one line how it ended and where to read why."""
-        return f"the trainer ended (exit code {self.exitcode}); see {self._log_file}"
+        return f"the trainer ended (exit code {self.process.exitcode}); see {self._log_file}"
 
     def wake(self) -> None:
         """Notify it that a rollout is full or the board has a request; never waits."""
@@ -135,10 +135,7 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
 
 
 def _wait(requests: Semaphore, block: bool) -> bool:
-    """Wait until the agent notifies the trainer; return whether the agent is alive.
-
-    Without `block`, return at once.
-    """
+    """If `block`, wait until the agent notifies the trainer; return whether the agent is alive."""
     requests.acquire(block, POLL_S if block else None)
     if parent_alive():
         return True

@@ -65,11 +65,7 @@ class RunLog:
             image.save(part, "PNG", compress_level=1)
 
     def _write(self, line: bytes) -> None:
-        """Write a line, whole or not at all.
-
-        Raises:
-            OSError: the disk refuses.
-        """
+        """Write a line, whole or not at all; raise OSError if the disk refuses."""
         before = self._lines.seek(0, os.SEEK_END)
         if self._lines.write(line) != len(line):
             self._lines.truncate(before)

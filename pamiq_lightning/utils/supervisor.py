@@ -63,19 +63,9 @@ class SupervisedProcess:
             raise self._start_error
 
     @property
-    def pid(self) -> int | None:
-        """Process id; None before it runs."""
-        return self.process.pid
-
-    @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self.process.is_alive()
-
-    @property
-    def exitcode(self) -> int | None:
-        """Exit code of the process; None while it runs."""
-        return self.process.exitcode
 
     def supervise(
         self,
@@ -108,7 +98,7 @@ class SupervisedProcess:
             self.kill()
             return self._plan_restart(now, progress, f"hangs ({timeout_s:.0f} s without heartbeat)")
         if not self.alive:
-            return self._plan_restart(now, progress, f"ended (exit code {self.exitcode})")
+            return self._plan_restart(now, progress, f"ended (exit code {self.process.exitcode})")
         return None
 
     def _replace(self, now: float, restart: Callable[[], object], progress: int) -> str | None:
@@ -136,7 +126,7 @@ class SupervisedProcess:
         if self.alive:
             self.process.join(STOP_TIMEOUT_S)
         self.kill()
-        return self.exitcode == 0
+        return self.process.exitcode == 0
 
     def kill(self) -> None:
         """Kill the process, if it runs."""

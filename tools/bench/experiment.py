@@ -73,7 +73,7 @@ class SampledTrainer(TrainerProcess):
             return
         if not self.samples:
             self.stopwatch.seconds.clear()
-        spent = psutil.Process(self.pid).cpu_times()
+        spent = psutil.Process(self.process.pid).cpu_times()
         learners = {r: exchange.board.learner(r)["seconds"] for r in self.runner.settings.learners}
         now = time.thread_time(), time.monotonic()
         self.samples.append(Sample(spent.user + spent.system, *now, learners))

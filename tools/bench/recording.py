@@ -117,7 +117,7 @@ def share_of_a_core(folder: Path, spec: DatasetSpec, rollouts: list[Steps], coun
     recorder = Recorder(
         writer.spec, board.spec, folder / RECORDING, spec, RecordingSettings(max_gb=1.0)
     )
-    process = psutil.Process(recorder.pid)
+    process = psutil.Process(recorder.process.pid)
     # The first rollout comes with what happens once: imports, and new files.
     for number in range(count + 1):
         for row in range(ROLLOUT):
