@@ -40,6 +40,7 @@ class OutlierReward(PredictionError):  # noqa: N818
     """The prediction error; now and then a huge, infinite or undefined number instead."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._count = 0
 
     def reward(self, inputs: RewardInputs) -> float:
