@@ -211,11 +211,7 @@ def move(context: Context) -> Iterator[Finding]:
 
 
 def _move(
-    context: Context,
-    sender: OscSender,
-    watchdog: Watchdog,
-    name: str,
-    action: NDArray[np.int64],
+    context: Context, sender: OscSender, watchdog: Watchdog, name: str, action: NDArray[np.int64]
 ) -> Finding:
     before, speed = _capture(context), 0.0
     for _ in range(round(MOVE_S * RATE_HZ)):

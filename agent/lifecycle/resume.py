@@ -12,12 +12,7 @@ from typing import Any
 from agent.errors import RunFailure, UsageError
 from agent.run_dir import RECORDING, RunLock
 from agent.settings.schema import Settings
-from pamiq_lightning.checkpoint.store import (
-    CheckpointError,
-    find_checkpoints,
-    trainer_lock,
-    verify,
-)
+from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints, trainer_lock, verify
 from pamiq_lightning.recording.schema import recorder_lock
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.file_lock import FileLock, HeldError

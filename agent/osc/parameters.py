@@ -63,10 +63,7 @@ class Listener:
     names = PARAMETERS
 
     def __init__(
-        self,
-        port: int = 9001,
-        host: str = LISTEN_HOST,
-        clock: Callable[[], float] = time.monotonic,
+        self, port: int = 9001, host: str = LISTEN_HOST, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.received = 0
         self.malformed = 0

@@ -187,11 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(json.dumps(content, allow_nan=False).encode(), JSON, {}, code)
 
     def _send(
-        self,
-        body: bytes,
-        kind: str,
-        headers: Mapping[str, str],
-        code: HTTPStatus = HTTPStatus.OK,
+        self, body: bytes, kind: str, headers: Mapping[str, str], code: HTTPStatus = HTTPStatus.OK
     ) -> None:
         self.send_response(code)
         safe = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

@@ -268,9 +268,7 @@ class RecordingReward(Curiosity):
         return float(len(inputs.prediction.mean))
 
 
-def test_logged_rewards_go_into_info_and_imaginations_use_the_actions_taken(
-    tmp_path: Path,
-) -> None:
+def test_logged_rewards_go_into_info_and_imaginations_use_the_actions_taken(tmp_path: Path) -> None:
     recorder = RecordingReward()
     fixture = ActorFixture(tmp_path, logged_rewards=[recorder])
     fixture.change("dynamics")

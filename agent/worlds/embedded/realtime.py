@@ -50,12 +50,7 @@ class RealtimeWorld:
     """Its frames are always valid."""
 
     def __init__(
-        self,
-        scene: Scene,
-        size: Size,
-        seed: int,
-        osc_port: int | None = None,
-        scale: float = 1.0,
+        self, scene: Scene, size: Size, seed: int, osc_port: int | None = None, scale: float = 1.0
     ) -> None:
         self.info_names = INFO_NAMES
         height, width = (size, size) if isinstance(size, int) else size

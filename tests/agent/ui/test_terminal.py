@@ -116,9 +116,7 @@ def test_processes_are_watched_even_if_the_terminal_fails(
     assert len(failures) == 6 and "call 5 failed" in failures[-1]
 
 
-def test_pause_is_shown_with_its_reasons_and_excluded_from_alive_s(
-    source: StatusSource,
-) -> None:
+def test_pause_is_shown_with_its_reasons_and_excluded_from_alive_s(source: StatusSource) -> None:
     source.pauses.add(PERSON)
     assert "PAUSED" not in plain_line(source)
     source.pauses.confirm(True)

@@ -47,9 +47,7 @@ def test_reconstructed_shows_each_frame_above_its_reconstruction(
         assert part(picture, 1, column).std() > 0
 
 
-def test_imagined_follows_the_actions_and_no_later_frame(
-    models: tuple[Decoder, Dynamics],
-) -> None:
+def test_imagined_follows_the_actions_and_no_later_frame(models: tuple[Decoder, Dynamics]) -> None:
     with torch.no_grad():
         for model in models:
             assert isinstance(model, Learner)

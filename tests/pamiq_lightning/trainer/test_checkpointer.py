@@ -243,10 +243,7 @@ def test_no_content_of_any_file_is_executed(
 
 
 def test_replay_rows_are_never_unpickled(
-    checkpoint: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    build_trainer: TrainerBuilder,
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, build_trainer: TrainerBuilder
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = checkpoint.parent.parent
@@ -265,11 +262,7 @@ def test_prune_keeps_the_last_and_every_nth(tmp_path: Path, build_trainer: Train
     trainer = build_trainer(tmp_path / "run", tmp_path / "exchange", trainer=settings)
     for _ in range(7):
         trainer.checkpointer.save()
-    assert [f.name for f in find_checkpoints(tmp_path / "run")] == [
-        "000007",
-        "000006",
-        "000003",
-    ]
+    assert [f.name for f in find_checkpoints(tmp_path / "run")] == ["000007", "000006", "000003"]
     prune(tmp_path / "run", 1, None)
     (left,) = find_checkpoints(tmp_path / "run")
     verify(left)

@@ -180,9 +180,7 @@ def test_fair_loop_does_not_wait_for_a_slow_worker(
     assert parts.board.rounds == 3
 
 
-def test_a_slow_worker_drops_the_oldest_rollouts(
-    build_parts: Callable[..., TrainerParts],
-) -> None:
+def test_a_slow_worker_drops_the_oldest_rollouts(build_parts: Callable[..., TrainerParts]) -> None:
     parts = build_parts(fair=True)
     parts.workers["encoder"].seconds = 1e6
     for number in range(10):

@@ -7,12 +7,7 @@ import pytest
 
 from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.run_files import STEP_LOG
-from pamiq_lightning.trainer.step_log import (
-    StepLog,
-    StepLogError,
-    load_step_log,
-    ticks_written,
-)
+from pamiq_lightning.trainer.step_log import StepLog, StepLogError, load_step_log, ticks_written
 from tests.synthetic import SHAPE, arrays
 
 

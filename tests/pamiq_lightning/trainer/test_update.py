@@ -48,10 +48,7 @@ class AllHooks(Learner):
     def configure_optimizers(self):  # type: ignore[no-untyped-def]
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=0.1)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, 1.0, 5)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def identity(batch: TensorDict) -> TensorDict:

@@ -37,10 +37,7 @@ def endless_run(job: Job) -> list[str]:
 
 
 def grid(
-    folder: Path,
-    *names: str,
-    cores: int = 2,
-    command: Callable[[Job], list[str]] = fake_run,
+    folder: Path, *names: str, cores: int = 2, command: Callable[[Job], list[str]] = fake_run
 ) -> tuple[GridRunner, io.StringIO]:
     output = io.StringIO()
     console = Console(file=output, width=200)

@@ -66,9 +66,7 @@ def test_error_names_a_missing_video() -> None:
         open_capture("video:/nowhere.avi", 8, "VRChat")
 
 
-def test_check_fails_before_anything_is_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_check_fails_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def attach(title: str) -> ScriptedSource:
         if title != "VRChat":
             raise CaptureError(f"no {title}")
