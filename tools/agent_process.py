@@ -59,11 +59,6 @@ class Line(NamedTuple):
 class AgentProcess:
     """`python -m agent.run` in a session of its own; its output is read in the background.
 
-    Args:
-        runs: folder for run folders.
-        settings: key=value.
-        environment: further variables.
-
     Attributes:
         started: monotonic s.
         lines: all it has printed.

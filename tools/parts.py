@@ -26,12 +26,7 @@ def load_settings(*arguments: str) -> Settings:
 
 @dataclass
 class Parts:
-    """Learners, the modules that act, and the reward.
-
-    Attributes:
-        acting: acting modules by role.
-        shape: of a step.
-    """
+    """Learners, the modules that act, and the reward."""
 
     settings: Settings
     curiosity: Curiosity
@@ -46,12 +41,7 @@ class Parts:
 
 
 def build_parts(settings: Settings, info_names: tuple[str, ...] = ()) -> Parts:
-    """Build the parts.
-
-    Args:
-        settings: of a run; the defaults of learners are filled in.
-        info_names: of the world's ground truth.
-    """
+    """Build the parts; the defaults of learners are filled in the settings."""
     curiosity = build.build_curiosity(settings)
     build.enable_aux_heads(settings, [curiosity])
     learners = build.build_learners(settings)

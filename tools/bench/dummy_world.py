@@ -9,11 +9,7 @@ from numpy.typing import NDArray
 
 
 class DummyWorld:
-    """Shows a few frames of noise in turn; implements `agent.worlds.base.World`.
-
-    Args:
-        size: side of the frames, in pixels.
-    """
+    """Shows a few frames of noise in turn; implements `agent.worlds.base.World`."""
 
     info_names = ("count",)
     invalid_reason = None

@@ -46,11 +46,7 @@ def parameters(module: nn.Module) -> int:
 def equal_gru(stack: nn.Module, dim: int, depth: int, hidden: Iterable[int]) -> nn.GRU:
     """Return a GRU of at least as many parameters as a stack, in as many layers.
 
-    Args:
-        stack: to be matched.
-        dim: of the input.
-        depth: layers.
-        hidden: sizes to try, ascending.
+    Sizes of `hidden` are tried in their order.
     """
     sizes = (nn.GRU(dim, size, depth, batch_first=True) for size in hidden)
     return next(gru for gru in sizes if parameters(gru) >= parameters(stack))

@@ -49,10 +49,6 @@ SHORT = (
 class Results:
     """All finished runs of an experiment and their metrics.
 
-    Args:
-        spec: the experiment.
-        out: folder of all experiments.
-
     Raises:
         UsageError: none is finished.
     """

@@ -47,11 +47,8 @@ class Job:
 
     Attributes:
         point: its choice on each axis.
-        seed: its seed.
-        conf: file of settings.
         overrides: further settings, keys with dots.
         folder: of the job; the run folder is below.
-        ticks: its length.
     """
 
     point: dict[str, str]
@@ -85,12 +82,7 @@ class Job:
 
 @dataclass
 class Spec:
-    """An experiment; see this module's docstring.
-
-    Attributes:
-        name: its file's.
-        change_at_s: seconds of a run's own time after which its world changes.
-    """
+    """An experiment; see this module's docstring."""
 
     name: str
     conf: Path
@@ -109,11 +101,7 @@ class Spec:
         ]
 
     def jobs(self, out: Path) -> list[Job]:
-        """Return all jobs, first seeds first, so that early results can be compared.
-
-        Args:
-            out: folder of all experiments.
-        """
+        """Return all jobs, first seeds first, so that early results can be compared."""
         jobs = []
         for seed, point in itertools.product(range(self.seeds), self.points()):
             if seed < min(self.seed_overrides.get(name, self.seeds) for name in point.values()):

@@ -123,13 +123,7 @@ def _read_recording(
 ) -> None:
     """Read the whole recording but its frames, and its newest frames; measure what is missing.
 
-    Args:
-        folder: of the run.
-        first_step: an early step since the last resume; there is none between that and the kill
-            before it.
-        newest_step: the newest one before the kill.
-        readable: outcome that counts unreadable recordings.
-        tail: outcome that measures how much is missing at the end.
+    Steps count from `first_step`, an early one since the last resume, to `newest_step`.
     """
     try:
         reader = RecordingReader(folder)

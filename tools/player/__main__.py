@@ -40,13 +40,7 @@ SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Predictor:
-    """Renders the frame that the step before predicted.
-
-    Args:
-        reader: the recording.
-        frozen: checkpoints of encoder and dynamics.
-        decoder: checkpoint of the decoder.
-    """
+    """Renders the frame that the step before predicted."""
 
     def __init__(self, reader: RecordingReader, frozen: FrozenEncoders, decoder: Path) -> None:
         assert frozen.dynamics is not None
@@ -59,9 +53,7 @@ class Predictor:
     def predict(self, at: int, pair: dict[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
         """Return the frame (3, s, s) predicted for a step; None where no transition leads there.
 
-        Args:
-            at: number of the step in the recording.
-            pair: the step before and this one; the frame of this one only.
+        `pair` is the step before and this one, with the frame of this one only.
         """
         if not is_transition(pair)[0]:
             return None

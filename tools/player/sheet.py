@@ -20,12 +20,7 @@ _COLOURS = {"reward": (196, 78, 30), "value": (38, 96, 164)}
 
 
 class Sheet:
-    """Draws steps of one recording, with even width and height as video codecs require.
-
-    Args:
-        spec: of the recording.
-        curves: reward and value of all its steps.
-    """
+    """Draws steps of one recording, with even width and height as video codecs require."""
 
     def __init__(self, spec: DatasetSpec, curves: Mapping[str, NDArray[np.float32]]) -> None:
         self._spec, self._curves = spec, curves
@@ -34,14 +29,7 @@ class Sheet:
     def draw(
         self, at: int, step: Mapping[str, Any], predicted: NDArray[np.uint8] | None, caption: str
     ) -> Image.Image:
-        """Draw a step.
-
-        Args:
-            at: its number in the recording.
-            step: its keys; `frame` is (3, H, W).
-            predicted: the predicted frame (3, h, w), if there is one.
-            caption: text above the observed frame.
-        """
+        """Draw a step; its frame is (3, H, W), the predicted one (3, h, w)."""
         sheet = Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND)
         pen = ImageDraw.Draw(sheet)
         left, right = MARGIN, 2 * MARGIN + SIDE

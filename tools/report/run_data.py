@@ -44,10 +44,7 @@ class Steps:
 
 
 class RunData:
-    """One run folder.
-
-    Args:
-        folder: `runs/<experiment>/<date-time>`.
+    """One run folder, `runs/<experiment>/<date-time>`.
 
     Attributes:
         unreadable_lines: of the metrics, known once these are read.
