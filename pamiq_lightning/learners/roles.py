@@ -127,11 +127,15 @@ ROLES: dict[str, type] = {
 
 
 def check_role(role: str, learner: object) -> None:
-    """Check that a learner offers what its role needs; a role that is not in `ROLES` needs nothing.
+    """Check that a learner sets `replay` and offers what its role, if it is in `ROLES`, needs.
 
     Raises:
-        ValueError: it does not; the message names the setting and the protocol.
+        ValueError: it does not; the message names the setting and what is missing.
     """
+    if not hasattr(learner, "replay"):
+        raise ValueError(
+            f"learners.{role}.model: {type(learner).__name__} must set `replay` to a ReplaySpec"
+        )
     protocol = ROLES.get(role, object)
     if not isinstance(learner, protocol):
         raise ValueError(

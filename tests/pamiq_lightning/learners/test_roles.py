@@ -65,6 +65,11 @@ def test_learners_satisfy_their_own_role_only(role: str) -> None:
     assert [name for name, protocol in ROLES.items() if isinstance(learner, protocol)] == [role]
 
 
+def test_check_role_names_a_missing_replay_spec() -> None:
+    with pytest.raises(ValueError, match=r"learners\.encoder\.model: Learner must set `replay`"):
+        check_role("encoder", Learner())
+
+
 def test_check_role_refuses_a_learner_of_another_role() -> None:
     encoder = ConvAutoencoder((16, 16))
     check_role("encoder", encoder)
