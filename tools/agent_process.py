@@ -21,7 +21,7 @@ from agent.run_dir import RECORDING, TRAINER_LOG
 from pamiq_lightning.checkpoint.store import find_checkpoints, trainer_lock
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import recorder_lock
-from tools.run_files import read_summary
+from tools.saved_run import read_summary
 
 START_LIMIT_S = 120.0
 END_LIMIT_S = 60.0

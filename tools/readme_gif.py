@@ -26,7 +26,7 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.trainer.previews import newest_preview
 from tools.cli import make_parser
 from tools.experiments.regions import Map, map_of
-from tools.run_files import read_settings
+from tools.saved_run import read_settings
 from tools.tour import save_film
 
 SIDE, CAPTION, MARGIN = 144, 16, 4

@@ -39,7 +39,7 @@ from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.processes import POLL_S
 from tools.cli import make_parser
 from tools.parts import build_parts, load_settings
-from tools.run_files import read_summary
+from tools.saved_run import read_summary
 
 VARIANTS = ("alone", "process", "thread", "trainer")
 

@@ -15,7 +15,7 @@ from pamiq_lightning.curiosity.count_oracle import HEADINGS, LOOK, VERTICAL
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.step_log import load_step_log
 from tools.experiments.regions import Map, map_of
-from tools.run_files import read_settings
+from tools.saved_run import read_settings
 from tools.series import action_entropies
 
 OFTEN = 20

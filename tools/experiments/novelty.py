@@ -39,7 +39,7 @@ from pamiq_lightning.trainer.step_log import StepLogError
 from tools.cli import make_parser
 from tools.experiments.film import RenderError, render_again
 from tools.experiments.metrics import PERIOD, Run, correlation, ratio_within_periods, read_run
-from tools.run_files import read_settings
+from tools.saved_run import read_settings
 
 ROLLOUT = 128
 """Frames after which a measure that learns is trained."""

@@ -31,7 +31,7 @@ from agent.errors import UsageError
 from agent.settings.compose import read_yaml
 from pamiq_lightning.utils.usage_error import check_names
 from tools.cli import make_parser
-from tools.run_files import find_run, read_summary
+from tools.saved_run import find_run, read_summary
 
 JOB = "job.json"
 

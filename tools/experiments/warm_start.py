@@ -15,7 +15,7 @@ from statistics import fmean
 
 from tools.agent_process import AgentProcess
 from tools.bench.limits import Measurement, bench_main, measured
-from tools.run_files import read_metrics
+from tools.saved_run import read_metrics
 
 STARTS = {"blank": "japan_street", "warm": "japan_street_warm"}
 METRICS = ("online_error_ratio", "online_latent_error", "online_copy_last_error")

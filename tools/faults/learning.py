@@ -15,7 +15,7 @@ from agent.run_dir import CHECKPOINTS
 from tools.faults.outcome import Outcome
 from tools.faults.subject import debug_agent, longest_tick
 from tools.parts import load_settings
-from tools.run_files import read_metrics
+from tools.saved_run import read_metrics
 
 SECONDS_PER_TRIAL = 3.0
 SLOW_WRITE_S = 0.2

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agent.run_dir import METRICS, SETTINGS, TRAINER_LOG
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
-from tools.run_files import read_settings, read_summary
+from tools.saved_run import read_settings, read_summary
 
 Series = dict[str, tuple[list[float], list[float]]]
 """By name of the metric: hours since the first record, and values."""
