@@ -104,7 +104,7 @@ def test_choose_frozen_takes_the_newest_intact_numbered_checkpoint(
         write_checkpoint(tmp_path, [("encoder.safetensors", weights_bytes(encoder))], {})
     newest, before = (folder / "encoder.safetensors" for folder in find_checkpoints(tmp_path))
     assert choose_frozen(recording, FrozenEncoders(), decoder) == FrozenEncoders(newest)
-    assert from_checkpoint(newest, IJEPA).latent == (4, 8)
+    assert from_checkpoint(newest, IJEPA).shared_shapes["latent"] == (4, 8)
     newest.write_bytes(newest.read_bytes()[:-1])
     assert choose_frozen(recording, FrozenEncoders(), decoder) == FrozenEncoders(before)
     assert str(newest) in capsys.readouterr().out
