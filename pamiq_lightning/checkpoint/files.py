@@ -28,7 +28,7 @@ from pamiq_lightning.checkpoint.store import (
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.builtin_types import to_plain
-from pamiq_lightning.utils.safe_print import safe_print
+from pamiq_lightning.utils.console import safe_print
 
 __all__ = ["CheckpointError", "load_weights", "newest_weights", "read_learner", "save"]
 

@@ -28,7 +28,7 @@ from pamiq_lightning.checkpoint.store import SETTINGS, checkpoints_folder, prune
 from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader
 from pamiq_lightning.trainer.settings import TrainerSettings
 from pamiq_lightning.trainer.worker import LearnerWorker
-from pamiq_lightning.utils.safe_print import safe_print
+from pamiq_lightning.utils.console import safe_print
 
 _WARN_EVERY_S = 60.0
 

@@ -34,10 +34,10 @@ from pamiq_lightning.trainer.step_log import StepLog
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.warm_up import warm_up
 from pamiq_lightning.trainer.worker import LearnerWorker
+from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.cpu import keep_off, usable_cores
 from pamiq_lightning.utils.file_lock import FileLock
 from pamiq_lightning.utils.instantiate import instantiate
-from pamiq_lightning.utils.safe_print import safe_print
 
 _LOCK_LIMIT_S = 30.0
 """How long an earlier trainer may still hold the run's replay files."""

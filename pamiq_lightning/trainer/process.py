@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pamiq_lightning.run_files import TRAINER_LOG
+from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.processes import POLL_S, context, ignore_stop_signals, parent_alive
-from pamiq_lightning.utils.safe_print import safe_print
 from pamiq_lightning.utils.supervisor import SupervisedProcess
 
 if TYPE_CHECKING:

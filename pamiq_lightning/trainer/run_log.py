@@ -16,7 +16,7 @@ from PIL import Image
 from pamiq_lightning.run_files import LIVE_PREVIEW, METRICS, PREVIEWS
 from pamiq_lightning.trainer.aim_log import AimLog
 from pamiq_lightning.utils.atomic_io import staged
-from pamiq_lightning.utils.safe_print import safe_print
+from pamiq_lightning.utils.console import safe_print
 
 _WARN_EVERY_S = 60.0
 _LONGEST_LINE = 1 << 16

@@ -13,7 +13,7 @@ from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.run_files import STEP_LOG, STEP_LOG_FIELDS
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.utils.atomic_io import replace_atomic
-from pamiq_lightning.utils.safe_print import safe_print
+from pamiq_lightning.utils.console import safe_print
 
 OMITTED = ("frame", "latent", "state")
 """The large fields of a row."""

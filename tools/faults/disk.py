@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agent.ctl import ask
 from pamiq_lightning.checkpoint.store import find_checkpoints
 from tools.agent_process import AgentProcess, wait_until
+from tools.faults.machine import small_disk
 from tools.faults.outcome import Outcome
 from tools.faults.subject import count_unusable, longest_tick, start_debug_agent
 
@@ -29,7 +26,7 @@ def run(trials: int) -> list[Outcome]:
     intact = Outcome("F8 checkpoints before", "0 unusable", 0, "")
     again = Outcome("F8 saved again", "when there is room", AGAIN_S, "s")
     learns = Outcome("F8 learners that stood still", "0", 0, "")
-    with small_disk() as disk, start_debug_agent(disk, "record=false") as agent:
+    with small_disk(DISK_MB) as disk, start_debug_agent(disk, "record=false") as agent:
         agent.wait_for_checkpoint()
         for trial in range(trials):
             if trial:
@@ -65,24 +62,6 @@ def _fill_once(agent: AgentProcess, disk: Path) -> tuple[float, float, float, fl
     if not wait_until(lambda: find_checkpoints(agent.folder)[0] != newest, LIMIT_S, 0.2):
         raise RuntimeError(f"nothing saved within {LIMIT_S:.0f} s")
     return lines, bad, _standing_still(before, now), time.monotonic() - began
-
-
-@contextmanager
-def small_disk(megabytes: int = DISK_MB) -> Iterator[Path]:
-    """Mount a small disk in memory.
-
-    Raises:
-        PermissionError: only root may.
-    """
-    with tempfile.TemporaryDirectory(prefix="pamiq-disk-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder]
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise PermissionError(f"a small disk cannot be mounted: {done.stderr.strip()}")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", "-l", folder], check=True)
 
 
 def _fill(disk: Path) -> Path:
