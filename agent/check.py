@@ -30,6 +30,7 @@ from agent.osc.query import OscQueryError, find_vrchat
 from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
 from agent.worlds.vrchat.frame_check import DARK, FLAT
+from pamiq_lightning.utils.console import open_missing_streams, safe_stream
 
 RATE_HZ = 10
 MOVE_S = 1.0
@@ -73,17 +74,23 @@ class Context:
     listener: Listener | None = None
 
 
+def _ask(prompt: str) -> str:
+    safe_stream().write(prompt)
+    return input()
+
+
 def main(
     arguments: Sequence[str] | None = None,
-    ask: Callable[[str], str] = input,
+    ask: Callable[[str], str] = _ask,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Check everything; return the exit code."""
+    open_missing_streams()
     options = _parse(arguments)
     context = Context(
         options.host, options.port, options.title, options.listen, options.picture, ask, sleep
     )
-    console = Console()
+    console = Console(file=safe_stream())
     findings = []
     with ExitStack() as parts:
         steps = [step(context, parts) for step in (capture, send, receive)]

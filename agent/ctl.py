@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.run_dir import PID_FILE, read_address
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 
 COMMANDS = {
     "status": "print all metrics as JSON",
@@ -91,7 +92,7 @@ def stop(folder: Path, pid: int) -> bool:
     try:
         ask(folder, "stop")
     except NoAnswerError as error:
-        print(f"The agent's API does not answer ({error}): sending a signal.", file=sys.stderr)
+        print_error(f"The agent's API does not answer ({error}): sending a signal.")
         # On Windows a process cannot catch SIGTERM, but it can catch Ctrl-Break.
         os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
     end = time.monotonic() + STOP_LIMIT_S
@@ -123,6 +124,7 @@ def _do(command: str, run: Path) -> str:
 
 def main() -> int:
     """Do the command of the command line; return the exit code."""
+    open_missing_streams()
     parser = argparse.ArgumentParser(
         prog="python -m agent.ctl",
         description=__doc__,
@@ -132,9 +134,9 @@ def main() -> int:
     parser.add_argument("--run", type=Path, default=Path("runs"), help="a run, or the runs folder")
     options = parser.parse_args()
     try:
-        print(_do(options.command, options.run))
+        safe_print(_do(options.command, options.run))
     except CommandError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     return 0
 

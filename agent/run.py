@@ -21,24 +21,26 @@ from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import Settings, parse
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do one run; return the exit code."""
+    open_missing_streams()
     try:
         with StopRequest() as stop:
             return _run(sys.argv[1:] if arguments is None else arguments, stop)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 2
     except RunFailure as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     except StoppedEarly:
-        print("Stopped before the first tick.", file=sys.stderr)
+        print_error("Stopped before the first tick.")
         return 0
     except (KeyboardInterrupt, ForceQuit):
-        print("Stopped at once.", file=sys.stderr)
+        print_error("Stopped at once.")
         return 130
 
 
@@ -50,7 +52,7 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
     if command.help:
         from agent.settings.help import render
 
-        print(render(settings))
+        safe_print(render(settings))
         return 0
     return _start(settings, experiment_name(command.conf), command.resume, stop)
 
@@ -73,9 +75,9 @@ def default_size() -> str:
 def _start(settings: Settings, experiment: str, resume: str | None, stop: StopRequest) -> int:
     checkpoint = None
     try:
-        resolve_world(settings, print)
+        resolve_world(settings, safe_print)
         if resume is not None:
-            checkpoint = resolve_checkpoint(resume, Path(settings.runs), experiment, print)
+            checkpoint = resolve_checkpoint(resume, Path(settings.runs), experiment, safe_print)
         # Bound now and kept: a port that is taken is reported before anything heavy starts.
         listening = bind_tcp("127.0.0.1", settings.api_port or 0)
     except (CaptureError, OSError) as error:

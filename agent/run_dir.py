@@ -28,6 +28,7 @@ from pamiq_lightning.run_files import STEP_LOG as STEP_LOG
 from pamiq_lightning.run_files import STEP_LOG_FIELDS as STEP_LOG_FIELDS
 from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
 from pamiq_lightning.utils.atomic_io import replace_atomic, staged
+from pamiq_lightning.utils.console import print_error
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 SETTINGS = "settings.yaml"
@@ -82,7 +83,7 @@ def write_error(folder: Path, error: Exception) -> RunFailure:
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as refusal:
-        traceback.print_exception(error)
+        print_error("".join(traceback.format_exception(error)))
         return RunFailure(f"{message} ({path} cannot be written: {refusal.strerror})")
     return RunFailure(f"{message} (see {path})")
 

@@ -49,6 +49,13 @@ FORBIDDEN = {
 }
 """What the modules of a room never import, their own room aside."""
 
+CONSOLE = "pamiq_lightning.utils.console"
+BARE_PRINTS = (
+    *("sys.stdout", "sys.stderr", "traceback.print_exc", "traceback.print_exception"),
+    *("logging.warning", "logging.error", "_log.warning", "_log.error"),
+)
+"""What writes to a standard stream and can raise, or be lost in its buffer."""
+
 
 @cache
 def modules() -> dict[str, Path]:
@@ -125,6 +132,26 @@ def test_rooms_import_only_those_below(package: str) -> None:
             if other != room and other_floor <= floor:
                 upward.append(f"{module} imports {name}")
     assert not upward
+
+
+def prints(node: ast.AST) -> bool:
+    """Return whether a node writes to a standard stream by itself."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}" in BARE_PRINTS
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "Console":
+        return not any(keyword.arg == "file" for keyword in node.keywords)
+    return isinstance(node, ast.Name) and node.id == "print"
+
+
+def test_messages_to_a_person_go_through_one_place() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for module, path in modules().items()
+        if module != CONSOLE
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.expr) and prints(node)
+    ]
+    assert not bare, "use pamiq_lightning.utils.console"
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)

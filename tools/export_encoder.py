@@ -20,6 +20,7 @@ from pamiq_lightning.checkpoint.files import (
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import Encoder
 from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.utils.console import print_error, safe_print
 from tools.cli import make_parser
 
 
@@ -48,9 +49,9 @@ def main() -> int:
     try:
         export(options.source, options.target)
     except CheckpointError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
-    print(f"{options.target}: {options.target.stat().st_size / 1e6:.2f} MB")
+    safe_print(f"{options.target}: {options.target.stat().st_size / 1e6:.2f} MB")
     return 0
 
 

@@ -27,6 +27,7 @@ from agent.capture.resize import from_bgr
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
+from pamiq_lightning.utils.console import print_error, safe_print
 from tools.cli import make_parser
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
@@ -167,12 +168,12 @@ def main(arguments: list[str] | None = None) -> int:
         writer, tick = RecordingWriter(options.out, spec, options.crf), 0
         for video in videos:
             count = import_video(video, writer, tick)
-            print(f"{video}: {count} steps", flush=True)
+            safe_print(f"{video}: {count} steps")
             # A tick is skipped: no transition leads from one video to the next.
             tick += count + 1
         writer.close()
     except (ImportVideoError, RecordingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     return 0
 

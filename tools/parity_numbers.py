@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pamiq_lightning.utils.console import safe_print
 from tools.cli import make_parser
 
 Array = NDArray[np.float64]
@@ -82,7 +83,7 @@ def main() -> None:
         ("SIOCONV_PS", sioconv_ps()),
         ("NORMAL_NLL", normal_nll()),
     ):
-        print(f"{name} = {np.round(numbers, 9).tolist()}")
+        safe_print(f"{name} = {np.round(numbers, 9).tolist()}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pamiq_lightning.offline.dataset import RecordingDataset
 from pamiq_lightning.offline.frozen import FrozenEncoders, from_checkpoint
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.trainer.previews import newest_preview
+from pamiq_lightning.utils.console import safe_print
 from tools.cli import make_parser
 from tools.experiments.regions import Map, map_of
 from tools.saved_run import read_settings
@@ -114,7 +115,9 @@ def main() -> None:
             trail = path.draw(start + at, round(TRAIL_S * fps))
             pictures.append(panels(steps["frame"][at].numpy(), preview, trail))
     save_film(pictures, options.out, round(fps), COLOURS)
-    print(f"{len(pictures)} pictures, {options.out.stat().st_size / 1e6:.1f} MB in {options.out}")
+    safe_print(
+        f"{len(pictures)} pictures, {options.out.stat().st_size / 1e6:.1f} MB in {options.out}"
+    )
 
 
 if __name__ == "__main__":

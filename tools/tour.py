@@ -9,7 +9,6 @@ agent's own inputs.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ from agent.worlds.embedded.scenes.one_screen import OneScreen
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.scenes.white_noise import WhiteNoise
 from agent.worlds.embedded.simulation import Simulation
+from pamiq_lightning.utils.console import safe_print
+from tools.cli import make_parser
 
 Point = tuple[float, float]
 _NEAR = 0.6
@@ -148,7 +149,7 @@ def still(tour: Tour, size: tuple[int, int]) -> Image.Image:
 
 def main() -> None:
     """Write all requested files."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder")
     parser.add_argument("--worlds", nargs="+", choices=sorted(TOURS), default=sorted(TOURS))
     parser.add_argument("--film", default=".gif", help="format of the films: .gif or .webp")
@@ -165,7 +166,7 @@ def main() -> None:
         pictures = film(tour, (options.height, options.width), options.rate)
         path = options.out / f"tour_{name}{options.film}"
         save_film(pictures, path, options.rate, options.colours)
-        print(f"{name}: {len(pictures)} pictures, {path.stat().st_size / 1e6:.1f} MB")
+        safe_print(f"{name}: {len(pictures)} pictures, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, recorder_lock
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 from pamiq_lightning.utils.processes import POLL_S, context, ignore_stop_signals, parent_alive
 from pamiq_lightning.utils.supervisor import SupervisedProcess
@@ -128,6 +129,7 @@ def _run(
     settings: RecordingSettings,
 ) -> None:
     """Run the recorder; the main function of its process."""
+    open_missing_streams()
     ignore_stop_signals()
     if hasattr(os, "nice"):
         os.nice(10)
@@ -140,10 +142,10 @@ def _run(
         lock.wait(LOCK_LIMIT_S, lambda: not parent_alive())
         record(RolloutReader(rollouts, board.recorder_cursor or None), board, writer)
     except HeldError as holder:
-        print(f"recorder: process {holder} still writes to {folder}", file=sys.stderr, flush=True)
+        print_error(f"recorder: process {holder} still writes to {folder}")
         sys.exit(1)
     except RecordingError as error:
-        print(f"recorder: {error}", file=sys.stderr, flush=True)
+        print_error(f"recorder: {error}")
         sys.exit(CANNOT_RECORD)
 
 
@@ -179,7 +181,7 @@ def record(reader: RolloutReader, board: StatusBoard, writer: RecordingWriter) -
         writer.close()
     except OSError as error:
         # Its rows and frames are on the disk; the next writer or reader recovers them.
-        print(f"recorder: the last episode was not closed: {error.strerror}", flush=True)
+        safe_print(f"recorder: the last episode was not closed: {error.strerror}")
 
 
 def _show_progress(board: StatusBoard, reader: RolloutReader, dropped: int, refused: int) -> None:

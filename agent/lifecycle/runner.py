@@ -43,6 +43,7 @@ from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 from pamiq_lightning.utils.builtin_types import to_plain
+from pamiq_lightning.utils.console import print_error, safe_print
 from pamiq_lightning.utils.cpu import stay_on
 
 POLL_S = 0.05
@@ -97,7 +98,7 @@ class Runner:
     def build(self, end: ExitStack) -> tuple[Loop, StatusSource]:
         """Build everything up to the first tick; `end` undoes it."""
         settings = self.settings
-        device = build.choose_device(settings.device, print)
+        device = build.choose_device(settings.device, safe_print)
         self._configure_process()
         rewards = [build.build_curiosity(settings), *build.build_logged_rewards(settings)]
         build.enable_aux_heads(settings, rewards)
@@ -134,7 +135,7 @@ class Runner:
     def _configure_process(self) -> None:
         """Set this process's threads, core and random seed."""
         if self.settings.trainer.aim and importlib.util.find_spec("aim") is None:
-            print(f"Aim is not installed: metrics go to {run_dir.METRICS} alone.", flush=True)
+            safe_print(f"Aim is not installed: metrics go to {run_dir.METRICS} alone.")
         # One thread: a barrier among more misses the deadline while the trainer computes.
         torch.set_num_threads(1)
         sys.setswitchinterval(SWITCH_S)
@@ -145,8 +146,8 @@ class Runner:
     def _open_checkpoint(self, start: Path, learners: dict[str, Learner]) -> None:
         """Load the checkpoint into the learners, and print which settings differ."""
         resolve_scene(self.settings)
-        self._checkpoint = build.open_checkpoint(start, learners, print)
-        print_config_diff(self._checkpoint.settings, self.settings, print)
+        self._checkpoint = build.open_checkpoint(start, learners, safe_print)
+        print_config_diff(self._checkpoint.settings, self.settings, safe_print)
         self._exact = is_exact(self._checkpoint, self._lockstep)
 
     def _enter_world(self, frame_size: int, end: ExitStack) -> World:
@@ -217,7 +218,7 @@ class Runner:
         end.callback(run_dir.remove_address, self.folder)
         run_dir.write_address(self.folder, api.address)
         run_dir.write_pid(self.folder)
-        print(f"Live page: {api.address.page}", flush=True)
+        safe_print(f"Live page: {api.address.page}")
 
     def _start_recorder(self, dataset: DatasetSpec, end: ExitStack) -> None:
         self.recorder = Recorder(
@@ -316,7 +317,7 @@ class Runner:
         """Run the loop, then release every input; return the exit code and what failed."""
         self._keep_folder()
         self.commands.source = status
-        print(f"Run folder: {self.folder}", flush=True)
+        safe_print(f"Run folder: {self.folder}")
         code, failure = 0, None
         try:
             with self._attach_terminal(status):
@@ -352,7 +353,7 @@ class Runner:
         """Give a person time to stop the agent before its first input in VRChat."""
         if self.settings.world == "vrchat" and self.settings.vrchat.countdown_s > 0:
             wait = self.settings.vrchat.countdown_s
-            print(f"The avatar will move in {wait:.0f} s. Ctrl-C stops it.", flush=True)
+            safe_print(f"The avatar will move in {wait:.0f} s. Ctrl-C stops it.")
             loop.clock.sleep_until(loop.clock.now() + wait, self.stop)
 
     def summarise(self, code: int, failure: RunFailure | None) -> int:
@@ -365,7 +366,7 @@ class Runner:
             except ForceQuit:
                 code, lost = 130, None
             if lost and not failure:
-                print(f"error: {lost}", file=sys.stderr, flush=True)
+                print_error(f"error: {lost}")
                 code, failure = 1, RunFailure(lost)
         ended = str(failure) if failure else self.stop.reason or "as set"
         summary = self.commands.summary(ended, 1 if failure else code)
@@ -373,7 +374,7 @@ class Runner:
             code = code or 1
         run_dir.remove_address(self.folder)
         run_dir.remove_pid(self.folder)
-        print(json.dumps(summary, indent=2), flush=True)
+        safe_print(json.dumps(summary, indent=2))
         return code
 
     def _join_others(self) -> str | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-from pathlib import Path
 from types import FrameType
+
+from pamiq_lightning.utils.console import leave_closed_terminal
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """SIGHUP means a closed terminal; SIGBREAK is Windows' Ctrl-Break."""
@@ -49,8 +48,7 @@ class StopRequest:
     def _take(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if name == "SIGHUP":
-            # The terminal is gone, and a write to it fails.
-            sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+            leave_closed_terminal()
         if number == signal.SIGINT and self.reason is not None:
             raise ForceQuit
         self.request(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from agent.osc.parse import NotOscError, read_message
 from agent.osc.ports import bind_udp
+from pamiq_lightning.utils.console import print_error
 
-_log = logging.getLogger(__name__)
 PARAMETERS = (
     "VelocityX",
     "VelocityY",
@@ -124,7 +123,7 @@ class Listener:
             except TimeoutError:
                 continue
             except OSError as error:
-                _log.warning("OSC listener: %s", error)
+                print_error(f"OSC listener: {error}")
                 time.sleep(0.2)  # A lasting error must not become a busy loop.
             else:
                 if not self._closed:

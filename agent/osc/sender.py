@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import socket
 import threading
 import time
@@ -18,8 +17,8 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from agent.actions import ACTIONS, NEUTRAL
 from agent.osc.action_filter import ActionFilter
 from agent.osc.input_state import InputState, Messages, Value
+from pamiq_lightning.utils.console import print_error
 
-_log = logging.getLogger(__name__)
 _RELEASES = 3  # A lost neutral message would leave the avatar walking.
 
 
@@ -147,9 +146,7 @@ class OscSender:
             self._socket.send(datagram)
         except OSError as error:
             if self.send_errors == 0:
-                _log.warning(
-                    "OSC message not delivered (%s): is VRChat running with OSC on?", error
-                )
+                print_error(f"OSC message not delivered ({error}): is VRChat running with OSC on?")
             self.send_errors += 1
             return False
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 import socket
@@ -16,8 +15,13 @@ from pathlib import Path
 from agent.actions import NEUTRAL
 from agent.osc import watchdog_process
 from agent.osc.sender import encode
+from pamiq_lightning.utils.console import print_error
 
-_log = logging.getLogger(__name__)
+_PROGRAM = """import sys
+sys.path.append(sys.argv.pop(1))
+from agent.osc.watchdog_process import main
+main(sys.argv[1:])
+"""
 LIMIT_S = 0.5
 """Longest time (s) without a heartbeat before all inputs are released."""
 _START_TIMEOUT_S = 5.0
@@ -68,9 +72,8 @@ class Watchdog:
         """Send a heartbeat; costs a microsecond or two. A dead watchdog process is replaced."""
         self._shared[0] = time.monotonic()
         if self._process.poll() is not None and not self._closed:
-            _log.warning(
-                "the watchdog process ended (code %s); starting another", self._process.poll()
-            )
+            code = self._process.returncode
+            print_error(f"the watchdog process ended (code {code}); starting another")
             self._end_process()
             self._process = self._start()
 
@@ -89,7 +92,7 @@ class Watchdog:
             self._process.stdin.write(watchdog_process.QUIT)
             self._process.stdin.flush()
         except OSError:
-            _log.warning("the watchdog process ended before it was closed")
+            print_error("the watchdog process ended before it was closed")
         self._end_process()
         self._shared.release()
         self._memory.close()
@@ -99,13 +102,13 @@ class Watchdog:
         messages = [encode(address, value).hex() for address, value in NEUTRAL.items()]
         host, port = self._target
         # Isolated and without site-packages it starts in a tenth of the time.
-        command = [sys.executable, "-I", "-S", str(watchdog_process.__file__), str(self._path)]
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(__file__).parents[2])]
         arguments = [host, str(port), str(self._limit_s), str(os.getpid()), *messages]
         flags = 0
         if sys.platform == "win32":
             flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         return subprocess.Popen(
-            command + arguments,
+            [*command, str(self._path), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Neither Ctrl-C nor a closed terminal ends it together with the agent.

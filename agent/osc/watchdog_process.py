@@ -1,7 +1,7 @@
 """The watchdog process. Standard library only: it starts in about 20 ms.
 
-Started by `agent.osc.watchdog` as
-`watchdog_process.py HEARTBEAT_FILE HOST PORT LIMIT_S PARENT_PID DATAGRAM...`, the datagrams in hex.
+Started by `agent.osc.watchdog` with HEARTBEAT_FILE HOST PORT LIMIT_S PARENT_PID DATAGRAM..., the
+datagrams in hex.
 The heartbeat file holds two doubles: the agent's last heartbeat in monotonic seconds, or RELEASED
 when no input is held; and the number of releases, written here. Standard input is a pipe that
 closes when the agent's process ends.
@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Inputs:
             try:
                 self._socket.sendto(datagram, self._target)
             except OSError as error:
-                _safe_print(f"cannot send: {error}")
+                print_error(f"watchdog: cannot send: {error}")
 
 
 class Agent:
@@ -99,23 +101,17 @@ def watch(
                 inputs.release()
                 agent.wait(_SPACING_S)
         agent.count_release()
-        _safe_print(f"no heartbeat for {silence:.2f} s: all inputs are released")
+        print_error(f"watchdog: no heartbeat for {silence:.2f} s: all inputs are released")
     if not agent.closed:
         for _ in range(_TIMES):
             inputs.release()
             agent.sleep(_SPACING_S)
-        _safe_print("the agent's process is gone: all inputs are released")
-
-
-def _safe_print(text: str) -> None:
-    try:
-        print(f"watchdog: {text}", file=sys.stderr, flush=True)
-    except OSError:
-        return  # The terminal is gone: one of the cases this process is for.
+        print_error("watchdog: the agent's process is gone: all inputs are released")
 
 
 def main(arguments: list[str]) -> None:
     """Watch until the agent's process ends."""
+    open_missing_streams()
     heartbeat_file, host, port, limit_s, pid, *datagrams = arguments
     path = Path(heartbeat_file)
     inputs = Inputs(host, int(port), [bytes.fromhex(text) for text in datagrams])
@@ -126,7 +122,7 @@ def main(arguments: list[str]) -> None:
     with path.open("r+b") as file:
         memory = mmap.mmap(file.fileno(), 16)
     agent = Agent(memoryview(memory).cast("d"), int(pid))
-    print(READY, flush=True)
+    safe_print(READY)
     try:
         watch(agent, inputs, float(limit_s))
     finally:

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import queue
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -23,6 +22,7 @@ from agent.metrics import LoopMetrics
 from agent.pause import Pauses
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.utils.atomic_io import replace_atomic
+from pamiq_lightning.utils.console import print_error, safe_stream
 
 REFRESH_S = 1.0
 PLAIN_EVERY = 10
@@ -115,7 +115,7 @@ class StatusDisplay:
 
     def __init__(self, source: StatusSource, watch: Callable[[], None], hint: str) -> None:
         self._source, self._watch, self._hint = source, watch, hint
-        self._console = Console()
+        self._console = Console(file=safe_stream())
         self._end, self._wake = threading.Event(), threading.Event()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._threads = [
@@ -243,6 +243,6 @@ def write_summary(path: Path, summary: dict[str, Any]) -> bool:
         replace_atomic(path, (json.dumps(summary, indent=2) + "\n").encode())
     except OSError as error:
         message = f"error: {path} cannot be written ({error.strerror}); its content follows"
-        print(message, file=sys.stderr, flush=True)
+        print_error(message)
         return False
     return True

@@ -64,7 +64,7 @@ def newest_weights(run_folder: Path, role: str) -> Path | None:
         try:
             verify(folder)
         except CheckpointError as error:
-            print(f"{error}; trying the checkpoint before", flush=True)
+            safe_print(f"{error}; trying the checkpoint before")
             continue
         if (weights := folder / f"{role}{WEIGHTS}").is_file():
             return weights

@@ -22,6 +22,7 @@ from pamiq_lightning.offline.evaluate import Evaluation
 from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.shapes import Shapes
+from pamiq_lightning.utils.console import open_missing_streams, print_error
 
 SHAPES = "shapes.yaml"
 RUNS = "runs"
@@ -84,6 +85,7 @@ class LearnerCLI(LightningCLI):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the CLI; return the exit code."""
+    open_missing_streams()
     # Lightning 2.6 calls what jsonargparse 4.49 renamed.
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
     # Batches come from this process alone: see `TrainingRounds`.
@@ -115,6 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=list(arguments) if arguments is not None else None,
         )
     except (RecordingError, CheckpointError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     return 0

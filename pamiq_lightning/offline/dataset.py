@@ -21,6 +21,7 @@ from pamiq_lightning.offline.splits import Split, split
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.step import ACTING_ROLES
 from pamiq_lightning.utils.atomic_io import staged
+from pamiq_lightning.utils.console import safe_print
 
 CACHE = "cache"
 """Folder in a recording for recomputed latents and states."""
@@ -147,7 +148,7 @@ class RecordingDataset:
         rows = f"{self._reader.episodes[0].files.number}-{len(self)}"
         path = self.folder / CACHE / f"{what}_{rows}_{fingerprint(*made_from)}.npy"
         if not path.is_file():
-            print(f"recomputing every {what} of {self.folder} into {path.name}", flush=True)
+            safe_print(f"recomputing every {what} of {self.folder} into {path.name}")
             path.parent.mkdir(exist_ok=True)
             with staged(path) as part:
                 written, at = None, 0

@@ -17,6 +17,7 @@ from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.offline.probe import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
 from pamiq_lightning.offline.visualize import draw_imagined, draw_reconstructed, held_out_sequences
+from pamiq_lightning.utils.console import safe_print
 
 ERROR_LIMIT, ACTION_LIMIT, PROBE_LIMIT, RANK_LIMIT = 0.7, 1.2, 0.8, 5.0
 """Limits of a good model: error / error of copying, shuffled / true actions, mean R2, RankMe."""
@@ -61,7 +62,7 @@ class Evaluation(L.Callback):
         for name, picture in pictures.items():
             save_picture(picture, name, folder, trainer.loggers)
             lines.append(f"picture: {folder / name}.png")
-        print("\n".join(lines), flush=True)
+        safe_print("\n".join(lines))
         for logger in trainer.loggers:
             logger.log_metrics(metrics)
 

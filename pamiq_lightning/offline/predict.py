@@ -9,6 +9,8 @@ import lightning as L
 from safetensors.torch import save_file
 from tensordict import TensorDict
 
+from pamiq_lightning.utils.console import safe_print
+
 FOLDER = "predictions"
 
 
@@ -42,7 +44,7 @@ class Predictions(L.Callback):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print where they are."""
-        print(f"{self._written} rollouts: {self._folder(trainer)}", flush=True)
+        safe_print(f"{self._written} rollouts: {self._folder(trainer)}")
 
     @staticmethod
     def _folder(trainer: L.Trainer) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from pamiq_lightning.recording.schema import (
     write_spec,
 )
 from pamiq_lightning.recording.stats import Stats
+from pamiq_lightning.utils.console import print_error
 
 DAMAGED = ".damaged"
 """Suffix of files that cannot be recovered."""
@@ -151,7 +151,7 @@ class RecordingWriter:
         try:
             recover(files, self.spec)
         except (RecordingError, ValueError) as error:
-            print(f"recorder: {files.journal} is set aside: {error}", file=sys.stderr, flush=True)
+            print_error(f"recorder: {files.journal} is set aside: {error}")
             for path in (files.journal, files.video):
                 if path.is_file():
                     path.replace(path.with_name(path.name + DAMAGED))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pamiq_lightning.run_files import TRAINER_LOG
-from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 from pamiq_lightning.utils.processes import POLL_S, context, ignore_stop_signals, parent_alive
 from pamiq_lightning.utils.supervisor import SupervisedProcess
 
@@ -112,6 +112,7 @@ class TrainerProcess(SupervisedProcess):
 
 def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> None:
     """Run the trainer; the main function of its process."""
+    open_missing_streams()
     ignore_stop_signals()
     from pamiq_lightning.trainer.main import train
 
@@ -130,7 +131,7 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
         train(config, wait=lambda block: _wait(requests, block), notify_agent=rounds.release)
     except Exception:
         # The agent prints one line that names this log.
-        traceback.print_exc()
+        print_error(traceback.format_exc())
         sys.exit(1)
 
 

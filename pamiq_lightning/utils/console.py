@@ -1,4 +1,4 @@
-"""The one place through which every message to a person goes.
+"""The one place through which every message to a person goes. Standard library only.
 
 Printing never ends a process: a line is lost where the disk is full or the reader is gone, and a
 character that the terminal's encoding lacks is shown as an escape.
@@ -6,21 +6,32 @@ character that the terminal's encoding lacks is shown as an escape.
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+
+# Without `typing`, which the watchdog process would import for nothing.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
-def safe_print(text: str) -> None:
+def safe_print(text: object) -> None:
     """Print a line to the standard output."""
-    _write(sys.stdout, text)
+    _write(sys.stdout, f"{text}\n")
 
 
-def print_error(text: str) -> None:
+def print_error(text: object) -> None:
     """Print a line to the standard error."""
-    _write(sys.stderr, text)
+    _write(sys.stderr, f"{text}\n")
+
+
+def safe_stream() -> TextIO:
+    """Return the standard output for libraries that print, as Rich; writing to it never raises."""
+    return _SafeStream()  # type: ignore[return-value]
 
 
 def open_missing_streams() -> None:
@@ -39,25 +50,66 @@ def open_missing_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
+def leave_closed_terminal() -> None:
+    """Connect the null device where a terminal was that is closed now.
+
+    A file, a pipe and a terminal that is still there stay.
+    """
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, descriptor)
+                os.close(null)
+
+
+class _SafeStream(io.TextIOBase):
+    @property
+    def _stream(self) -> TextIO | None:
+        stream = sys.stdout
+        # What Rich puts there while it shows a live block would print back to Rich.
+        found: TextIO | None = getattr(stream, "rich_proxied_file", stream)
+        return found
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream."""
+        return (self._stream and self._stream.encoding) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return its descriptor, by which Rich finds an old Windows console."""
+        return super().fileno() if self._stream is None else self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write all of the text, or lose it."""
+        _write(self._stream, text)
+        return len(text)
+
+
 def _write(stream: TextIO | None, text: str) -> None:
     if stream is None:
         return
     with suppress(OSError, ValueError):
         encoding = stream.encoding or "utf-8"
-        line = f"{text}\n".encode(encoding, "backslashreplace")
+        content = text.encode(encoding, "backslashreplace")
         if not _has_descriptor(stream) or (sys.platform == "win32" and stream.isatty()):
             # A Windows terminal shows only what is written through its stream.
-            stream.write(line.decode(encoding))
+            stream.write(content.decode(encoding))
             stream.flush()
             return
         stream.flush()
         # Unbuffered: Python's buffer would keep a refused line and fail again at exit.
-        while line:
-            line = line[os.write(stream.fileno(), line) :]
+        while content:
+            content = content[os.write(stream.fileno(), content) :]
 
 
 def _has_descriptor(stream: TextIO) -> bool:
+    # Other classes put what is written in its place themselves, as Rich does above a live block.
     try:
-        return stream.fileno() >= 0
+        return isinstance(stream, io.TextIOWrapper) and stream.fileno() >= 0
     except (OSError, ValueError):
         return False

@@ -30,6 +30,7 @@ from agent.ui.server import HOST
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
+from pamiq_lightning.utils.console import safe_print
 from tools.bench.limits import Measurement, at_least, bench_main, measured
 from tools.bench.timing import Stopwatch
 from tools.parts import load_settings
@@ -92,7 +93,7 @@ def measure(settings: Settings) -> Iterator[Measurement]:
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stop = stack.enter_context(StopRequest())
-        resolve_world(settings, print)
+        resolve_world(settings, safe_print)
         trainer = SampledTrainer(stopwatch)
         stack.callback(trainer.kill)
         for part, owner, names in TIMED:

@@ -23,6 +23,7 @@ from pythonosc.osc_message import OscMessage
 from agent.osc.ports import bind_udp
 from agent.worlds.embedded.emulator.window import Window
 from agent.worlds.vrchat.world import VRChat
+from pamiq_lightning.utils.console import safe_print
 from tools.agent_process import free_udp_port
 from tools.bench.limits import Measurement, bench_main, measured
 from tools.parts import build_parts, load_settings
@@ -38,7 +39,7 @@ def client(port: int, fps: float) -> None:
     udp.setblocking(False)
     window = Window(TITLE, (640, 480))
     picture, held, received_at = 0, 0.0, 0.0
-    print("ready", flush=True)
+    safe_print("ready")
     deadline = time.monotonic()
     noise = np.random.default_rng(0).integers(0, 256, (3, 48, 8), np.uint8)
     while True:
@@ -52,7 +53,7 @@ def client(port: int, fps: float) -> None:
         window.handle_events()
         window.show(frame)
         if changed or picture == 0:
-            print(f"{picture} {received_at:.6f} {time.monotonic():.6f}", flush=True)
+            safe_print(f"{picture} {received_at:.6f} {time.monotonic():.6f}")
         deadline += 1 / fps
         time.sleep(max(0.0, deadline - time.monotonic()))
 

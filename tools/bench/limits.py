@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pamiq_lightning.utils.console import print_error, safe_print
 from tools.cli import make_parser
 
 
@@ -90,9 +91,9 @@ def bench_main(
             )
     given = vars(parser.parse_args())
     as_json = given.pop("json")
-    print(machine(), file=sys.stderr if as_json else sys.stdout)
+    (print_error if as_json else safe_print)(machine())
     all_ok = True
     for measurement in measure(**given):
-        print(json.dumps(asdict(measurement)) if as_json else measurement.table_row(), flush=True)
+        safe_print(json.dumps(asdict(measurement)) if as_json else measurement.table_row())
         all_ok &= measurement.ok
     sys.exit(not all_ok)

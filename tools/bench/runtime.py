@@ -24,6 +24,7 @@ from statistics import fmean, median
 from typing import Any
 
 from pamiq_lightning.recording.reader import RecordingReader
+from pamiq_lightning.utils.console import print_error
 from tools.agent_process import ENDLESS, AgentProcess, start_agent
 from tools.bench.limits import Measurement, at_least, at_most, bench_main, measured
 from tools.bench.tick import tick_parts
@@ -66,7 +67,7 @@ class Comparison:
         """Run every variant once more."""
         for variant in VARIANTS:
             self.summaries[variant].append(run_variant(variant, self.rate, self.seconds))
-            print(f"{variant} at {self.rate} Hz is done", file=sys.stderr, flush=True)
+            print_error(f"{variant} at {self.rate} Hz is done")
 
     def tick(self, variant: str, statistic: str) -> float:
         """Return the median over the runs of a statistic of the tick's length (ms)."""

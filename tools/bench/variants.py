@@ -36,6 +36,7 @@ from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.trainer.main import train
 from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.trainer.warm_up import noise
+from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.processes import POLL_S
 from tools.cli import make_parser
 from tools.parts import build_parts, load_settings
@@ -100,7 +101,7 @@ class TrainerThread:
 
 def run_agent(variant: str, settings: Settings) -> dict[str, Any] | None:
     """Run an agent and return its summary."""
-    resolve_world(settings, print)
+    resolve_world(settings, safe_print)
     trainer: Any = TrainerThread() if variant == "thread" else TrainerProcess()
     with StopRequest() as stop:
         runner = Runner(settings, variant, trainer, stop, bind_tcp(HOST, 0))
@@ -156,7 +157,7 @@ def main() -> None:
             for learner in settings.learners.values():
                 learner.freeze = learner.freeze or options.variant == "alone"
             summary = run_agent(options.variant, settings)
-    print(json.dumps(summary))
+    safe_print(json.dumps(summary))
 
 
 if __name__ == "__main__":

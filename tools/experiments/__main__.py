@@ -28,6 +28,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import ticks_written
+from pamiq_lightning.utils.console import print_error, safe_stream
 from pamiq_lightning.utils.cpu import can_pin, stay_on
 from tools.experiments.spec import JOB, Job, Spec, read_spec, spec_parser
 
@@ -215,12 +216,21 @@ def main() -> None:
     try:
         # More runs than cores share them.
         slots = [cores[n % len(cores)] for n in range(jobs)]
-        sys.exit(bool(run(read_spec(options.spec), options.out.resolve(), slots, Console())))
+        sys.exit(
+            bool(
+                run(
+                    read_spec(options.spec),
+                    options.out.resolve(),
+                    slots,
+                    Console(file=safe_stream()),
+                )
+            )
+        )
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         sys.exit(2)
     except KeyboardInterrupt:
-        print("Stopped; the same command resumes.", file=sys.stderr)
+        print_error("Stopped; the same command resumes.")
         sys.exit(130)
 
 

@@ -36,6 +36,7 @@ from pamiq_lightning.nets.aux_heads import Novelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.offline.frozen import from_checkpoint, untrained
 from pamiq_lightning.trainer.step_log import StepLogError
+from pamiq_lightning.utils.console import print_error, safe_stream
 from tools.cli import make_parser
 from tools.experiments.film import RenderError, render_again
 from tools.experiments.metrics import PERIOD, Run, correlation, ratio_within_periods, read_run
@@ -203,9 +204,9 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="a checkpoint; default: the run's own")
     options = parser.parse_args()
     try:
-        Console().print(table_of(options.run, options.encoder))
+        Console(file=safe_stream()).print(table_of(options.run, options.encoder))
     except (StepLogError, CheckpointError, RenderError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         sys.exit(2)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import StepLogError
+from pamiq_lightning.utils.console import print_error, safe_print
 from tools.experiments.film import film
 from tools.experiments.metrics import CLASSES, Run, measure, read_run
 from tools.experiments.spec import Spec, point_name, read_spec, spec_parser
@@ -203,15 +204,15 @@ def main() -> None:
         folder = options.to or out / spec.name / "report"
         write(results, folder)
     except (UsageError, StepLogError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         sys.exit(2)
     except ModuleNotFoundError as error:
-        print(f"error: {error}; install it with pip install -e '.[report]'", file=sys.stderr)
+        print_error(f"error: {error}; install it with pip install -e '.[report]'")
         sys.exit(2)
-    print((folder / "table.md").read_text(encoding="utf-8"))
+    safe_print((folder / "table.md").read_text(encoding="utf-8"))
     if results.missing:
-        print(f"{results.missing} runs are not finished and omitted.")
-    print(f"Report: {folder}")
+        safe_print(f"{results.missing} runs are not finished and omitted.")
+    safe_print(f"Report: {folder}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 
+from pamiq_lightning.utils.console import safe_print
 from tools.cli import make_parser
 from tools.faults import (
     capture_faults,
@@ -72,7 +73,7 @@ def main() -> int:
             outcomes += GROUPS[group](options.trials)
         except FaultNotPossibleError as error:
             outcomes.append(Outcome(group, "", 0, "", skipped=str(error)))
-    print(render(outcomes))
+    safe_print(render(outcomes))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
+from pamiq_lightning.utils.console import safe_print
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
 from tools.faults.subject import Client, VRChatAgent
@@ -77,5 +78,5 @@ def _inject(
         except TimeoutError:
             back.values.append(None)
         time.sleep(_NORMAL_S)
-        print(f"{fault}: noticed {noticed.values[-1]} s, back {back.values[-1]} s", flush=True)
+        safe_print(f"{fault}: noticed {noticed.values[-1]} s, back {back.values[-1]} s")
     return [noticed, back]

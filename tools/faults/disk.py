@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.ctl import ask
 from pamiq_lightning.checkpoint.store import find_checkpoints
+from pamiq_lightning.utils.console import safe_print
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.machine import small_disk
 from tools.faults.outcome import Outcome
@@ -35,7 +36,7 @@ def run(trials: int) -> list[Outcome]:
             values = _fill_once(agent, disk)
             for outcome, value in zip((warned, intact, learns, again), values, strict=True):
                 outcome.values.append(value)
-            print(f"F8: saved again after {again.values[-1]:.1f} s", flush=True)
+            safe_print(f"F8: saved again after {again.values[-1]:.1f} s")
         summary = agent.stop()
         intact.values.append(count_unusable(find_checkpoints(agent.folder)[:1]))
     learns.notes = f"{summary['trainer_restarts']} restarts of the trainer"

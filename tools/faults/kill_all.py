@@ -21,6 +21,7 @@ from pamiq_lightning.checkpoint.snapshot import Checkpoint
 from pamiq_lightning.checkpoint.store import find_checkpoints, trainer_lock
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
+from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.file_lock import FileLock
 from tools.agent_process import AgentProcess, wait_until
 from tools.faults.outcome import Outcome
@@ -75,7 +76,7 @@ def run(trials: int) -> list[Outcome]:
                 back.values.append(time.monotonic() - began)
                 if newest is not None:
                     lost.values.append(max(0.0, saved - int(newest.folder.name)))
-                print(f"F1-all {victim}: back after {back.values[-1]:.1f} s", flush=True)
+                safe_print(f"F1-all {victim}: back after {back.values[-1]:.1f} s")
                 # Every trial begins with something to lose.
                 agent.wait_for_checkpoint()
         finally:
@@ -131,12 +132,12 @@ def _read_recording(
         reader.read(max(0, len(reader) - 64), len(reader))
         reader.close()
     except RecordingError as error:
-        print(error, flush=True)
+        safe_print(error)
         readable.values.append(1.0)
         return
     readable.values.append(float(len(np.unique(index)) < len(index)))
     tail.values.append((newest_step - max(first_step, int(index[-1]))) / _ROLLOUT)
-    print(f"F1-all recording: lacks the last {tail.values[-1]:.1f} rollouts", flush=True)
+    safe_print(f"F1-all recording: lacks the last {tail.values[-1]:.1f} rollouts")
 
 
 def _last_saved(folder: Path) -> int:

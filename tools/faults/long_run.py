@@ -32,6 +32,7 @@ from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.trainer.update import Updater
 from pamiq_lightning.trainer.worker import LearnerWorker
+from pamiq_lightning.utils.console import safe_print
 from tools.bench.dummy_world import DummyWorld
 from tools.faults.outcome import Outcome
 from tools.parts import build_parts, load_settings
@@ -172,7 +173,7 @@ def run(trials: int) -> list[Outcome]:
     """Run a million ticks, whatever the number of trials."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
-        growth = simulate(TICKS, Path(folder), lambda n: print(f"F13: tick {n}", flush=True))
+        growth = simulate(TICKS, Path(folder), lambda n: safe_print(f"F13: tick {n}"))
     memory = Outcome("F13 memory in a million ticks", "<= 1 MB per 36,000", MB_PER_UNIT, "MB")
     memory.values.append(growth.mb_per_unit())
     memory.notes = f"{growth.updates} updates; {growth.rss_mb[-1]:.0f} MB at the end"

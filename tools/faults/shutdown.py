@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+from pamiq_lightning.utils.console import safe_print
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
 from tools.faults.subject import RATE_HZ, Client, VRChatAgent
@@ -46,7 +47,7 @@ def run(trials: int) -> list[Outcome]:
                     time.sleep(1 / RATE_HZ)
                 began = ways[name][1](agent)
                 outcomes[name].values.append(_measure(relay, began, hangs="hang" in name))
-            print(f"{outcomes[name].fault}: {outcomes[name].values[-1]} ms", flush=True)
+            safe_print(f"{outcomes[name].fault}: {outcomes[name].values[-1]} ms")
     return list(outcomes.values())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.checkpoint.store import CheckpointError
+from pamiq_lightning.utils.console import safe_print
 from tools.agent_process import ENDLESS, START_LIMIT_S, AgentProcess, start_agent, wait_until
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
@@ -48,7 +49,7 @@ def usable(folder: Path) -> Checkpoint | None:
         checkpoint = read_checkpoint(folder)
         check_fit(checkpoint, build_parts(load_settings("conf=debug")).learners)
     except CheckpointError as error:
-        print(error, flush=True)
+        safe_print(error)
         return None
     return checkpoint
 

@@ -6,6 +6,7 @@ import random
 import time
 
 from pamiq_lightning.checkpoint.store import find_checkpoints
+from pamiq_lightning.utils.console import safe_print
 from tools.agent_process import AgentProcess
 from tools.faults.outcome import Outcome
 from tools.faults.subject import PERIOD_MS, count_unusable, debug_agent, longest_tick
@@ -24,7 +25,7 @@ def run(trials: int) -> list[Outcome]:
         for _ in range(trials):
             back.values.append(_kill_once(agent, rng))
             broken.values.append(count_unusable(find_checkpoints(agent.folder)))
-            print(f"{back.fault}: back after {back.values[-1]} s", flush=True)
+            safe_print(f"{back.fault}: back after {back.values[-1]} s")
         summary = agent.stop()
     late.values.append(summary["lateness_ms"]["max"])
     back.notes = f"{summary['trainer_restarts']} restarts; from the kill, back-off included"

@@ -32,6 +32,7 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.previews import colour
+from pamiq_lightning.utils.console import print_error, safe_print
 from tools.cli import make_parser
 from tools.player.sheet import HEIGHT, WIDTH, Sheet
 
@@ -160,7 +161,7 @@ def make_predictor(reader: RecordingReader, named: dict[str, Path | None]) -> Pr
     paths = {role: path or newest_weights(run, role) for role, path in named.items()}
     for role, path in paths.items():
         if path is None:
-            print(f"predicted frames are not drawn: {run} has no {role}", file=sys.stderr)
+            print_error(f"predicted frames are not drawn: {run} has no {role}")
             return None
     decoder = paths["decoder"]
     assert decoder is not None
@@ -195,14 +196,14 @@ def main(arguments: list[str] | None = None) -> int:
         player = Player(reader, make_predictor(reader, named))
         if options.mp4:
             count = write_video((player.draw(at) for at in range(start, stop)), options.mp4, fps)
-            print(f"{count} steps are in {options.mp4}")
+            safe_print(f"{count} steps are in {options.mp4}")
         else:
             play_in_window(player, start, stop)
     except ModuleNotFoundError as error:
-        print(f"error: {error}; pip install -e '.[window]', or --mp4 FILE", file=sys.stderr)
+        print_error(f"error: {error}; pip install -e '.[window]', or --mp4 FILE")
         return 1
     except (RecordingError, CheckpointError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     return 0
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from pamiq_lightning.recording.schema import RecordingError
+from pamiq_lightning.utils.console import print_error, safe_print
 from tools.cli import make_parser
 from tools.report.page import render
 from tools.report.run_data import ReportError, RunData
@@ -24,11 +25,11 @@ def main() -> int:
     try:
         page = render(RunData(options.run))
     except (ReportError, RecordingError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     out = options.out or options.run / "report.html"
     out.write_text(page, encoding="utf-8")
-    print(f"{out}: {len(page) / 1e6:.1f} MB")
+    safe_print(f"{out}: {len(page) / 1e6:.1f} MB")
     return 0
 
 

@@ -17,6 +17,7 @@ from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import SharedFrame
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
+from pamiq_lightning.utils.console import open_missing_streams
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def run_simulation(config: SimulationConfig, orphaned: threading.Event) -> None:
 
 def main() -> None:
     """Read the configuration from the parent's pipe and run it."""
+    open_missing_streams()
     silence_python_osc()
     config: SimulationConfig = pickle.load(sys.stdin.buffer)
     orphaned = threading.Event()

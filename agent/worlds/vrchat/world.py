@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,8 +19,8 @@ from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
 from agent.worlds.vrchat.frame_check import FrameCheck
 from agent.worlds.vrchat.stuck_check import StuckCheck
+from pamiq_lightning.utils.console import print_error
 
-_log = logging.getLogger(__name__)
 COUNTDOWN_S = 5.0
 """Seconds a person has to stop the agent before its first input."""
 _WALKING = ("/input/Vertical", "/input/Horizontal")
@@ -162,9 +161,9 @@ class VRChat:
 
     def _set_invalid_reason(self, reason: str | None) -> None:
         if reason is not None and self.invalid_reason is None:
-            _log.warning("no valid frame: %s; inputs are released until one comes", reason)
+            print_error(f"no valid frame: {reason}; inputs are released until one comes")
         elif reason is None and self.invalid_reason is not None:
-            _log.warning("frames are valid again")
+            print_error("frames are valid again")
         self.invalid_reason = reason
 
     def _check_motion(self) -> None:
@@ -174,4 +173,4 @@ class VRChat:
         before = self._stuck_check.problem
         problem = self._stuck_check.watch(self._commanded(_WALKING), speed, self._clock())
         if problem is not None and problem != before:
-            _log.warning("the avatar is %s", problem)
+            print_error(f"the avatar is {problem}")

@@ -135,7 +135,7 @@ def test_dead_watchdog_is_replaced(watchdog: Watchdog, receiver: Receiver) -> No
 
 
 def test_error_names_a_watchdog_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog_process, "__file__", "/nowhere/missing.py")
+    monkeypatch.setattr("agent.osc.watchdog._PROGRAM", "raise SystemExit")
     with pytest.raises(RuntimeError, match="did not start"):
         Watchdog(port=9)
 

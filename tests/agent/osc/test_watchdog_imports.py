@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from agent.osc import watchdog_process
 
@@ -16,6 +17,6 @@ def test_capture_and_osc_import_no_heavy_libraries() -> None:
 
 
 def test_watchdog_process_imports_the_standard_library_only() -> None:
-    program = "import runpy, sys; runpy.run_path(sys.argv[1])"
-    command = [sys.executable, "-I", "-S", "-c", program, str(watchdog_process.__file__)]
-    subprocess.run(command, check=True)
+    root = Path(watchdog_process.__file__).parents[2]
+    program = "import sys; sys.path.append(sys.argv[1]); import agent.osc.watchdog_process"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, str(root)], check=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.worlds.embedded.emulator.window import Window
+from pamiq_lightning.utils.console import safe_print
 
 _COLOURS = {"black": 0, "white": 255}
 
@@ -109,6 +110,6 @@ class CommandReader:
             try:
                 display.apply(command)
             except ValueError as error:
-                print(error, flush=True)
+                safe_print(error)
             else:
-                print(f"done {time.monotonic():.6f} {command}", flush=True)
+                safe_print(f"done {time.monotonic():.6f} {command}")

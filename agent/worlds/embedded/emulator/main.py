@@ -26,6 +26,7 @@ from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ, Fix
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 
 
 def run(
@@ -83,7 +84,7 @@ def run(
         stack.callback(display.close)
         commands = CommandReader(sys.stdin.fileno()) if faults else None
         out = f"avatar parameters to {osc_out}" if osc_out else "no avatar parameters"
-        print(f"OSC in on {emulator.port}, {out}; end with Ctrl-C", flush=True)
+        safe_print(f"OSC in on {emulator.port}, {out}; end with Ctrl-C")
         end = time.monotonic() + seconds
         timestep = FixedTimestep(
             emulator.step, lambda: display.show(simulation.frame), PHYSICS_HZ // rate
@@ -105,8 +106,9 @@ def _stop_on_signal() -> threading.Event:
     return stopped
 
 
-def main() -> None:
-    """Read the command line and run."""
+def main() -> int:
+    """Read the command line and run; return the exit code."""
+    open_missing_streams()
     silence_python_osc()
     parser = ArgumentParser(prog="python -m agent.worlds", description=__doc__)
     parser.add_function_arguments(run)
@@ -114,4 +116,6 @@ def main() -> None:
     try:
         run(**settings.as_dict())
     except (PortTakenError, OscQueryError, WindowError, ValueError) as error:
-        sys.exit(str(error))
+        print_error(f"error: {error}")
+        return 1
+    return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent.osc.server import HOST, OscReceiver
 from agent.worlds.embedded.emulator.avatar import AvatarSender
 from agent.worlds.embedded.simulation import Simulation
+from pamiq_lightning.utils.console import safe_print
 
 if TYPE_CHECKING:
     from agent.osc.query import Advertiser
@@ -61,7 +62,7 @@ class Emulator:
     def _receive(self, address: str, value: object) -> None:
         self.set_input(address, value)
         if self._log_osc:
-            print(f"osc {time.monotonic():.6f} {address} {value}", flush=True)
+            safe_print(f"osc {time.monotonic():.6f} {address} {value}")
 
     def set_input(self, address: str, value: object) -> None:
         """Set one input; may be called from any thread."""
