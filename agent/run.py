@@ -17,7 +17,7 @@ from agent.lifecycle.resume import AUTO, resolve_checkpoint
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import bind_tcp
 from agent.run_dir import SETTINGS
-from agent.settings.compose import compose, read_command_line
+from agent.settings.compose import compose, conf_name, read_command_line
 from agent.settings.schema import Settings, parse
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
@@ -60,7 +60,7 @@ def _run(arguments: Sequence[str], stop: StopRequest) -> int:
 def experiment_name(conf: str) -> str:
     """Return the folder name of a conf's runs; for a run's own settings file, that of the run."""
     path = Path(conf)
-    return path.resolve().parent.parent.name if path.name == SETTINGS else path.stem
+    return path.resolve().parent.parent.name if path.name == SETTINGS else conf_name(path)
 
 
 def default_size() -> str:

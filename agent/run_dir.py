@@ -15,8 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agent.errors import RunFailure
 from pamiq_lightning.run_files import AIM_RUN as AIM_RUN
 from pamiq_lightning.run_files import CHECKPOINTS as CHECKPOINTS
@@ -30,6 +28,7 @@ from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
 from pamiq_lightning.utils.atomic_io import replace_atomic, staged
 from pamiq_lightning.utils.console import print_error
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
+from pamiq_lightning.utils.yaml_files import dump_yaml
 
 SETTINGS = "settings.yaml"
 """Everything that is needed to repeat the run."""
@@ -62,8 +61,7 @@ def make_run_dir(runs: Path, experiment: str) -> Path:
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write the run's settings, as plain values."""
-    text = yaml.safe_dump(dict(settings), sort_keys=False)
-    replace_atomic(folder / SETTINGS, text.encode())
+    replace_atomic(folder / SETTINGS, dump_yaml(dict(settings)).encode())
 
 
 def write_pid(folder: Path) -> None:

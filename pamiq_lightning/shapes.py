@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pamiq_lightning.utils.ranges import Width
+
 ACTION_CHOICES = (3, 3, 3, 2, 2)
 """Choices of each action category of the body."""
 
@@ -17,5 +19,5 @@ class Shapes:
         state: blocks and width [depth, dim] of the dynamics' recurrent state.
     """
 
-    latent: tuple[int, int] | None = None
-    state: tuple[int, int] | None = None
+    latent: tuple[Width, Width] | None = None
+    state: tuple[Width, Width] | None = None

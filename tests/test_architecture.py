@@ -24,7 +24,8 @@ FLOORS = {
         ("learners", "curiosity"),
         ("recording", "exchange"),
         ("nets", "step"),
-        ("utils", "run_files", "shapes"),
+        ("shapes",),
+        ("utils", "run_files"),
     ),
     "agent": (
         ("run", "ctl", "check"),

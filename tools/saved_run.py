@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agent.run_dir import METRICS, SETTINGS, SUMMARY
+from pamiq_lightning.utils.yaml_files import read_yaml
 
 
 def find_run(runs: Path) -> Path | None:
@@ -18,8 +17,7 @@ def find_run(runs: Path) -> Path | None:
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """Return the settings of a run."""
-    settings: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
-    return settings
+    return read_yaml(folder / SETTINGS)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

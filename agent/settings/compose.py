@@ -7,33 +7,31 @@ each `${shapes.latent}` becomes the value it refers to.
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import pamiq_lightning
 from agent.errors import UsageError
 from agent.run_dir import SETTINGS
+from agent.settings.schema import place_of, takes_text
+from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.usage_error import check_names
+from pamiq_lightning.utils.yaml_files import Section, parse_value, places_in, read_sections
 
-_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
-_EXPONENT = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
-_WORDS = {"true": True, "false": False}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1, but 1e-4 is a number and off is a word, as in YAML 1.2."""
+_ENDINGS = (".yaml", ".yml")
 
 
-_Loader.add_constructor(_BOOL, lambda _, node: _WORDS.get(node.value.lower(), node.value))
-_Loader.add_implicit_resolver(_FLOAT, _EXPONENT, [*"-+0123456789."])
+class Composed(dict[str, Any]):
+    """Composed settings; `places` has, by dotted key, FILE:LINE of the last file that sets it."""
+
+    places: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -57,20 +55,43 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     """Split `conf=NAME key=value ...`.
 
     Raises:
-        UsageError: an argument is not key=value, or its value is not YAML.
+        UsageError: an argument is not key=value, or its value is empty or not YAML.
     """
-    pairs: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     helps = [argument for argument in arguments if argument in ("-h", "--help", "help")]
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if equals and key and not key.startswith("-"):
-            pairs[key] = _parse_yaml(value, f"{key}={value}: is not a value in YAML")
+        if equals and all(key.split(".")) and not key.startswith("-"):
+            if not value.strip():
+                raise UsageError(f"{argument}: has no value")
+            texts[key] = value
         elif argument not in helps:
             raise UsageError(f"expected key=value, got {argument!r} (try --help)")
-    resume = pairs.pop("resume", None)
-    of_run = None if resume in (None, "auto") else Path(str(resume)) / SETTINGS
-    conf = pairs.pop("conf", of_run or CommandLine.conf)
-    return CommandLine(str(conf), pairs, bool(helps), None if resume is None else str(resume))
+    resume = texts.pop("resume", None)
+    of_run = None if resume in (None, "auto") else str(Path(str(resume)) / SETTINGS)
+    conf = texts.pop("conf", of_run or CommandLine.conf)
+    return CommandLine(conf, {key: _value(key, texts[key]) for key in texts}, bool(helps), resume)
+
+
+def format_argument(key: str, value: Any) -> str:
+    """Return the argument that `read_command_line` takes for a value."""
+    text = takes_text(key) and isinstance(value, str)
+    return f"{key}={value if text else json.dumps(value)}"
+
+
+def _value(key: str, text: str) -> Any:
+    """Return the value of a key: of one that takes a text, the text as it is typed."""
+    if takes_text(key) and text != "null":
+        return text
+    try:
+        return parse_value(text)
+    except UsageError as error:
+        raise UsageError(f"{key}={text}: {error}") from error
+
+
+def conf_name(path: Path) -> str:
+    """Return the name of a settings file: all of it, but the .yaml."""
+    return path.stem if path.suffix in _ENDINGS else path.name
 
 
 def conf_files() -> dict[str, Path]:
@@ -78,11 +99,11 @@ def conf_files() -> dict[str, Path]:
     installed = Path(pamiq_lightning.__file__).parent / "conf"
     shipped = installed if installed.is_dir() else installed.parents[1] / "conf"
     folders = (shipped, Path.cwd() / "conf")
-    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    return {conf_name(path): path for folder in folders for path in folder.glob("*.yaml")}
 
 
-def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, Any]:
-    """Return the settings as one plain dictionary.
+def compose(command: CommandLine, default_size: Callable[[], str]) -> Composed:
+    """Return the settings as one plain dictionary that knows where they stand.
 
     Args:
         command: what the user typed.
@@ -93,7 +114,7 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
             learner's role is unknown; a `${...}` refers to nothing.
     """
     path = Path(command.conf)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in _ENDINGS:
         confs = conf_files()
         check_names("conf=", [command.conf], confs)
         path = confs[command.conf]
@@ -106,24 +127,35 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> dict[str, 
     if sizes:
         check_names("size=", [size], {entry.name for entry in sizes})
     shapes = [entry / "shapes.yaml" for entry in sizes if entry.name == size]
-    settings: Any = reduce(merge, (read_yaml(file) for file in shapes if file.is_file()), {})
+    settings: Any = reduce(merge, (read_sections(file) for file in shapes if file.is_file()), {})
     for folder, layer in layers:
-        if isinstance(learners := layer.get("learners"), Mapping):
-            entries = {role: _load_learner(learners[role], folder, size) for role in learners}
-            layer = {**layer, "learners": entries}
+        if isinstance(learners := layer.get("learners"), dict):
+            for role in learners:
+                learners[role] = _load_learner(learners[role], folder, size)
         settings = merge(settings, layer)
-    roles = settings.get("learners") or {}
+    roles, places = settings.get("learners") or {}, dict(places_in(settings))
     for key, value in {**command.overrides, "size": size}.items():
         parts = reversed(key.split("."))
         settings = merge(settings, reduce(lambda inner, part: {part: inner}, parts, value))
+        for name in [*places]:
+            if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
+                del places[name]
     learners = settings.get("learners") or {}
-    if not isinstance(learners, Mapping):
-        raise UsageError(f"learners={learners}: must hold {', '.join(sorted(roles))}")
+    for given in (roles, learners):
+        if not isinstance(given, Mapping):
+            known = f": {', '.join(sorted(roles))}" if isinstance(roles, Mapping) else ""
+            at = place_of("learners", places)
+            raise UsageError(f"learners={given}{at}: must hold the learners by role{known}")
     check_names("learners.", learners, roles)
     try:
-        return dict(OmegaConf.to_container(OmegaConf.create(settings), resolve=True))  # type: ignore[arg-type]
+        resolved = OmegaConf.to_container(OmegaConf.create(to_plain(settings)), resolve=True)
     except OmegaConfBaseException as error:
-        raise UsageError(f"{error.full_key}: {error.msg}") from error
+        where = error.full_key or "settings"
+        problem = " ".join(str(error.msg).split())
+        raise UsageError(f"{where}{place_of(where, places)}: {problem}") from error
+    composed = Composed(resolved)  # type: ignore[arg-type]
+    composed.places = places
+    return composed
 
 
 def merge(base: Any, over: Any) -> Any:
@@ -131,18 +163,27 @@ def merge(base: Any, over: Any) -> Any:
     if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
         return over
     if "class_path" in over and base.get("class_path") not in (None, over["class_path"]):
-        return dict(over)
-    return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
+        return over
+    merged = Section()
+    for layer in (base, over):
+        merged.places |= getattr(layer, "places", {})
+    merged |= base
+    for key, value in over.items():
+        merged[key] = merge(base.get(key), value)
+    return merged
 
 
-def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[Path, Section]]:
     """Read a file and those it extends, these first; each with the folder it lies in."""
     path = path.resolve()
     if path in seen:
         raise UsageError(f"{path} extends itself")
-    own = read_yaml(path)
-    extends = own.pop("extends", [])
-    for parent in [extends] if isinstance(extends, str) else extends:
+    own = read_sections(path)
+    extends, place = own.pop("extends", []), own.places.pop("extends", "")
+    parents = [extends] if isinstance(extends, str) else extends
+    if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
+        raise UsageError(f"{place}: extends={extends}: must be a file beside this one, or a list")
+    for parent in parents:
         yield from _layers(path.parent / parent, (*seen, path))
     yield path.parent, own
 
@@ -152,31 +193,13 @@ def _load_learner(entry: Any, folder: Path, size: str) -> Any:
     if isinstance(entry, str):
         path = folder / entry
         sized = path.parents[1] / "sizes" / size / path.name
-        learner = merge(read_yaml(path), read_yaml(sized) if sized.is_file() else {})
+        learner = merge(read_sections(path), read_sections(sized) if sized.is_file() else {})
         # Only the offline command line reads `data` and `trainer`.
-        return {key: learner[key] for key in learner if key not in ("data", "trainer")}
-    weights = entry.get("init_weights") if isinstance(entry, Mapping) else None
+        for key in ("data", "trainer"):
+            learner.pop(key, None)
+            learner.places.pop(key, None)
+        return learner
+    weights = entry.get("init_weights") if isinstance(entry, Section) else None
     if isinstance(weights, str) and (folder / weights).is_file():
-        return {**entry, "init_weights": str(folder / weights)}
+        entry["init_weights"] = str(folder / weights)
     return entry
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML file.
-
-    Raises:
-        UsageError: it is missing, not YAML, or not a mapping.
-    """
-    if not path.is_file():
-        raise UsageError(f"there is no settings file {path}")
-    content = _parse_yaml(path.read_text(encoding="utf-8"), f"{path} is not YAML") or {}
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} must hold keys and values, not a {type(content).__name__}")
-    return content
-
-
-def _parse_yaml(text: str, problem: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{problem} ({' '.join(str(error).split())})") from error

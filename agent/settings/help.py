@@ -44,7 +44,7 @@ def _keys(cls: type, values: Mapping[str, Any], prefix: str) -> Iterator[tuple[s
     sentences = {item.arg_name: " ".join((item.description or "").split()) for item in parsed}
     for name, value in values.items():
         section = is_dataclass(value) or isinstance(value, dict)
-        yield f"{prefix}{name}", "" if section else value, sentences[name]
+        yield f"{prefix}{name}", "" if section else value, sentences.get(name, "")
         yield from _keys_in(value, f"{prefix}{name}")
 
 

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
-from operator import attrgetter
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from agent.errors import UsageError
 from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ
 from agent.worlds.vrchat.settings import VRChatSettings
-from pamiq_lightning.recording.settings import WORST_CRF, RecordingSettings
+from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.shapes import Shapes
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
-from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.cpu import can_pin, usable_cores
+from pamiq_lightning.utils.ranges import Count, Factor, Port, Range, Rate, Seconds, Seed, find_range
 from pamiq_lightning.utils.usage_error import check_names
 
+_NOWHERE: Mapping[str, str] = {}
 ClassSpec = dict[str, Any]
 """A class_path and its init_args."""
 
@@ -71,26 +70,26 @@ class Settings:
     scene: ClassSpec = field(default_factory=dict)
     size: str = "tiny"
     clock: Literal["real", "lockstep"] = "real"
-    rate: PositiveFloat = 10.0
-    time_scale: PositiveFloat = 1.0
-    rollout_length: PositiveInt = 128
-    steps: PositiveInt | None = None
-    seconds: PositiveFloat | None = None
-    seed: NonNegativeInt = 0
+    rate: Rate = 10.0
+    time_scale: Factor = 1.0
+    rollout_length: Annotated[int, Range(2, 10**5)] = 128
+    steps: Count | None = None
+    seconds: Seconds | None = None
+    seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
-    agent_core: NonNegativeInt | None = None
+    agent_core: Annotated[int, Range(0, 10**4)] | None = None
     policy: Literal["learned", "random"] = "learned"
     curiosity: ClassSpec = field(default_factory=dict)
     logged_rewards: dict[str, ClassSpec] = field(default_factory=dict)
     pause: Literal["agent", "all"] = "agent"
-    api_port: PositiveInt | None = None
+    api_port: Port | None = None
     runs: str = "runs"
     record: bool = True
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     vrchat: VRChatSettings = field(default_factory=VRChatSettings)
     osc_host: str = "127.0.0.1"
-    osc_port: PositiveInt | None = None
+    osc_port: Port | None = None
     shapes: Shapes = field(default_factory=Shapes)
     learners: dict[str, LearnerSettings] = field(default_factory=dict)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
@@ -105,68 +104,106 @@ def parse(composed: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: a key, a value or a combination is not allowed; the message says what is.
     """
-    settings: Settings = _convert(Settings, composed, "")
+    settings: Settings = convert(Settings, composed, places=getattr(composed, "places", {}))
     for problem, found in _problems(settings):
         if found:
             raise UsageError(problem)
     return settings
 
 
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    """Return a value as the type it must have; sections and dictionaries part by part."""
+def convert(hint: Any, value: Any, key: str = "", places: Mapping[str, str] = _NOWHERE) -> Any:
+    """Return a value as the type it must have; sections and dictionaries part by part.
+
+    Args:
+        hint: the type, a dataclass for a section.
+        value: what is given.
+        key: its dotted key, for messages.
+        places: FILE:LINE of keys, for messages.
+
+    Raises:
+        UsageError: an unknown name, a value of a wrong type, or a number out of its range.
+    """
     if hint is Any:
         return value
+    problem = f"{key}={'null' if value is None else value}{place_of(key, places)}: must"
     if is_dataclass(hint) or get_origin(hint) is dict:
-        value = {} if value is None else value
-        hints = get_type_hints(hint) if is_dataclass(hint) else {}
+        hints = get_type_hints(hint, include_extras=True) if is_dataclass(hint) else {}
         if not isinstance(value, Mapping):
             needed = "class_path, init_args" if hint == ClassSpec else ", ".join(hints) or "names"
-            raise UsageError(f"{key}={value}: must hold {needed}")
+            raise UsageError(f"{problem} hold {needed}")
         prefix = f"{key}." if key else ""
         hints = hints or dict.fromkeys(value, get_args(hint)[1])
         check_names(prefix, value, hints)
-        parts = {name: _convert(hints[name], value[name], f"{prefix}{name}") for name in value}
+        parts = {
+            name: convert(hints[name], value[name], f"{prefix}{name}", places) for name in value
+        }
         return hint(**parts) if isinstance(hint, type) else parts
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
+    problem = f"{problem} be {_allowed(hint)}"
+    # The parser takes null for anything, and "010" for a number.
+    if (value is None and type(None) not in get_args(hint)) or (
+        isinstance(value, str) and {str, Literal}.isdisjoint(_kinds(hint))
+    ):
+        raise UsageError(problem)
     try:
         converted = parser.parse_object({"value": value}).value
     except ArgumentError as error:
-        raise UsageError(f"{key}={value}: must be {_allowed(hint)}") from error
-    # Restricted numbers are subclasses, which sockets and YAML do not take.
-    return to_plain(converted) if isinstance(converted, int | float) else converted
+        raise UsageError(problem) from error
+    allowed = find_range(hint)
+    numbers = converted if isinstance(converted, list | tuple) else [converted]
+    if allowed and any(isinstance(n, int | float) and n not in allowed for n in numbers):
+        raise UsageError(problem)
+    return converted
 
 
-_ALLOWED: dict[Any, str] = {
-    PositiveInt: "a whole number above 0",
-    NonNegativeInt: "a whole number, 0 or above",
-    PositiveFloat: "a number above 0",
+def place_of(key: str, places: Mapping[str, str]) -> str:
+    """Return where a key stands, for a message; nothing where no file sets it."""
+    return f" ({places[key]})" if key in places else ""
+
+
+def takes_text(key: str) -> bool:
+    """Return whether a setting takes a text, by its dotted key."""
+    hint: Any = Settings
+    for name in key.split("."):
+        if is_dataclass(hint):
+            hint = get_type_hints(hint).get(name)
+        else:
+            hint = get_args(hint)[1] if get_origin(hint) is dict else None
+    return str in (hint, *get_args(hint))
+
+
+_PLAIN: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    str: "a text",
+    str: "a text (in a file, put quotes round a number)",
     type(None): "null",
 }
+
+
+def _kinds(hint: Any) -> set[Any]:
+    """Return the plain types, and Literal, that a type is made of."""
+    if get_origin(hint) in (Literal, None):
+        return {get_origin(hint) or hint}
+    inner = get_args(hint)[:1] if get_origin(hint) is Annotated else get_args(hint)
+    return set().union(*map(_kinds, inner))
 
 
 def _allowed(hint: Any) -> str:
     """Say which values a type has."""
     parts = get_args(hint)
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(map(str, parts))}"
+        return f"one of {', '.join(map(str, parts))}" if len(parts) > 1 else str(parts[0])
+    if get_origin(hint) is Annotated:
+        return f"{_PLAIN[parts[0]]} {find_range(hint)}"
     if get_origin(hint) in (list, tuple):
         return f"a list of {', '.join(map(_allowed, parts))}"
-    return _ALLOWED.get(hint) or " or ".join(map(_allowed, parts))
+    return _PLAIN.get(hint) or " or ".join(map(_allowed, parts))
 
 
 def _problems(settings: Settings) -> Iterator[tuple[str, bool]]:
     """Yield what settings may not be, each with whether they are."""
-    limits = {"seed": 2**32, "osc_port": 2**16, "api_port": 2**16, "recording.crf": WORST_CRF + 1}
-    for key, limit in limits.items():
-        value = attrgetter(key)(settings)
-        yield f"{key}={value}: must be below {limit}", value is not None and value >= limit
-    rows = settings.rollout_length
-    yield f"rollout_length={rows}: must be at least 2", rows < 2
     lockstep, vrchat = settings.clock == "lockstep", settings.world == "vrchat"
     yield (
         f"time_scale={settings.time_scale}: only the embedded world in real time can be scaled",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from jsonargparse.typing import NonNegativeInt, PositiveFloat
+from pamiq_lightning.utils.ranges import Range
 
-WORST_CRF = 51
+Crf = Annotated[int, Range(0, 51)]
 
 
 @dataclass
@@ -19,6 +20,6 @@ class RecordingSettings:
         lossless: store every pixel exactly; takes about six times the space.
     """
 
-    max_gb: PositiveFloat = 20.0
-    crf: NonNegativeInt = 27
+    max_gb: Annotated[float, Range(0, 10**6, above=True)] = 20.0
+    crf: Crf = 27
     lossless: bool = False

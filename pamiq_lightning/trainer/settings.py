@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from pamiq_lightning.utils.ranges import Count, Factor, Range, Seconds
 
 
 @dataclass
@@ -29,16 +29,16 @@ class TrainerSettings:
             folder; under lockstep none is missing.
     """
 
-    threads: PositiveInt | None = None
-    nice: NonNegativeInt = 19
+    threads: Annotated[int, Range(1, 1024)] | None = None
+    nice: Annotated[int, Range(0, 19)] = 19
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    preview_every: PositiveInt = 5
-    save_every: PositiveInt = 20
-    keep_last: PositiveInt = 3
-    keep_every: PositiveInt | None = None
+    preview_every: Count = 5
+    save_every: Count = 20
+    keep_last: Count = 3
+    keep_every: Count | None = None
     replay_when_idle: bool = True
-    replay_ratio: PositiveFloat = 3.0
-    heartbeat_timeout_s: PositiveFloat = 120.0
+    replay_ratio: Factor = 3.0
+    heartbeat_timeout_s: Seconds = 120.0
     aim: bool = True
     step_log: bool = False
 
@@ -58,4 +58,4 @@ class LearnerSettings:
     model: dict[str, Any] = field(default_factory=dict)
     init_weights: str | None = None
     freeze: bool = False
-    round_limit_s: PositiveFloat | None = None
+    round_limit_s: Seconds | None = None

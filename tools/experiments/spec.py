@@ -19,21 +19,23 @@ For example:
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from agent.errors import UsageError
-from agent.settings.compose import read_yaml
+from agent.settings.compose import format_argument
+from agent.settings.schema import convert
+from pamiq_lightning.utils.ranges import Count, Range, Seconds
 from pamiq_lightning.utils.usage_error import check_names
+from pamiq_lightning.utils.yaml_files import places_in, read_sections
 from tools.cli import make_parser
 from tools.saved_run import find_run, read_summary
 
 JOB = "job.json"
+Seeds = Annotated[int, Range(1, 10**4)]
 
 
 def point_name(point: Mapping[str, str]) -> str:
@@ -66,7 +68,7 @@ class Job:
     def arguments(self) -> list[str]:
         """Return the arguments of `agent.run`."""
         given = {**self.overrides, "seed": self.seed, "steps": self.ticks}
-        pairs = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+        pairs = [format_argument(key, value) for key, value in given.items()]
         return [f"conf={self.conf}", f"runs={self.folder}", *pairs]
 
     def run_folder(self) -> Path | None:
@@ -113,13 +115,16 @@ class Spec:
         return jobs
 
 
-def _choices(given: Mapping[str, Any], path: Path, axis: str) -> dict[str, dict[str, Any]]:
-    """Return the settings of every choice on an axis."""
-    if "from" in given:
-        known = read_yaml(path.parent / given["from"])
-        check_names(f"{path}: axes.{axis}.take=", given.get("take") or (), known)
-        given = {name: known[name] for name in given.get("take") or known}
-    return {str(name): dict(settings or {}) for name, settings in given.items()}
+_TYPES: dict[str, Any] = {
+    "conf": str,
+    "ticks": Count,
+    "seeds": Seeds,
+    "axes": dict[str, dict[str, Any]],
+    "set": dict[str, Any],
+    "seed_overrides": dict[str, Seeds],
+    "change_at_s": Seconds | None,
+}
+_NEEDED = ("conf", "ticks", "seeds", "axes")
 
 
 def read_spec(path: Path) -> Spec:
@@ -128,27 +133,38 @@ def read_spec(path: Path) -> Spec:
     Raises:
         UsageError: it is missing, or an entry is wrong.
     """
-    content = read_yaml(path)
-    known = [item.name for item in dataclasses.fields(Spec) if item.name != "name"]
-    check_names(f"{path}: ", content, known)
-    for key in ("conf", "ticks", "seeds", "axes"):
-        if key not in content:
+    section = read_sections(path)
+    places = dict(places_in(section))
+    check_names(f"{path}: ", section, _TYPES)
+    for key in _NEEDED:
+        if key not in section:
             raise UsageError(f"{path}: {key} is missing")
-    for key in ("ticks", "seeds"):
-        if not isinstance(content[key], int) or content[key] < 1:
-            raise UsageError(f"{path}: {key}={content[key]}: must be a whole number above 0")
-    axes = content["axes"]
-    if not isinstance(axes, Mapping) or not all(
-        isinstance(axis, Mapping) for axis in axes.values()
-    ):
-        raise UsageError(f"{path}: axes: must map axes to choices, and those to settings")
-    content["axes"] = {axis: _choices(choices, path, axis) for axis, choices in axes.items()}
+    content = {key: convert(_TYPES[key], section[key], key, places) for key in section}
+    content["axes"] = {
+        axis: _choices(choices, path, f"axes.{axis}", places)
+        for axis, choices in content["axes"].items()
+    }
     names = {name for choices in content["axes"].values() for name in choices}
-    check_names(f"{path}: seed_overrides.", content.get("seed_overrides") or {}, names)
+    check_names(f"{path}: seed_overrides.", content.get("seed_overrides", {}), names)
     content["conf"] = (path.parent / content["conf"]).resolve()
     if not content["conf"].is_file():
         raise UsageError(f"{path}: conf: there is no {content['conf']}")
     return Spec(path.stem, **content)
+
+
+def _choices(
+    given: Mapping[str, Any], path: Path, key: str, places: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return the settings of every choice on an axis."""
+    if "from" in given:
+        section = read_sections(path.parent / convert(str, given["from"], f"{key}.from", places))
+        taken = convert(list[Any], given.get("take") or list(section), f"{key}.take", places)
+        names = [str(name) for name in taken]
+        check_names(f"{path}: {key}.take=", names, section)
+        given, places = {name: section[name] for name in names}, dict(places_in(section, f"{key}."))
+    # A choice without settings may be empty.
+    filled = {name: {} if given[name] is None else given[name] for name in given}
+    return {name: convert(dict[str, Any], filled[name], f"{key}.{name}", places) for name in filled}
 
 
 def spec_parser(doc: str | None) -> argparse.ArgumentParser:

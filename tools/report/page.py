@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
 from agent.run_dir import ERROR_LOG, METRICS, SUMMARY
+from pamiq_lightning.utils.yaml_files import dump_yaml
 from tools.report import charts, maps, strips
 from tools.report.run_data import RunData
 from tools.series import action_entropies
@@ -26,7 +26,7 @@ def render(run: RunData) -> str:
         "outcome": outcome(run.summary, real=run.settings["clock"] == "real"),
         "faults": faults(run),
         "curves": [(role, charts.curves(series)) for role, series in run.metrics.items()],
-        "settings": yaml.safe_dump(run.settings, sort_keys=False),
+        "settings": dump_yaml(run.settings),
         **_learners(run.summary),
         **_recorded(run),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from agent.capture.base import FrameSource
 from agent.capture.window import attach_window
@@ -13,6 +13,7 @@ from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import LISTEN_HOST
 from agent.osc.ports import bind_udp
 from agent.worlds.vrchat.world import COUNTDOWN_S, VRChat
+from pamiq_lightning.utils.ranges import Port, Range
 
 SOURCES = {
     "screen": "agent.capture.screen.Screen",
@@ -44,11 +45,11 @@ class VRChatSettings:
 
     title: str = "VRChat"
     capture: str = "screen"
-    listen: int | Literal["oscquery", "off"] = 9001
+    listen: Port | Literal["oscquery", "off"] = 9001
     disabled_actions: list[Category] = field(default_factory=list)
-    turn_speed: float = 1.0
-    smoothing_s: float = 0.0
-    countdown_s: float = COUNTDOWN_S
+    turn_speed: Annotated[float, Range(0.5, 1, above=True)] = 1.0
+    smoothing_s: Annotated[float, Range(0, 60)] = 0.0
+    countdown_s: Annotated[float, Range(0, 3600)] = COUNTDOWN_S
 
 
 def enter_vrchat(

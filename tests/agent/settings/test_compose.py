@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.errors import UsageError
-from agent.settings.compose import CommandLine, compose, merge, read_command_line
+from agent.settings.compose import CommandLine, compose, format_argument, merge, read_command_line
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -111,10 +111,10 @@ def test_a_missing_conf_names_the_nearest(conf: Path) -> None:
 
 def test_damaged_files_are_named(conf: Path) -> None:
     (conf / "bad.yaml").write_text("a: [")
-    with pytest.raises(UsageError, match=r"bad\.yaml is not YAML"):
+    with pytest.raises(UsageError, match=r"bad\.yaml:1: is not YAML"):
         composed("conf=bad")
     (conf / "bad.yaml").write_text("- a")
-    with pytest.raises(UsageError, match=r"bad\.yaml must hold keys and values"):
+    with pytest.raises(UsageError, match=r"bad\.yaml:1: must hold keys and values"):
         composed("conf=bad")
     (conf / "bad.yaml").write_text("extends: bad.yaml")
     with pytest.raises(UsageError, match="extends itself"):
@@ -149,3 +149,89 @@ def test_weights_are_looked_for_beside_the_file_that_names_them(conf: Path) -> N
     assert Path(found["init_weights"]) == (conf / "weights" / "a.safetensors").resolve()
     assert found["model"]["init_args"]["clip"] == 0.1
     assert composed("conf=cold")["learners"]["policy"]["init_weights"] == "b.ckpt"
+
+
+@pytest.mark.parametrize(
+    "key", ["runs", "vrchat.title", "osc_host", "learners.policy.init_weights", "size"]
+)
+@pytest.mark.parametrize("text", ["my runs #2", "010", "1:30", "2024-01-01", "a: b", "[x", "'q'"])
+def test_a_text_setting_is_taken_as_it_is_typed(key: str, text: str) -> None:
+    assert read_command_line([f"{key}={text}"]).overrides == {key: text}
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("010", 10),
+        ("-7", -7),
+        ("0x10", 16),
+        (".5", 0.5),
+        ("1:30", "1:30"),
+        ("a #2", "a #2"),
+        ("a: b", "a: b"),
+        ("2024-01-01", "2024-01-01"),
+        ("null", None),
+        ("'010'", "010"),
+        ("{a: [1, x]}", {"a": [1, "x"]}),
+    ],
+)
+def test_other_values_are_one_scalar_or_a_collection_in_braces(text: str, value: object) -> None:
+    assert read_command_line([f"scene.init_args.a={text}"]).overrides["scene.init_args.a"] == value
+
+
+@pytest.mark.parametrize("argument", ["resume=", "conf=", "runs=", "steps=", "steps= "])
+def test_an_empty_value_is_refused(argument: str) -> None:
+    with pytest.raises(UsageError, match=rf"{argument}: has no value"):
+        read_command_line([argument])
+
+
+@pytest.mark.parametrize("key", ["runs", "scene.init_args.images", "seed"])
+@pytest.mark.parametrize("value", ["my #2", "010", "1e-4", "true", None])
+def test_an_argument_that_is_written_reads_back_the_same(key: str, value: object) -> None:
+    assert read_command_line([format_argument(key, value)]).overrides == {key: value}
+
+
+@pytest.mark.parametrize(
+    "content, line, words",
+    [
+        (b"rate: 10\n\tseed: 1\n", 2, "indent with spaces"),
+        (b"rate: 10\nseed: 1\nrate: 5\n", 3, "rate is given twice, first in line 1"),
+        (b"trainer: {nice: 1, nice: 2}\n", 1, "nice is given twice"),
+        ("rate: 10\n".encode("utf-16"), 1, "UTF-8"),
+        ("rate: 10\n# \u30e1\u30e2\n".encode("cp932"), 2, "UTF-8"),
+        (b"rate: 10\nseed: \x00\n", 2, "control character"),
+        (b"rate: [1\nseed: 1\n", 2, "not YAML"),
+        (b"5\n", 1, "keys and values"),
+        (b"[]\n", 1, "keys and values"),
+        (b"rate: 5\nextends: 5\n", 2, "extends=5: must be a file"),
+        (b"rate: 5\nextends: [5]\n", 2, "extends="),
+        (b"rate: 5\nlearners: 5\n", 2, "learners=5"),
+        (b"rate: 5\n? [a]\n: 5\n", 2, "a key must be a text"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_its_line(
+    conf: Path, content: bytes, line: int, words: str
+) -> None:
+    (conf / "mine.yaml").write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        composed("conf=mine")
+    assert f"mine.yaml:{line}" in str(caught.value) and words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(conf: Path, encoding: str) -> None:
+    (conf / "mine.yaml").write_bytes("extends: base.yaml\r\nrate: 20\r\n".encode(encoding))
+    assert composed("conf=mine")["rate"] == 20
+
+
+def test_places_are_those_of_the_last_file_that_sets_a_key(conf: Path) -> None:
+    (conf / "mine.yaml").write_text("extends: base.yaml\nsteps: 3\n")
+    found = compose(read_command_line(["conf=mine", "size=tiny", "steps=4"]), lambda: "small")
+    assert "steps" not in found.places
+    assert found.places["rate"] == f"{conf.resolve() / 'base.yaml'}:1"
+
+
+def test_names_of_confs_are_whole(conf: Path) -> None:
+    write(conf.parent, {"lr0.1.yaml": "extends: base.yaml", "lr0.3.yaml": "extends: base.yaml"})
+    assert composed("conf=lr0.3")["rate"] == 10

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
+import math
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
@@ -9,7 +12,10 @@ from agent.errors import UsageError
 from agent.settings.compose import CommandLine, compose
 from agent.settings.help import render
 from agent.settings.schema import Settings, parse
+from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.utils.builtin_types import to_plain
+from pamiq_lightning.utils.ranges import find_range
+from pamiq_lightning.utils.yaml_files import dump_yaml
 
 ROLES = {"encoder", "dynamics", "policy", "decoder"}
 
@@ -25,7 +31,7 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
     assert settings.size == size
     assert set(settings.learners) == ROLES
     # What is saved with a run is plain YAML, and says the same when it is read again.
-    text = yaml.safe_dump(to_plain(settings))
+    text = dump_yaml(to_plain(settings))
     assert to_plain(parse(yaml.safe_load(text))) == to_plain(settings)
 
 
@@ -33,11 +39,11 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
     "key, value, words",
     [
         ("rat", 3, ["rat:", "did you mean rate?"]),
-        ("rate", 0, ["rate=0", "must be a number above 0"]),
-        ("rate", -1, ["rate=-1", "above 0"]),
+        ("rate", 0, ["rate=0", "must be a number from 0.01 to 1000"]),
+        ("rate", -1, ["rate=-1", "from 0.01"]),
         ("rate", "fast", ["rate=fast"]),
-        ("steps", 0, ["steps=0", "a whole number above 0 or null"]),
-        ("rollout_length", 1, ["rollout_length=1", "at least 2"]),
+        ("steps", 0, ["steps=0", "a whole number from 1 to", "or null"]),
+        ("rollout_length", 1, ["rollout_length=1", "from 2 to"]),
         ("seconds", -5, ["seconds=-5"]),
         ("size", "huge", ["size=huge", "tiny"]),
         ("world", "mars", ["world=mars", "vrchat"]),
@@ -46,13 +52,19 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
         ("learners.policy.freez", True, ["learners.policy.freez", "did you mean freeze?"]),
         ("trainer.nic", 3, ["trainer.nic", "did you mean nice?"]),
         ("learners", 5, ["learners=5", "policy"]),
-        ("seed", 10**20, ["seed=", "below 4294967296"]),
+        ("seed", 10**20, ["seed=", "to 4294967295"]),
         ("osc_port", 99999, ["osc_port=99999"]),
         ("agent_core", 4096, ["agent_core=4096", "below the number of cores"]),
         ("time_scale", 0, ["time_scale=0", "above 0"]),
         ("curiosity", 3, ["curiosity=3", "class_path"]),
         ("learners.policy.model", "x", ["learners.policy.model=x", "class_path"]),
         ("trainer", 3, ["trainer=3", "nice"]),
+        ("trainer", None, ["trainer=null", "nice"]),
+        ("rate", None, ["rate=null", "must be a number"]),
+        ("seed", "010", ["seed=010", "a whole number"]),
+        ("runs", 10, ["runs=10", "a text", "quotes"]),
+        ("vrchat.listen", 70000, ["vrchat.listen=70000", "to 65535", "oscquery"]),
+        ("shapes.latent", [16, 0], ["shapes.latent=[16, 0]", "from 1"]),
     ],
 )
 def test_mistakes_name_the_key_the_value_and_what_is_allowed(
@@ -89,3 +101,34 @@ def test_help_has_a_sentence_for_every_key() -> None:
     usage_examples = 5
     assert len(keys) - len(described) == usage_examples
     assert any("learners.encoder.model.init_args.ema" in lines[i] for i in described)
+
+
+def numbers(section: Any, prefix: str = "") -> list[str]:
+    """Return the dotted keys of all numbers in the schema."""
+    found = []
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        if is_dataclass(hint):
+            found += numbers(hint, f"{prefix}{name}.")
+        elif {int, float} & {hint, *get_args(hint)} or find_range(hint):
+            found.append(f"{prefix}{name}")
+    return found
+
+
+@pytest.mark.parametrize("key", [*numbers(Settings), *numbers(LearnerSettings, "learners.policy.")])
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan, 10**30, -(10**30)])
+def test_every_number_is_finite_and_bounded(key: str, number: float) -> None:
+    settings: Any = [number, number] if key.startswith("shapes.") else number
+    for name in reversed(key.split(".")):
+        settings = {name: settings}
+    with pytest.raises(UsageError, match=f"{key}="):
+        parse(settings)
+
+
+def test_a_wrong_value_of_a_file_is_named_with_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: {Path('conf/debug.yaml').resolve()}\ntrainer:\n  nice: 40\n")
+    with pytest.raises(UsageError, match=r"trainer.nice=40 \(.*mine.yaml:3\): must be"):
+        parsed(conf=str(path))
+    path.write_text(f"extends: {Path('conf/debug.yaml').resolve()}\ntrainer:\n")
+    with pytest.raises(UsageError, match=r"trainer=null \(.*mine.yaml:2\): must hold threads"):
+        parsed(conf=str(path))
