@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from agent.run_dir import PID_FILE, read_address
+from agent.run_dir import LOCK_FILE, agent_alive, agent_process, read_address
 from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 
 COMMANDS = {
@@ -34,31 +34,28 @@ class CommandError(Exception):
 
 
 class NoAnswerError(CommandError):
-    """The agent's process runs but does not answer; the message says how it failed."""
+    """The agent is alive but does not answer; the message says how it failed."""
 
 
-def find_run(folder: Path) -> tuple[Path, int]:
-    """Return the newest running run at or below a folder, and its process number.
+def find_run(folder: Path) -> Path:
+    """Return the newest run at or below a folder whose agent is alive.
 
     Raises:
         CommandError: there is none.
     """
-    files = [*folder.glob(PID_FILE), *folder.glob(f"*/*/{PID_FILE}")]
-    for file in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True):
-        pid = int(file.read_text(encoding="ascii"))
-        if is_agent(pid):
-            return file.parent, pid
-    raise CommandError(f"no agent runs in {folder} (--run names another folder)")
+    locks = [*folder.glob(LOCK_FILE), *folder.glob(f"*/*/{LOCK_FILE}")]
+    alive = [lock for lock in locks if agent_alive(lock.parent)]
+    if not alive:
+        raise CommandError(f"no agent runs in {folder} (--run names another folder)")
+    # An agent writes its lock file when it takes the lock.
+    return max(alive, key=_written_at).parent
 
 
-def is_agent(pid: int) -> bool:
-    """Return whether a process runs and, where the system tells, is an agent's."""
-    if not Path("/proc").is_dir():
-        return True
+def _written_at(path: Path) -> float:
     try:
-        return b"agent.run" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return path.stat().st_mtime
     except OSError:
-        return False
+        return 0.0  # Removed meanwhile.
 
 
 def ask(folder: Path, command: str) -> dict[str, Any]:
@@ -77,31 +74,58 @@ def ask(folder: Path, command: str) -> dict[str, Any]:
         with closing(connection):
             connection.request(method, f"/{command}", headers=headers)
             response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
+            answer = json.loads(response.read())
     except FileNotFoundError as error:
         raise NoAnswerError("it has no API (yet)") from error
     except (OSError, ValueError, HTTPException) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(answer, dict):
+        raise NoAnswerError(f"{address.host}:{address.port} is another program's")
     if response.status != 200:
-        raise CommandError(answer["error"])
+        raise CommandError(str(answer.get("error", f"status {response.status}")))
     return answer
 
 
-def stop(folder: Path, pid: int) -> bool:
-    """Request a clean stop and wait for it; return whether the run ended in time."""
+def stop(folder: Path) -> bool:
+    """Request a clean stop and wait for it; return whether the run ended in time.
+
+    Raises:
+        CommandError: the agent does not answer and cannot be signalled.
+    """
     try:
         ask(folder, "stop")
     except NoAnswerError as error:
-        print_error(f"The agent's API does not answer ({error}): sending a signal.")
-        # On Windows a process cannot catch SIGTERM, but it can catch Ctrl-Break.
-        os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+        _signal(folder, str(error))
     end = time.monotonic() + STOP_LIMIT_S
     while time.monotonic() < end:
-        # The run removes it last, after the summary is written.
-        if not (folder / PID_FILE).exists() or not is_agent(pid):
+        # The run releases it last, after the summary is written.
+        if not agent_alive(folder):
             return True
         time.sleep(POLL_S)
     return False
+
+
+def _signal(folder: Path, reason: str) -> None:
+    """Send a signal to the agent, if it is proven which process that is.
+
+    Raises:
+        CommandError: it is not, or this user may not.
+    """
+    try:
+        pid = agent_process(folder)
+        if pid is not None:
+            print_error(f"The agent's API does not answer ({reason}): sending a signal.")
+            # On Windows a process cannot catch SIGTERM, but it can catch Ctrl-Break.
+            os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+    except ProcessLookupError:
+        return  # It has just ended.
+    except OSError as error:
+        raise CommandError(f"the agent in {folder} cannot be signalled: {error}") from error
+    if pid is None and agent_alive(folder):
+        raise CommandError(
+            f"the agent in {folder} does not answer ({reason}), and its process is not one of "
+            "yours here: stop it as the user, and in the container or on the machine, that runs it"
+        )
 
 
 def _do(command: str, run: Path) -> str:
@@ -110,9 +134,9 @@ def _do(command: str, run: Path) -> str:
     Raises:
         CommandError: it failed.
     """
-    folder, pid = find_run(run)
+    folder = find_run(run)
     if command == "stop":
-        if not stop(folder, pid):
+        if not stop(folder):
             raise CommandError(f"{folder} has not ended after {STOP_LIMIT_S:.0f} s")
         return f"Stopped {folder}"
     try:

@@ -27,14 +27,15 @@ from pamiq_lightning.run_files import STEP_LOG_FIELDS as STEP_LOG_FIELDS
 from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
 from pamiq_lightning.utils.atomic_io import replace_atomic, staged
 from pamiq_lightning.utils.console import print_error
-from pamiq_lightning.utils.file_lock import FileLock, HeldError
+from pamiq_lightning.utils.file_lock import CannotLockError, FileLock, HeldError, holder, is_held
 from pamiq_lightning.utils.yaml_files import dump_yaml
 
 SETTINGS = "settings.yaml"
 """Everything that is needed to repeat the run."""
 SUMMARY = "summary.json"
 ERROR_LOG = "error.log"
-PID_FILE, LOCK_FILE = "agent.pid", "agent.lock"
+LOCK_FILE = "agent.lock"
+"""Held while the agent of the run is alive."""
 ADDRESS = "api.json"
 """Where the agent's API answers, for other programs of the same user."""
 
@@ -64,16 +65,6 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     replace_atomic(folder / SETTINGS, dump_yaml(dict(settings)).encode())
 
 
-def write_pid(folder: Path) -> None:
-    """Write this process's number, by which `agent.ctl` finds the run."""
-    replace_atomic(folder / PID_FILE, str(os.getpid()).encode())
-
-
-def remove_pid(folder: Path) -> None:
-    """Mark the run as over; the last thing it does."""
-    (folder / PID_FILE).unlink(missing_ok=True)
-
-
 def write_error(folder: Path, error: Exception) -> RunFailure:
     """Write the traceback to a file; return the error as one line that names the file."""
     path = folder / ERROR_LOG
@@ -100,20 +91,41 @@ class RunLock:
         """Take the folder; a lock that a dead process left is taken over.
 
         Raises:
-            RunFailure: another process has it; the message names the process.
+            RunFailure: another process has it; the message names the process. Or no process can
+                have it, since its file system has no locks.
             OSError: the folder cannot be written to.
         """
         try:
             self._lock.take()
-        except HeldError as holder:
+        except HeldError as held:
             raise RunFailure(
-                f"{self._folder} is in use by another agent (process {holder}): stop that one "
+                f"{self._folder} is in use by another agent ({held}): stop that one "
                 "first, with python -m agent.ctl stop"
-            ) from holder
+            ) from held
+        except CannotLockError as error:
+            raise RunFailure(f"runs={self._folder}: {error.strerror}") from error
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the folder is still where it was, neither removed nor renamed."""
+        return self._lock.in_place
 
     def release(self) -> None:
         """Release the folder. May be called twice."""
         self._lock.release()
+
+
+def agent_alive(folder: Path) -> bool:
+    """Return whether a run's agent is alive; a lock that cannot be tried proves no agent."""
+    try:
+        return is_held(folder / LOCK_FILE)
+    except OSError:
+        return False
+
+
+def agent_process(folder: Path) -> int | None:
+    """Return the process number of a run's agent; None where it cannot be proven from here."""
+    return holder(folder / LOCK_FILE)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from agent.run_dir import RECORDING, TRAINER_LOG
 from pamiq_lightning.checkpoint.store import find_checkpoints, trainer_lock
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import recorder_lock
+from pamiq_lightning.utils.file_lock import holder
 from tools.saved_run import read_summary
 
 START_LIMIT_S = 120.0
@@ -41,11 +42,11 @@ def wait_until(done: Callable[[], object], limit_s: float, look_s: float = 0.02)
 
 
 def _lock_holder(path: Path) -> psutil.Process | None:
-    """Return the process that took a lock file last; None if it has ended."""
+    """Return the process that holds a lock; None if there is none."""
     try:
-        process = psutil.Process(int(path.read_text()))
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
-    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        pid = holder(path)
+        return None if pid is None else psutil.Process(pid)
+    except (FileNotFoundError, psutil.NoSuchProcess):
         return None
 
 

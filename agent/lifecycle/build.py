@@ -22,7 +22,7 @@ from pamiq_lightning.checkpoint.store import find_checkpoints
 from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.exchange import weights
 from pamiq_lightning.exchange.rollouts import RolloutsSpec, RolloutWriter
-from pamiq_lightning.exchange.shared_memory import shared_folder
+from pamiq_lightning.exchange.shared_memory import SharedFolder
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec, flat_size
 from pamiq_lightning.learners.base import Learner, check_shared_shapes
@@ -233,7 +233,7 @@ def check_info_keys(rewards: Sequence[Curiosity], info_names: tuple[str, ...]) -
 class Exchange:
     """The exchange of one run: created by the agent, opened by every process."""
 
-    folder: Path
+    folder: SharedFolder
     rollouts: RolloutsSpec
     weights: dict[str, WeightsSpec]
     board_spec: StatusBoardSpec
@@ -242,7 +242,7 @@ class Exchange:
 
     def remove(self) -> None:
         """Remove the files; a process that has them mapped keeps them until it ends."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.remove()
 
 
 def open_exchange(
@@ -253,7 +253,11 @@ def open_exchange(
     first_rollout: int = 0,
     rewards: Sequence[Curiosity] = (),
 ) -> Exchange:
-    """Allocate everything that agent and trainer share."""
+    """Allocate everything that agent and trainer share.
+
+    Raises:
+        OSError: there is no room.
+    """
     sizes = {role: flat_size(module) for role, module in acting.items()}
     rollouts = RolloutsSpec(
         Path(),
@@ -263,16 +267,16 @@ def open_exchange(
         agent_states=4 + 8 * max((reward.horizon for reward in rewards), default=0),
         reward_state_bytes=sum(reward.state_bytes for reward in rewards),
     )
-    folder = shared_folder(rollouts.size + 3 * sum(sizes.values()))
-    rollouts = replace(rollouts, path=folder / "rollouts")
-    specs = {role: WeightsSpec(folder / f"weights_{role}", size) for role, size in sizes.items()}
-    for spec in specs.values():
-        weights.create(spec)
-    board_spec = StatusBoardSpec(folder / "board", roles)
-    board = StatusBoard(board_spec, create=True)
-    return Exchange(
-        folder, rollouts, specs, board_spec, board, RolloutWriter(rollouts, first_rollout)
-    )
+    with SharedFolder.create(rollouts.size + 3 * sum(sizes.values())) as folder:
+        path = folder.path
+        rollouts = replace(rollouts, path=path / "rollouts")
+        specs = {role: WeightsSpec(path / f"weights_{role}", size) for role, size in sizes.items()}
+        for spec in specs.values():
+            weights.create(spec)
+        board_spec = StatusBoardSpec(path / "board", roles)
+        board = StatusBoard(board_spec, create=True)
+        writer = RolloutWriter(rollouts, first_rollout)
+    return Exchange(folder, rollouts, specs, board_spec, board, writer)
 
 
 def make_trainer_config(

@@ -141,8 +141,8 @@ def _run(
     try:
         lock.wait(LOCK_LIMIT_S, lambda: not parent_alive())
         record(RolloutReader(rollouts, board.recorder_cursor or None), board, writer)
-    except HeldError as holder:
-        print_error(f"recorder: process {holder} still writes to {folder}")
+    except HeldError as held:
+        print_error(f"recorder: {held} still writes to {folder}")
         sys.exit(1)
     except RecordingError as error:
         print_error(f"recorder: {error}")

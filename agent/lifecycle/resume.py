@@ -56,11 +56,11 @@ def _wait_for_last(run: Path, who: str, path: Path, notify: Notify) -> None:
         notify(f"Waiting for the run's last {who} to save and end.")
         try:
             lock.wait(END_LIMIT_S)
-        except HeldError as holder:
+        except HeldError as held:
             raise RunFailure(
-                f"{run}: its last {who} (process {holder}) has not ended after "
-                f"{END_LIMIT_S:.0f} s; end it first"
-            ) from holder
+                f"{run}: its last {who} ({held}) has not ended after {END_LIMIT_S:.0f} s; end it "
+                "first"
+            ) from held
     lock.release()
 
 

@@ -217,7 +217,6 @@ class Runner:
         end.callback(api.close)
         end.callback(run_dir.remove_address, self.folder)
         run_dir.write_address(self.folder, api.address)
-        run_dir.write_pid(self.folder)
         safe_print(f"Live page: {api.address.page}")
 
     def _start_recorder(self, dataset: DatasetSpec, end: ExitStack) -> None:
@@ -373,7 +372,6 @@ class Runner:
         if not write_summary(self.folder / run_dir.SUMMARY, summary):
             code = code or 1
         run_dir.remove_address(self.folder)
-        run_dir.remove_pid(self.folder)
         safe_print(json.dumps(summary, indent=2))
         return code
 

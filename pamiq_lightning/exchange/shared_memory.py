@@ -8,11 +8,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from pamiq_lightning.utils.file_lock import CannotLockError, FileLock, HeldError
 
 T = TypeVar("T")
 
@@ -20,7 +23,7 @@ ALIGNMENT = 64
 """Bytes; a cache line, so counters of different owners never share one."""
 
 FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
-PREFIX = "pamiq-exchange-"
+PREFIX, OWNER_LOCK = "pamiq-exchange-", "owner.lock"
 
 Field = tuple[str, tuple[int, ...], DTypeLike]
 Layout = tuple[tuple[str, tuple[int, ...], np.dtype[np.generic]], ...]
@@ -46,47 +49,86 @@ def file_bytes(fields: Layout) -> int:
     return max(sum(aligned(array_bytes(shape, dtype)) for _, shape, dtype in fields), 1)
 
 
-def shared_folder(size: int) -> Path:
-    """Create a private folder for shared files of `size` bytes in all.
+class SharedFolder:
+    """A private folder for shared files, whose lock proves that its owner is alive.
 
-    It is in /dev/shm if that has room (containers often limit it to 64 MB), else in the temp
-    folder. Folders of processes that were killed are removed first.
+    As a context it removes the folder only if the body raises.
 
-    Raises:
-        OSError: neither has room.
+    Args:
+        path: of the folder.
+        lock: of the owner, held until the folder is removed or this process ends.
     """
-    for parent in FOLDERS:
-        if parent.is_dir() and os.access(parent, os.W_OK):
-            _remove_orphans(parent)
-            free = shutil.disk_usage(parent).free
-            if free > size * 1.1:
-                return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
-    raise OSError(
-        errno.ENOSPC,
-        f"memory shared between processes needs {size / 1e6:.0f} MB in /dev/shm or in "
-        f"{tempfile.gettempdir()}; free some space or set TMPDIR to a folder that has it",
-    )
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path, self._lock = path, lock
+
+    @classmethod
+    def create(cls, size: int) -> SharedFolder:
+        """Create a folder for shared files of `size` bytes in all.
+
+        It is in /dev/shm if that has room (containers often limit it to 64 MB), else in the temp
+        folder. Folders of processes that were killed are removed first.
+
+        Raises:
+            OSError: neither has room.
+        """
+        for parent in FOLDERS:
+            if parent.is_dir() and os.access(parent, os.W_OK):
+                _remove_orphans(parent)
+                free = shutil.disk_usage(parent).free
+                if free > size * 1.1:
+                    return cls._create_in(parent)
+        raise OSError(
+            errno.ENOSPC,
+            f"memory shared between processes needs {size / 1e6:.0f} MB in /dev/shm or in "
+            f"{tempfile.gettempdir()}; free some space or set TMPDIR to a folder that has it",
+        )
+
+    @classmethod
+    def _create_in(cls, parent: Path) -> SharedFolder:
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+            lock = FileLock(path / OWNER_LOCK)
+            try:
+                # Without locks on this file system nobody will remove it for an orphan.
+                with suppress(CannotLockError):
+                    lock.take()
+                if lock.path.exists():
+                    return cls(path, lock)
+                lock.release()
+            except (HeldError, FileNotFoundError):
+                continue  # Another start saw the lock before it was held, and removed the folder.
+            except OSError:
+                shutil.rmtree(path, ignore_errors=True)
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Remove the folder if what was to be created in it failed."""
+        if kind is not None:
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the folder; a process that has its files mapped keeps them until it ends."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
 
 
 def _remove_orphans(parent: Path) -> None:
-    """Remove folders whose owner has ended: in /dev/shm they would take memory for ever."""
-    for folder in parent.glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not _is_running(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove folders whose owner has ended: in /dev/shm they would take memory for ever.
 
-
-def _is_running(pid: int) -> bool:
-    if os.name == "nt":
-        # On Windows files in use cannot be removed anyway, and signal 0 would end the process.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    Only a lock that is there and free proves that; any other folder stays.
+    """
+    for lock in (FileLock(path) for path in parent.glob(f"{PREFIX}*/{OWNER_LOCK}")):
+        with suppress(HeldError, OSError):
+            lock.take()
+            if os.name == "nt":
+                # Windows removes no open file, so one that an owner has just opened is safe.
+                lock.release()
+            shutil.rmtree(lock.path.parent, ignore_errors=True)
+            lock.release()
 
 
 class SharedFile:

@@ -17,6 +17,7 @@ from pamiq_lightning.utils.console import safe_print
 from tools.cli import make_parser
 from tools.faults import (
     capture_faults,
+    containers,
     disk,
     instances,
     kill_all,
@@ -33,7 +34,7 @@ from tools.faults.outcome import Outcome, render
 
 _MODULES = (
     *(trainer, kill_all, disk, shutdown, learning, capture_faults, net, instances, time_faults),
-    *(long_run, weight_tearing),
+    *(long_run, weight_tearing, containers),
 )
 GROUPS = {module.__name__.rpartition(".")[2]: module.run for module in _MODULES}
 FAULTS = {
@@ -51,6 +52,7 @@ FAULTS = {
     "F13": "long_run",
     "F14": "weight_tearing",
     "F16": "learning",
+    "F17": "containers",
 }
 """Which group injects a fault; a group injects all of its faults."""
 

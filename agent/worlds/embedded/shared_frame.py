@@ -6,7 +6,6 @@ if it was overwritten meanwhile, which takes a copy longer than two frames.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 from pamiq_lightning.exchange.shared_memory import (
     Layout,
     SharedFile,
+    SharedFolder,
     SlotRing,
     Word,
     file_bytes,
     layout,
-    shared_folder,
 )
 
 _SLOTS = 3
@@ -35,7 +34,7 @@ class SharedFrame:
         height: of the frames.
         width: of the frames.
         info_count: length of the info that goes with each frame.
-        create: create the file; its folder is then its own.
+        folder: of the file, to be created in it; its owner is this process.
     """
 
     port = Word(int)
@@ -44,10 +43,16 @@ class SharedFrame:
     """OSC messages that meant nothing to the world."""
 
     def __init__(
-        self, path: Path, height: int, width: int, info_count: int, create: bool = False
+        self,
+        path: Path,
+        height: int,
+        width: int,
+        info_count: int,
+        folder: SharedFolder | None = None,
     ) -> None:
-        self.path = path
-        self.file = SharedFile(path, self._layout(height, width, info_count), create)
+        self.path, self._folder = path, folder
+        fields = self._layout(height, width, info_count)
+        self.file = SharedFile(path, fields, create=folder is not None)
         self._ring = SlotRing(self.file)
 
     @staticmethod
@@ -64,9 +69,13 @@ class SharedFrame:
 
     @classmethod
     def create(cls, height: int, width: int, info_count: int) -> SharedFrame:
-        """Create the file in a folder of its own, and map it."""
-        folder = shared_folder(file_bytes(cls._layout(height, width, info_count)))
-        return cls(folder / "frames", height, width, info_count, create=True)
+        """Create the file in a folder of its own, and map it.
+
+        Raises:
+            OSError: there is no room.
+        """
+        with SharedFolder.create(file_bytes(cls._layout(height, width, info_count))) as folder:
+            return cls(folder.path / "frames", height, width, info_count, folder)
 
     def write(self, frame: NDArray[np.uint8], info: NDArray[np.float32]) -> None:
         """Publish a frame (3, H, W) with its info (K,)."""
@@ -106,5 +115,6 @@ class SharedFrame:
         self.file.close()
 
     def remove(self) -> None:
-        """Delete the file and its folder, if they still exist."""
-        shutil.rmtree(self.path.parent, ignore_errors=True)
+        """Delete the file and its folder, if they still exist; the owner may call this."""
+        assert self._folder is not None
+        self._folder.remove()

@@ -2,14 +2,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pamiq_lightning.exchange import shared_memory
-from pamiq_lightning.exchange.shared_memory import ALIGNMENT, SharedFile, SlotRing, layout
+from pamiq_lightning.exchange.shared_memory import (
+    ALIGNMENT,
+    OWNER_LOCK,
+    PREFIX,
+    SharedFile,
+    SharedFolder,
+    SlotRing,
+    layout,
+)
+from pamiq_lightning.utils.file_lock import FileLock
 
 FIELDS = layout([("a", (3,), np.int64), ("b", (2, 5), np.uint8), ("c", (1,), np.float64)])
 
@@ -65,24 +73,57 @@ def test_creating_an_existing_file_is_refused(tmp_path: Path) -> None:
         SharedFile(tmp_path / "f", FIELDS, create=True)
 
 
-def test_shared_folder_removes_folders_of_killed_owners(
+def test_shared_folder_removes_only_folders_whose_lock_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_memory, "FOLDERS", (tmp_path,))
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    for name in (f"pamiq-exchange-{ended.pid}-a", f"pamiq-exchange-{os.getpid()}-b", "other"):
-        (tmp_path / name).mkdir()
-    made = shared_memory.shared_folder(10)
-    assert {p.name for p in tmp_path.iterdir()} == {
-        f"pamiq-exchange-{os.getpid()}-b",
-        "other",
-        made.name,
-    }
+    living = SharedFolder.create(10)
+    # In another pid namespace the number of a living owner is of no process here.
+    (living.path / OWNER_LOCK).write_text("4194304")
+    dead = tmp_path / f"{PREFIX}dead"
+    unknown = tmp_path / f"{PREFIX}unknown"
+    for folder in (dead, unknown):
+        folder.mkdir()
+    # The number of a running process does not prove that it is the owner.
+    (dead / OWNER_LOCK).write_text(str(os.getpid()))
+    made = SharedFolder.create(10)
+    assert {*tmp_path.iterdir()} == {living.path, unknown, made.path}
+    living.remove()
+    made.remove()
+    assert [*tmp_path.iterdir()] == [unknown]
+
+
+def test_new_shared_folder_survives_a_start_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_memory, "FOLDERS", (tmp_path,))
+    take, raced = FileLock.take, list[Path]()
+
+    def take_late(lock: FileLock) -> None:
+        if not raced:
+            raced.append(lock.path)
+            lock.path.touch()
+            # Another process looks for orphans before this lock is held.
+            shared_memory._remove_orphans(tmp_path)
+        take(lock)
+
+    monkeypatch.setattr(FileLock, "take", take_late)
+    made = SharedFolder.create(10)
+    assert made.path != raced[0].parent and [*tmp_path.iterdir()] == [made.path]
+    made.remove()
+
+
+def test_shared_folder_goes_when_its_files_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_memory, "FOLDERS", (tmp_path,))
+    with pytest.raises(OSError, match="full"), SharedFolder.create(10):
+        raise OSError("full")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_shared_folder_without_room_names_tmpdir(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda _: usage._replace(free=10))
     with pytest.raises(OSError, match="TMPDIR"):
-        shared_memory.shared_folder(1000)
+        SharedFolder.create(1000)
