@@ -120,7 +120,7 @@ def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
             return
         context.source, area = screen, screen.area
         place = f"{area.width} x {area.height} pixels at {area.left}, {area.top}"
-        yield Finding("window", True, place)
+        yield Finding("window", True, "; ".join((place, *screen.notes)))
     parts.callback(context.source.close)
     durations = []
     try:

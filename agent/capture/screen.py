@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.base import CaptureError, Rectangle
+from agent.capture.grabber import Grabber, open_grabber
 from agent.capture.resize import from_bgrx
 from agent.capture.window import Window, attach_window
 
-if TYPE_CHECKING:
-    from mss import MSS
-
+_log = logging.getLogger(__name__)
 _RETRY_S = 1.0  # A search through all windows takes longer than a capture.
 _SMALLEST = 16  # A smaller client area (pixels a side) is refused.
 
@@ -25,7 +23,8 @@ class Screen:
     """Captures the centre square of a window's client area, wherever the window moves.
 
     The screen is captured, so the window must be visible and uncovered. A window that vanishes is
-    searched for again once a second. Use it from one thread.
+    searched for again once a second. Where part of it is off the screen, the screen may have been
+    enlarged: its size is read again, once a second. Use it from one thread.
 
     Args:
         size: pixels a side of the frames.
@@ -34,6 +33,7 @@ class Screen:
 
     Attributes:
         area: the client area of the last capture, in screen pixels.
+        notes: what a person should know of the capture; each is logged once.
 
     Raises:
         CaptureError: no window, no display, or a missing library.
@@ -46,9 +46,12 @@ class Screen:
         self._title = title
         self._clock = clock
         self._window: Window | None = None
-        self._grabber: MSS | None = None
+        self._grabber: Grabber | None = None
         self._lost = CaptureError("the screen is closed")
         self._retry_at = 0.0
+        self._reopen_at = 0.0
+        self._grabber_note = ""
+        self.notes: tuple[str, ...] = ()
         try:
             self._attach()
             self.area = self._client_area()
@@ -72,8 +75,7 @@ class Screen:
         try:
             if self._window is None:
                 self._attach()
-            self.area = self._client_area()
-            return self._grab(self.area)
+            return self._capture()
         except CaptureError as lost:
             self._lose(lost)
             raise
@@ -86,7 +88,15 @@ class Screen:
     def _attach(self) -> None:
         # In this order: on Windows the grabber makes the process DPI-aware.
         self._window = attach_window(self._title)
-        self._grabber = _open_grabber()
+        self._open_grabber()
+
+    def _open_grabber(self) -> None:
+        if self._grabber is not None:
+            self._grabber.close()
+            self._grabber = None
+        self._grabber, failed = open_grabber()
+        self._grabber_note = f"captured by {self._grabber.name} ({failed})" if failed else ""
+        self._reopen_at = self._clock() + _RETRY_S
 
     def _lose(self, reason: CaptureError) -> None:
         self._lost = reason
@@ -100,39 +110,36 @@ class Screen:
 
     def _client_area(self) -> Rectangle:
         assert self._window is not None and self._grabber is not None
-        desktop = self._grabber.monitors[0]
-        screen = Rectangle(desktop["left"], desktop["top"], desktop["width"], desktop["height"])
-        area = self._window.rectangle().clamped(screen)
+        whole = self._window.rectangle()
+        area = whole.clamped(self._grabber.desktop)
+        if area != whole and self._clock() >= self._reopen_at:
+            self._open_grabber()
+            area = whole.clamped(self._grabber.desktop)
         if min(area.width, area.height) < _SMALLEST:
             raise CaptureError(
                 f"Only {area.width} x {area.height} pixels of the window {self._title!r} are on "
                 "the screen: move it back or make it larger."
             )
+        self._report(area != whole)
         return area
 
-    def _grab(self, area: Rectangle) -> NDArray[np.uint8]:
-        from mss.exception import ScreenShotError
+    def _report(self, clamped: bool) -> None:
+        off = "part of the window is off the screen, and the agent sees the rest" if clamped else ""
+        notes = tuple(note for note in (self._grabber_note, off) if note)
+        for note in notes:
+            if note not in self.notes:
+                _log.warning("window %r: %s", self._title, note)
+        self.notes = notes
 
+    def _capture(self) -> NDArray[np.uint8]:
+        self.area = self._client_area()
         assert self._grabber is not None
+        square, desktop = self.area.centre_square(), self._grabber.desktop
         try:
-            shot = self._grabber.grab(asdict(area.centre_square()))
-        except ScreenShotError as failure:
+            pixels = self._grabber.grab(square)
+        except CaptureError as failure:
+            self._open_grabber()
+            if self._grabber.desktop != desktop:  # The screen has become smaller.
+                return self._capture()
             raise CaptureError(f"The screen cannot be captured: {failure}") from failure
-        return from_bgrx(shot.raw, shot.width, shot.height, self._size)
-
-
-def _open_grabber() -> MSS:
-    try:
-        from mss import MSS
-        from mss.exception import ScreenShotError
-    except ImportError as missing:
-        raise CaptureError(
-            f"mss is needed to capture the screen: pip install mss ({missing})"
-        ) from missing
-    try:
-        return MSS()
-    except ScreenShotError as failure:
-        raise CaptureError(
-            f"The screen cannot be captured ({failure}). On Linux this needs an X display and "
-            "libxcb1, libxcb-randr0, libxcb-render0, libxcb-shm0 and libxcb-xfixes0."
-        ) from failure
+        return from_bgrx(pixels, square.width, square.height, self._size)

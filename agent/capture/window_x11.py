@@ -42,7 +42,7 @@ class X11Window:
     def close(self) -> None:
         """Close the connection to the display. May be called twice."""
         if self._display is not None:
-            _close(self._display)
+            close(self._display)
             self._display = None
 
 
@@ -52,18 +52,18 @@ def attach(title: str) -> X11Window:
     Raises:
         CaptureError: no window, display or library, or a session without X11.
     """
-    display = _connect(os.environ)
+    display = connect(os.environ)
     from Xlib import error
 
     try:
         window = _largest(display, title)
     except (error.XError, error.ConnectionClosedError, OSError) as failure:
-        _close(display)
+        close(display)
         raise CaptureError(
             f"The X display failed during the search for windows: {failure}"
         ) from failure
     if window is None:
-        _close(display)
+        close(display)
         raise CaptureError(
             f"There is no visible window titled {title!r} on display {os.environ['DISPLAY']}: "
             "start VRChat in desktop mode and keep its window visible, or run world=embedded."
@@ -71,7 +71,12 @@ def attach(title: str) -> X11Window:
     return X11Window(display, window, title)
 
 
-def _connect(environment: Mapping[str, str]) -> Display:
+def connect(environment: Mapping[str, str]) -> Display:
+    """Return a new connection to the display that an environment names.
+
+    Raises:
+        CaptureError: no display, or a library is missing; the message says what to do.
+    """
     if not environment.get("DISPLAY"):
         if environment.get("WAYLAND_DISPLAY"):
             raise CaptureError(
@@ -98,7 +103,8 @@ def _connect(environment: Mapping[str, str]) -> Display:
         ) from refused
 
 
-def _close(display: Display) -> None:
+def close(display: Display) -> None:
+    """Close a connection, which may be lost already."""
     from Xlib.error import ConnectionClosedError
 
     try:

@@ -212,7 +212,7 @@ def test_ctrl_c_releases_all_inputs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     screen = FrameSource()
-    screen.area = Rectangle(0, 0, 640, 360)  # type: ignore[attr-defined]
+    screen.area, screen.notes = Rectangle(0, 0, 640, 360), ()  # type: ignore[attr-defined]
     monkeypatch.setattr(check, "Screen", lambda size, title: screen)
     terminal = Terminal("Ctrl-C")
     assert main(options, terminal.ask, terminal.sleep) == 0

@@ -1,15 +1,20 @@
-"""Screen capture of a real X display; needs Xvfb, hence slow: `pytest -m slow`."""
+"""Screen capture of real X displays; needs Xvfb (and Xvnc), hence slow: `pytest -m slow`."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.capture.base import CaptureError
+from agent.capture.grabber import MssGrabber
+from agent.capture.grabber_x11 import X11Grabber
 from agent.capture.screen import Screen
 from agent.capture.window import Rectangle, find_window
 from tests.agent.osc.conftest import Clock
@@ -19,21 +24,41 @@ pytestmark = pytest.mark.slow
 SIZE = (200, 120)
 
 
-@pytest.fixture(autouse=True)
-def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@contextmanager
+def x_server(*command: str) -> Iterator[str]:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
     read, write = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-noreset", "-displayfd", str(write), "-screen", "0", "640x480x24"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
+        [*command, "-displayfd", str(write)], pass_fds=[write], stderr=subprocess.DEVNULL
     )
     os.close(write)
     with os.fdopen(read) as numbers:
         display = f":{numbers.readline().strip()}"
-    monkeypatch.setenv("DISPLAY", display)
     yield display
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(autouse=True)
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with x_server("Xvfb", "-noreset", "-screen", "0", "640x480x24") as display:
+        monkeypatch.setenv("DISPLAY", display)
+        yield display
+
+
+@pytest.fixture
+def vnc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A display that mss refuses, and whose size can change."""
+    from Xlib.protocol import event
+    from Xlib.protocol.display import Display
+
+    # python-xlib shares them between displays, whose extensions have other numbers.
+    monkeypatch.setattr(Display, "event_classes", event.event_class.copy())
+    local = ("-SecurityTypes", "None", "-rfbunixpath", str(tmp_path / "rfb"), "-rfbport", "-1")
+    with x_server("Xvnc", "-geometry", "640x480", *local) as display:
+        monkeypatch.setenv("DISPLAY", display)
+        yield display
 
 
 class Painted:
@@ -119,3 +144,39 @@ def test_reopened_window_is_captured_again(clock: Clock) -> None:
     assert (source.read() == expected(12)).all()
     source.close()
     painted.close()
+
+
+def test_display_that_mss_refuses_is_captured_and_followed_as_it_grows(
+    vnc: str, clock: Clock
+) -> None:
+    painted = Painted()
+    source = Screen(12, clock=clock)
+    assert source.notes[0].startswith("captured by X11 (mss: ")
+    assert (source.read() == expected(12)).all()
+    subprocess.run(["xrandr", "-s", "1600x1200"], check=True)
+    painted.move(900, 700)
+    clock.now += 1.0
+    assert (source.read() == expected(12)).all()
+    assert source.area == Rectangle(910, 725, *SIZE)
+    painted.move(500, 300)
+    source.read()
+    subprocess.run(["xrandr", "-s", "640x480"], check=True)
+    assert source.read().shape == (3, 12, 12)
+    assert source.area == Rectangle(510, 325, 130, 120)
+    source.close()
+    painted.close()
+
+
+@pytest.mark.parametrize("kind", [MssGrabber, X11Grabber])
+def test_ended_display_is_a_capture_error(
+    kind: type[MssGrabber] | type[X11Grabber], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with x_server("Xvfb", "-noreset", "-screen", "0", "640x480x24") as display:
+        monkeypatch.setenv("DISPLAY", display)
+        grabber = kind()
+        assert len(grabber.grab(Rectangle(0, 0, 4, 4))) == 64
+    for _ in range(2):
+        with pytest.raises(CaptureError):
+            grabber.grab(Rectangle(0, 0, 4, 4))
+    grabber.close()
+    grabber.close()

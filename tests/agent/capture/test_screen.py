@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import logging
 
 import numpy as np
 import pytest
-from mss.exception import ScreenShotError
 
 from agent.capture import screen
 from agent.capture.base import CaptureError
@@ -19,10 +17,13 @@ class Desktop:
 
     def __init__(self) -> None:
         self.pixels = np.zeros((100, 200, 4), np.uint8)
-        self.monitors = [{"left": 0, "top": 0, "width": 200, "height": 100}]
         self.place: Rectangle | None = Rectangle(20, 10, 120, 60)
         self.broken = False
-        self.attached = 0
+        self.failed = ""
+        self.attached = self.opened = 0
+
+    def resize(self, width: int, height: int) -> None:
+        self.pixels = np.zeros((height, width, 4), np.uint8)
 
     def attach(self, title: str) -> Desktop:
         if self.place is None:
@@ -35,14 +36,29 @@ class Desktop:
             raise CaptureError("gone")
         return self.place
 
-    def grab(self, area: dict[str, int]) -> Any:
-        if self.broken:
-            raise ScreenShotError("XProtoError")
-        part = self.pixels[area["top"] :, area["left"] :][: area["height"], : area["width"]]
-        assert part.shape[:2] == (area["height"], area["width"]), "grabbed beyond the screen"
-        return SimpleNamespace(
-            raw=bytearray(part.tobytes()), width=area["width"], height=area["height"]
-        )
+    def open_grabber(self) -> tuple[FakeGrabber, str]:
+        self.opened += 1
+        return FakeGrabber(self), self.failed
+
+    def close(self) -> None:
+        pass
+
+
+class FakeGrabber:
+    """Grabs from a fake display, whose size it reads once, as the real ones do."""
+
+    name = "fake"
+
+    def __init__(self, display: Desktop) -> None:
+        self._display = display
+        height, width, _ = display.pixels.shape
+        self.desktop = Rectangle(0, 0, width, height)
+
+    def grab(self, area: Rectangle) -> bytes:
+        rows = self._display.pixels[area.top :, area.left :][: area.height, : area.width]
+        if self._display.broken or rows.shape[:2] != (area.height, area.width):
+            raise CaptureError("XProtoError")
+        return rows.tobytes()
 
     def close(self) -> None:
         pass
@@ -52,7 +68,7 @@ class Desktop:
 def desktop(monkeypatch: pytest.MonkeyPatch) -> Desktop:
     desktop = Desktop()
     monkeypatch.setattr(screen, "attach_window", desktop.attach)
-    monkeypatch.setattr(screen, "_open_grabber", lambda: desktop)
+    monkeypatch.setattr(screen, "open_grabber", desktop.open_grabber)
     return desktop
 
 
@@ -77,6 +93,57 @@ def test_screen_clamps_a_window_partly_off_the_screen(desktop: Desktop) -> None:
     assert source.read().shape == (3, 6, 6)
     assert source.area == Rectangle(0, 50, 80, 50)
     assert source.captured == (80, 50)
+
+
+def test_enlarged_screen_is_noticed(desktop: Desktop, clock: Clock) -> None:
+    source = Screen(6, clock=clock)
+    desktop.resize(400, 300)
+    desktop.place = Rectangle(150, 10, 120, 60)
+    assert (source.read().shape, source.area.width) == ((3, 6, 6), 50)
+    clock.now += 1.0
+    source.read()
+    assert source.area == desktop.place
+    desktop.place = Rectangle(250, 200, 120, 60)
+    source.read()
+    assert source.area == desktop.place
+
+
+def test_screen_is_read_again_once_a_second_at_most(desktop: Desktop, clock: Clock) -> None:
+    source = Screen(6, clock=clock)
+    desktop.place = Rectangle(-40, 10, 120, 60)
+    for _ in range(30):
+        clock.now += 0.1
+        source.read()
+    assert 3 <= desktop.opened <= 4
+    desktop.place = Rectangle(0, 10, 120, 60)
+    opened = desktop.opened
+    clock.now += 10.0
+    source.read()
+    assert desktop.opened == opened
+
+
+def test_reduced_screen_is_captured_at_once(desktop: Desktop, clock: Clock) -> None:
+    source = Screen(6, clock=clock)
+    desktop.resize(100, 60)
+    assert source.read().shape == (3, 6, 6)
+    assert source.area == Rectangle(20, 10, 80, 50)
+
+
+def test_clamped_window_and_the_way_of_capture_are_said_once(
+    desktop: Desktop, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    desktop.failed = "mss: no such visual"
+    desktop.place = Rectangle(-40, 10, 120, 60)
+    source = Screen(6, clock=clock)
+    for _ in range(20):
+        clock.now += 0.5
+        source.read()
+    assert source.notes[0] == "captured by fake (mss: no such visual)"
+    assert "off the screen" in source.notes[1]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    desktop.place, desktop.failed = Rectangle(0, 10, 120, 60), ""
+    source.read()
+    assert source.notes == ("captured by fake (mss: no such visual)",)
 
 
 def test_error_names_a_window_off_the_screen(desktop: Desktop) -> None:
