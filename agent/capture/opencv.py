@@ -1,4 +1,4 @@
-"""The optional OpenCV import of cameras and videos."""
+"""The optional OpenCV import of cameras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,5 @@ def import_opencv() -> Any:
     try:
         import cv2
     except ImportError as missing:
-        raise CaptureError(
-            "Cameras and videos need OpenCV: pip install -e '.[camera]'"
-        ) from missing
+        raise CaptureError("Cameras need OpenCV: pip install -e '.[camera]'") from missing
     return cv2

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.base import CaptureError
-from agent.capture.opencv import import_opencv
 from agent.capture.resize import from_bgr
+from agent.capture.video_file import VideoFile, upright_bgr
+from pamiq_lightning.utils.console import print_error
 
 
 class Video:
@@ -19,7 +21,7 @@ class Video:
 
     Args:
         size: pixels a side of the frames.
-        path: any video file OpenCV can read.
+        path: any video file that FFmpeg can decode.
         loop: start again at the end instead of raising.
         clock: monotonic seconds.
 
@@ -27,7 +29,7 @@ class Video:
         captured: always None: a video keeps its size.
 
     Raises:
-        CaptureError: OpenCV is missing, or the file is missing or not a video.
+        CaptureError: the file is missing or not a video.
     """
 
     captured: tuple[int, int] | None = None
@@ -39,23 +41,16 @@ class Video:
         loop: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        cv2 = import_opencv()
-        if not Path(path).is_file():
-            raise CaptureError(f"There is no video {path}.")
-        self._size = size
-        self._path = path
-        self._loop = loop
-        self._clock = clock
-        self._rewind_to = cv2.CAP_PROP_POS_FRAMES
-        self._file = cv2.VideoCapture(str(path))
-        self._rate = float(self._file.get(cv2.CAP_PROP_FPS))
+        self._size, self._loop, self._clock = size, loop, clock
+        self._file = VideoFile(Path(path))
         self._started: float | None = None
-        self._played = 0
+        self._reported = self._closed = False
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._frames: Iterator[tuple[float, av.VideoFrame]] = self._file.frames()
+        self._coming = next(self._frames, None)
         self._frame: NDArray[np.uint8] | None = None
-        if not (self._rate > 0.0 and self._file.grab()):
-            self._file.release()
-            raise CaptureError(f"{path} is not a video that OpenCV can read.")
-        self._file.set(self._rewind_to, 0)
 
     def read(self) -> NDArray[np.uint8]:
         """Return the centre square of the current frame, uint8 RGB (3, size, size).
@@ -63,35 +58,35 @@ class Video:
         Raises:
             CaptureError: the video is over, or closed.
         """
+        if self._closed:
+            raise CaptureError(f"The video {self._file.path} is closed.")
         now = self._clock()
         if self._started is None:
             self._started = now
-        wanted = int((now - self._started) * self._rate) + 1
-        while self._played < wanted:
-            if not self._next(last=self._played == wanted - 1):
-                self._start_again(now)
-                wanted = 1
-        if self._frame is None:
-            raise CaptureError(f"The video {self._path} is closed.")
-        return from_bgr(self._frame, self._size)
+        newest = self._advance(now - self._started)
+        if self._coming is None and now - self._started >= self._file.end:
+            if not self._loop:
+                raise CaptureError(f"The video {self._file.path} is over.")
+            self._rewind()
+            self._started = now
+            newest = self._advance(0.0)
+        if newest is not None:
+            self._frame = from_bgr(upright_bgr(newest), self._size)
+        assert self._frame is not None
+        return self._frame
+
+    def _advance(self, position: float) -> av.VideoFrame | None:
+        """Return the newest frame at a position (seconds); None if the last one still is."""
+        newest = None
+        while self._coming is not None and self._coming[0] <= position:
+            newest = self._coming[1]
+            self._coming = next(self._frames, None)
+        if self._coming is None and self._file.fault and not self._reported:
+            self._reported = True
+            print_error(f"{self._file.path} {self._file.fault}: it ends at {self._file.end:.1f} s")
+        return newest
 
     def close(self) -> None:
-        """Release the file. May be called twice."""
-        self._file.release()
-        self._frame, self._loop = None, False
-
-    def _next(self, last: bool) -> bool:
-        """Advance one frame; only the last one is decoded."""
-        if not self._file.grab():
-            return False
-        self._played += 1
-        if last:
-            decoded, frame = self._file.retrieve()
-            self._frame = frame if decoded else self._frame
-        return True
-
-    def _start_again(self, now: float) -> None:
-        if not self._loop or self._played == 0:
-            raise CaptureError(f"The video {self._path} is over.")
-        self._file.set(self._rewind_to, 0)
-        self._started, self._played = now, 0
+        """Close the file. May be called twice."""
+        self._closed = True
+        self._file.close()

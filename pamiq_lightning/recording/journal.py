@@ -38,7 +38,7 @@ def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
     """Return all whole batches of a journal, without a cut-off end; none of a damaged file."""
     batches: list[pa.RecordBatch] = []
     try:
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        with path.open("rb") as file, pa.ipc.open_stream(file) as stream:
             if stream.schema.equals(schema):
                 for batch in stream:
                     batch.validate(full=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pamiq_lightning.recording import tables
@@ -75,11 +74,11 @@ class RecordingReader:
             files = EpisodeFiles(self.folder, number)
             # An episode with a journal may lack its entry.
             if not files.journal.is_file():
-                yield Episode(files, _rows_in(files.data))
+                yield Episode(files, tables.count_rows(files.data))
         for number in episode_numbers(self.folder, DATA_PATH, ".arrow"):
             files = EpisodeFiles(self.folder, number)
             if files.meta.is_file():
-                yield Episode(files, _rows_in(files.data))
+                yield Episode(files, tables.count_rows(files.data))
             elif len(table := unclosed_rows(files, self.spec)):
                 yield Episode(files, len(table), table)
 
@@ -136,10 +135,3 @@ class RecordingReader:
             self.close()
             self._video = number, VideoReader(self.episodes[number].files.video, self.spec.fps)
         return self._video[1]
-
-
-def _rows_in(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException) as error:
-        raise RecordingError(f"{path} is damaged: {error}") from error

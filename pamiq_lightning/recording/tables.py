@@ -100,8 +100,22 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         RecordingError: it is damaged.
     """
     try:
-        # Not memory-mapped: the writer may remove the file during the read.
-        return pq.read_table(path, columns=columns, memory_map=False, partitioning=None)
+        # Opened here: Arrow takes some file names for URLs.
+        with path.open("rb") as file:
+            return pq.read_table(file, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path} is damaged: {error}") from error
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows in a Parquet file.
+
+    Raises:
+        RecordingError: it is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            return int(pq.read_metadata(file).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path} is damaged: {error}") from error
 

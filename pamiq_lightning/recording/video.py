@@ -8,6 +8,7 @@ LeRobot expects that the time of a frame is its number, from 0.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -27,6 +28,7 @@ KEY_EVERY = 50
 _LOSSY = {"preset": "fast", "tune": "psnr", "bf": "0"}
 _LOSSLESS = {"preset": "veryfast", "qp": "0", "bf": "0"}
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_READ_BYTES = 1 << 18
 
 Frames = NDArray[np.uint8]
 
@@ -94,7 +96,7 @@ class VideoWriter:
 
 
 class VideoReader:
-    """Reads one video, in sequence or from any frame.
+    """Reads one video, in sequence or from any frame; a reader that is dropped is closed.
 
     Args:
         path: of the file.
@@ -107,7 +109,10 @@ class VideoReader:
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self._fps = path, fps
         try:
-            self._container = av.open(str(path))
+            # Opened here: PyAV takes some file names for URLs.
+            file = path.open("rb")
+            self._close_file = weakref.finalize(self, file.close)
+            self._container = av.open(file, "r", buffer_size=_READ_BYTES)
             self._stream = self._container.streams.video[0]
             # The codec context is missing where the head of the file is damaged.
             self._stream.codec_context.thread_count = 1
@@ -119,6 +124,7 @@ class VideoReader:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        self._close_file()
 
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yield frames with their numbers, up to the end or to where the file is cut off."""

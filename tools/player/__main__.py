@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -33,10 +33,12 @@ from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.previews import colour
 from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.ranges import Range, Seconds, option
 from tools.cli import make_parser
 from tools.player.sheet import HEIGHT, WIDTH, Sheet
 
 JUMP_S = 10.0
+Second = Annotated[float, Range(0, 10**9)]
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -112,7 +114,7 @@ def write_video(images: Iterator[Image.Image], path: Path, fps: float) -> int:
     from av.video import VideoStream
 
     count = 0
-    with av.open(str(path), "w", format="mp4") as container:
+    with path.open("wb") as file, av.open(file, "w", format="mp4") as container:
         rate = Fraction(fps).limit_denominator(1000)
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         assert isinstance(stream, VideoStream)
@@ -173,8 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("recording", type=Path, metavar="RUN", help="folder of a run or recording")
     parser.add_argument("--mp4", type=Path, metavar="FILE", help="write a video, open no window")
-    parser.add_argument("--start", type=float, default=0.0, help="seconds to start at")
-    parser.add_argument("--seconds", type=float, help="how many to play; default: all")
+    parser.add_argument("--start", type=option(Second), default=0.0, help="seconds to start at")
+    parser.add_argument("--seconds", type=option(Seconds), help="how many to play; default: all")
     for role in ("encoder", "dynamics", "decoder"):
         parser.add_argument(
             f"--{role}", type=Path, metavar="FILE", help=f"checkpoint of the {role}"

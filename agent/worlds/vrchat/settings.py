@@ -33,7 +33,7 @@ class VRChatSettings:
     Args:
         title: exact title of VRChat's window.
         capture: the frame source: screen; camera:NUMBER, such as OBS's virtual camera; or
-            video:FILE, a recording (camera and video need the extra `camera`); or
+            video:FILE, a recording (a camera needs the extra `camera`); or
             CLASS_PATH:TARGET, a frame source of your own, built with (size, TARGET).
         listen: UDP port of the avatar parameters; oscquery lets VRChat find a free one (extra
             `oscquery`); off.
