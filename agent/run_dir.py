@@ -7,7 +7,6 @@ end of a run are written and read here.
 from __future__ import annotations
 
 import json
-import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -144,11 +143,9 @@ class Address:
 
 def write_address(folder: Path, address: Address) -> None:
     """Write the address, readable by its owner alone where the system has file modes."""
-    with staged(folder / ADDRESS) as part:
-        # The mode is set when the file is made, not after.
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(asdict(address), file)
+    # The mode is set when the file is made, not after.
+    with staged(folder / ADDRESS, mode=0o600) as part:
+        part.write_text(json.dumps(asdict(address)), encoding="ascii")
 
 
 def read_address(folder: Path) -> Address:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pamiq_lightning.utils.disk_space import allocate_blocks
 from pamiq_lightning.utils.file_lock import CannotLockError, FileLock, HeldError
 
 T = TypeVar("T")
@@ -142,8 +143,8 @@ class SharedFile:
         self.path = path
         size = file_bytes(fields)
         if create:
-            with path.open("xb") as file:
-                _allocate(file.fileno(), size)
+            path.open("xb").close()
+            allocate_blocks(path, 0, size)
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), size)
         self.arrays: dict[str, NDArray[Any]] = {}
@@ -164,16 +165,6 @@ class SharedFile:
         """
         self.arrays.clear()
         self._map.close()
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    """Give the file all its blocks now."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-        return
-    zeros = bytes(1 << 20)
-    for start in range(0, size, len(zeros)):
-        os.write(descriptor, zeros[: min(len(zeros), size - start)])
 
 
 class HasSharedFile(Protocol):

@@ -19,6 +19,7 @@ from pamiq_lightning.checkpoint.files import CheckpointError
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.evaluate import Evaluation
+from pamiq_lightning.offline.interrupts import Interrupted, Interrupts
 from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.shapes import Shapes
@@ -38,7 +39,7 @@ TRAINER_DEFAULTS = {
 }
 # Lightning puts checkpoints beside the first logger's files.
 CSV_LOGGER = {
-    "class_path": "lightning.pytorch.loggers.CSVLogger",
+    "class_path": "pamiq_lightning.offline.csv_log.CSVLog",
     "init_args": {"save_dir": FOLDER, "name": ""},
 }
 AIM_LOGGER = {
@@ -93,30 +94,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # There is no validation while training: see `RecordingDataModule.val_dataloader`.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
     warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no")
+    # A resumed fit continues after the rollouts it has seen (see `Interrupts`), in a new folder.
+    warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
+    warnings.filterwarnings("ignore", "The dirpath has changed from")
     # Lightning 2.6 calls what torch 2.13 deprecates, and advertises other packages.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
-    # `${shapes.latent}` in a file of a subcommand refers to that subcommand's `shapes`.
-    mode = {"parser_mode": "omegaconf+"}
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        LearnerCLI(
-            Learner,
-            RecordingDataModule,
-            subclass_mode_model=True,
-            # Learners make their own optimizers.
-            auto_configure_optimizers=False,
-            seed_everything_default=1,
-            trainer_defaults={
-                **TRAINER_DEFAULTS,
-                "logger": default_loggers(),
-                "callbacks": [Evaluation(), Predictions()],
-            },
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={**mode, **dict.fromkeys(LearnerCLI.subcommands(), mode)},
-            args=list(arguments) if arguments is not None else None,
-        )
+        with Interrupts(given) as interrupts:
+            _run(arguments, interrupts)
     except (RecordingError, CheckpointError, ValueError) as error:
         print_error(f"error: {error}")
         return 1
+    except Interrupted as end:
+        print_error(f"Stopped ({end}).")
+        return end.exit_code
     return 0
+
+
+def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> None:
+    # `${shapes.latent}` in a file of a subcommand refers to that subcommand's `shapes`.
+    mode = {"parser_mode": "omegaconf+"}
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    LearnerCLI(
+        Learner,
+        RecordingDataModule,
+        subclass_mode_model=True,
+        # Learners make their own optimizers.
+        auto_configure_optimizers=False,
+        seed_everything_default=1,
+        trainer_defaults={
+            **TRAINER_DEFAULTS,
+            "logger": default_loggers(),
+            "callbacks": [Evaluation(), Predictions(), interrupts],
+        },
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={**mode, **dict.fromkeys(LearnerCLI.subcommands(), mode)},
+        args=list(arguments) if arguments is not None else None,
+    )

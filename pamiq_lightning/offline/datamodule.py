@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -17,9 +18,25 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.dataset import HEAVY, RecordingDataset
 from pamiq_lightning.offline.frozen import FrozenEncoders, choose_frozen
 from pamiq_lightning.recording.schema import find_recording
-from pamiq_lightning.replay.base import training_round
+from pamiq_lightning.replay.base import fill_replay, training_round
 from pamiq_lightning.replay.factory import make_replay
 from pamiq_lightning.replay.sequence import trajectory_ids
+
+
+@dataclass
+class Progress:
+    """How far an epoch of training is.
+
+    Attributes:
+        seen: rollouts whose training round has begun.
+        skip: rollouts of the next epoch that only fill the replay buffer: a fit that was
+            interrupted has trained on them.
+        before_batch: called before every batch.
+    """
+
+    seen: int = 0
+    skip: int = 0
+    before_batch: Callable[[], None] = lambda: None
 
 
 class RecordingDataModule(L.LightningDataModule):
@@ -35,6 +52,9 @@ class RecordingDataModule(L.LightningDataModule):
         dynamics: checkpoint of the dynamics that compute all states; default: the one that the
             recording's own run has left, if its encoder is used too.
         decoder: checkpoint of a decoder, with which `validate` draws pictures.
+
+    Attributes:
+        progress: of the epoch in training.
     """
 
     def __init__(
@@ -50,6 +70,7 @@ class RecordingDataModule(L.LightningDataModule):
             Path(encoder) if encoder else None, Path(dynamics) if dynamics else None
         )
         self.decoder = Path(decoder) if decoder else None
+        self.progress = Progress()
 
     def setup(self, stage: str) -> None:
         """Open the recordings, and recompute the latents and states that the learner needs.
@@ -89,7 +110,7 @@ class RecordingDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TensorDict]:
         """Yield the learner's own batches."""
         # The replay buffer makes the batches, in this process, one round after another.
-        return _loader(TrainingRounds(self.learner, self.datasets))
+        return _loader(TrainingRounds(self.learner, self.datasets, self.progress))
 
     def val_dataloader(self) -> DataLoader[TensorDict] | list[TensorDict]:
         """Yield the held-out stretches; none while training, which they would slow down."""
@@ -127,8 +148,13 @@ def _wanted(learner: Learner) -> set[str]:
 class TrainingRounds(IterableDataset[TensorDict]):
     """The batches of one training round per rollout, without held-out rows."""
 
-    def __init__(self, learner: Learner, datasets: Sequence[RecordingDataset]) -> None:
-        self.learner, self.datasets = learner, datasets
+    def __init__(
+        self,
+        learner: Learner,
+        datasets: Sequence[RecordingDataset],
+        progress: Progress | None = None,
+    ) -> None:
+        self.learner, self.datasets, self.progress = learner, datasets, progress or Progress()
         self._replay = make_replay(learner.replay)
 
     def __len__(self) -> int:
@@ -145,10 +171,20 @@ class TrainingRounds(IterableDataset[TensorDict]):
         return batches
 
     def __iter__(self) -> Iterator[TensorDict]:
+        progress = self.progress
+        progress.seen, skip, progress.skip = 0, progress.skip, 0
+        for steps in self._rollouts():
+            progress.seen += 1
+            if progress.seen <= skip:
+                fill_replay(self.learner, self._replay, steps)
+                continue
+            for batch in training_round(self.learner, self._replay, [steps]):
+                progress.before_batch()
+                yield batch
+
+    def _rollouts(self) -> Iterator[TensorDict]:
         for dataset in self.datasets:
-            rows = dataset.split.trained
-            for steps in dataset.rollouts(rows, _wanted(self.learner)):
-                yield from training_round(self.learner, self._replay, [steps])
+            yield from dataset.rollouts(dataset.split.trained, _wanted(self.learner))
 
 
 class _Stream(IterableDataset[TensorDict]):

@@ -16,15 +16,12 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from pamiq_lightning.learners.roles import Dynamics, Encoder
+from pamiq_lightning.offline.cache import cached_rows
 from pamiq_lightning.offline.frozen import FrozenEncoders, fingerprint, from_checkpoint
 from pamiq_lightning.offline.splits import Split, split
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.step import ACTING_ROLES
-from pamiq_lightning.utils.atomic_io import staged
-from pamiq_lightning.utils.console import safe_print
 
-CACHE = "cache"
-"""Folder in a recording for recomputed latents and states."""
 HEAVY = ("frame", "latent", "state")
 """Keys that take long to read or to compute: they come only on request."""
 _FRAMES = 64
@@ -146,20 +143,8 @@ class RecordingDataset:
         """Return the rows in the cache, computed now if they are not there."""
         # A recording that is still growing, or lost its oldest episodes, has other rows next time.
         rows = f"{self._reader.episodes[0].files.number}-{len(self)}"
-        path = self.folder / CACHE / f"{what}_{rows}_{fingerprint(*made_from)}.npy"
-        if not path.is_file():
-            safe_print(f"recomputing every {what} of {self.folder} into {path.name}")
-            path.parent.mkdir(exist_ok=True)
-            with staged(path) as part:
-                written, at = None, 0
-                for chunk in compute():
-                    if written is None:
-                        shape = (len(self), *chunk.shape[1:])
-                        written = np.lib.format.open_memmap(part, "w+", np.float32, shape)
-                    written[at : at + len(chunk)] = chunk.numpy()
-                    at += len(chunk)
-        cached: NDArray[np.float32] = np.load(path, mmap_mode="r")
-        return cached
+        name = f"{rows}_{fingerprint(*made_from)}"
+        return cached_rows(self.folder, what, name, len(self), compute)
 
     @torch.inference_mode()
     def _compute_latents(self, encoder: Encoder) -> Iterator[Tensor]:

@@ -70,15 +70,35 @@ def training_round(
         KeyError: a rollout lacks a key that the learner requires.
     """
     for steps in rollouts:
-        # TorchRL's storages do not check keys: a missing one would leave stale rows.
-        missing = set(learner.required_keys) - set(steps.keys())
-        if missing:
-            raise KeyError(f"{type(learner).__name__} needs {sorted(missing)}, not in these steps")
         # No learner may read `info`.
         steps = _mask_nonfinite(steps.exclude("info"))
+        _check_keys(learner, steps)
         learner.on_rollout(steps)
-        replay.extend(steps.select(*{*learner.required_keys, "valid", "index"}))
+        _extend(learner, replay, steps)
     yield from replay.batches(learner)
+
+
+def fill_replay(learner: Learner, replay: ReplayBuffer, steps: TensorDict) -> None:
+    """Add a rollout that the learner has been trained on before to an empty replay buffer.
+
+    Raises:
+        KeyError: it lacks a key that the learner requires.
+    """
+    _check_keys(learner, steps)
+    # On-policy rollouts are used once.
+    if learner.replay.kind != "on_policy":
+        _extend(learner, replay, _mask_nonfinite(steps.exclude("info")))
+
+
+def _check_keys(learner: Learner, steps: TensorDict) -> None:
+    # TorchRL's storages do not check keys: a missing one would leave stale rows.
+    missing = set(learner.required_keys) - set(steps.keys())
+    if missing:
+        raise KeyError(f"{type(learner).__name__} needs {sorted(missing)}, not in these steps")
+
+
+def _extend(learner: Learner, replay: ReplayBuffer, steps: TensorDict) -> None:
+    replay.extend(steps.select(*{*learner.required_keys, "valid", "index"}))
 
 
 def _mask_nonfinite(steps: TensorDict) -> TensorDict:

@@ -8,7 +8,6 @@ failure or a damaged disk is recognised.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,8 @@ from numpy.typing import DTypeLike, NDArray
 from tensordict import TensorDict
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer, TensorStorage
+
+from pamiq_lightning.utils.disk_space import allocate_blocks
 
 RowField = tuple[tuple[int, ...], DTypeLike]
 """Shape without the row dimension, and numpy type."""
@@ -134,20 +135,6 @@ class MemmapRows:
         """
         for mapped in self._maps.values():
             mapped.flush()
-
-
-def allocate_blocks(path: Path, offset: int, length: int) -> None:
-    """Allocate disk blocks for a part of a file; its content stays.
-
-    Raises:
-        OSError: there is no room.
-    """
-    if not length:
-        return
-    with path.open("r+b") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), offset, length)
-        # On Windows a longer file has its blocks; on macOS a full disk may end the trainer.
 
 
 class RowStorage:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import secrets
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from pamiq_lightning.utils.file_lock import CannotLockError, try_lock
+
 _CANNOT_SYNC_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+_STAGED, _DIGITS = "part", 8
 
 
 class WholeFile:
@@ -57,18 +63,61 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def staged(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; at the end the file there replaces `path` in one step.
+def staged(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """Yield an empty file to write to; at the end it replaces `path` in one step.
 
-    If the body raises, `path` stays as it was and the staged file is removed.
+    If the body raises, `path` stays as it was and the staged file is removed. Every caller has a
+    file of its own, so several processes may stage the same path; the last to end replaces it. What
+    a killed process has left is removed first.
+
+    Args:
+        path: to be replaced.
+        mode: of the file, less what the process's umask takes away.
+
+    Raises:
+        OSError: the folder cannot be written to.
     """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    _remove_leftovers(path)
+    part, lock = _create(path, mode)
+    with lock:
+        try:
+            yield part
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+
+def _create(path: Path, mode: int) -> tuple[Path, AbstractContextManager[object]]:
+    """Create an empty file beside `path`; return it, and what keeps it from being a leftover."""
+    while True:
+        part = path.with_name(f"{path.name}.{secrets.token_hex(_DIGITS // 2)}.{_STAGED}")
+        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b")
+        if sys.platform == "win32":
+            # There a file in use cannot be removed, nor can one that is open be renamed.
+            file.close()
+            return part, nullcontext()
+        with suppress(CannotLockError):
+            try_lock(file)
+        # Between creation and lock it looked like a leftover.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(part.stat(), os.fstat(file.fileno())):
+                return part, file
+        file.close()
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have staged for `path`: nobody holds a lock on it."""
+    name = glob.escape(path.name)
+    for part in path.parent.glob(f"{name}.{'[0-9a-f]' * _DIGITS}.{_STAGED}"):
+        with suppress(OSError):
+            if sys.platform == "win32":
+                part.unlink()
+                continue
+            with part.open("r+b") as file:
+                if try_lock(file):
+                    part.unlink()
 
 
 def replace_atomic(path: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _POLL_S = 0.05
 _TRIES, _TRY_AGAIN_S = 5, 0.01
@@ -105,7 +105,7 @@ def is_held(path: Path) -> bool:
     """
     try:
         with path.open(encoding="ascii") as file:
-            return not _try_lock(file, shared=True)
+            return not try_lock(file, shared=True)
     except FileNotFoundError:
         return False
 
@@ -157,14 +157,14 @@ def _written(path: Path) -> int | None:
 
 def _try_often(file: IO[str]) -> bool:
     for _ in range(_TRIES - 1):
-        if _try_lock(file):
+        if try_lock(file):
             return True
         time.sleep(_TRY_AGAIN_S)
-    return _try_lock(file)
+    return try_lock(file)
 
 
-def _try_lock(file: IO[str], shared: bool = False) -> bool:
-    """Lock an open file, or return False if another process holds it.
+def try_lock(file: IO[Any], shared: bool = False) -> bool:
+    """Lock a file until it is closed, or return False if another process holds it.
 
     Raises:
         CannotLockError: the file system has no locks.
@@ -189,12 +189,12 @@ if sys.platform == "win32":
     _BEYOND = 1 << 30
     """On Windows a locked range cannot be read either, so the locked byte is beyond the content."""
 
-    def _lock(file: IO[str], shared: bool) -> None:
+    def _lock(file: IO[Any], shared: bool) -> None:
         # There is only the exclusive kind.
         file.seek(_BEYOND)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(file: IO[str], shared: bool) -> None:
+    def _lock(file: IO[Any], shared: bool) -> None:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -88,7 +88,7 @@ def test_world_failure_is_reported_and_a_summary_written(tmp_path: Path) -> None
 def test_summary_is_printed_where_it_cannot_be_written(tmp_path: Path) -> None:
     process = start(tmp_path, stderr=subprocess.PIPE)
     # A folder in its way refuses a file as a full disk does.
-    (run_folder(tmp_path) / "summary.json.part").mkdir()
+    (run_folder(tmp_path) / SUMMARY / "full").mkdir(parents=True)
     process.send_signal(signal.SIGINT)
     output, error = process.communicate()
     assert process.returncode == 1

@@ -11,7 +11,8 @@ from pamiq_lightning.checkpoint.store import find_checkpoints, write_checkpoint
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.ijepa import IJEPA
 from pamiq_lightning.learners.roles import Dynamics, Encoder
-from pamiq_lightning.offline.dataset import CACHE, RecordingDataset, elapsed
+from pamiq_lightning.offline.cache import CACHE
+from pamiq_lightning.offline.dataset import RecordingDataset, elapsed
 from pamiq_lightning.offline.frozen import FrozenEncoders, choose_frozen, from_checkpoint
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.instantiate import build

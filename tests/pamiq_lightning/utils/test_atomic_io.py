@@ -79,6 +79,37 @@ def test_staged_replaces_at_the_end_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
+def test_several_may_stage_one_path_and_the_last_to_end_replaces_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.bin"
+    with staged(path) as first:
+        first.write_bytes(b"first")
+        with staged(path) as second:
+            second.write_bytes(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_has_staged_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "api.json"
+    (tmp_path / "api.json.0123abcd.part").touch()
+    (tmp_path / "other.0123abcd.part").touch()
+    replace_atomic(path, b"new")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["api.json", "other.0123abcd.part"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has file modes")
+def test_a_staged_file_has_the_mode_it_was_made_with(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        for mode in (0o666, 0o600):
+            with staged(tmp_path / "file", mode):
+                pass
+            assert (tmp_path / "file").stat().st_mode & 0o777 == mode & ~0o022
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX syncs folders")
 def test_sync_folder_ignores_file_systems_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

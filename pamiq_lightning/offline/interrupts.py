@@ -1,0 +1,131 @@
+"""Signals that end a command: `fit` saves a checkpoint first, everything else ends at once."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+
+from pamiq_lightning.offline.datamodule import Progress, RecordingDataModule
+from pamiq_lightning.utils.atomic_io import staged
+from pamiq_lightning.utils.console import leave_closed_terminal, print_error, safe_print
+
+CHECKPOINT = "interrupted.ckpt"
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_COMMAND = ("python", "-m", "pamiq_lightning")
+
+
+class Interrupted(BaseException):
+    """A signal ends the command.
+
+    Args:
+        number: of the signal.
+        between_updates: whether the learner's state is whole.
+    """
+
+    def __init__(self, number: int, between_updates: bool = False) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code, self.between_updates = 128 + number, between_updates
+
+
+class Interrupts(L.Callback):
+    """Context and callback in which a signal ends a command.
+
+    While a learner trains, the first signal lets the update end and saves a checkpoint; a second
+    one ends the command at once.
+
+    Args:
+        arguments: of the command line.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = list(arguments)
+        self._progress = Progress()
+        self._skip = 0
+        self._training = False
+        self._signal: int | None = None
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> Interrupts:
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            # What the caller ignores, as nohup does with SIGHUP, stays ignored.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if signal.Signals(number).name == "SIGHUP":
+            leave_closed_terminal()
+        if not self._training or self._signal is not None:
+            raise Interrupted(number)
+        self._signal = number
+        print_error("\nStopping after this update; a second signal stops at once.")
+
+    def _before_batch(self) -> None:
+        if self._signal is not None:
+            raise Interrupted(self._signal, between_updates=True)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signals back from Lightning, whose handlers end without a checkpoint."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, RecordingDataModule)
+        self._progress, self._training = data.progress, True
+        self._progress.before_batch = self._before_batch
+        self._progress.skip, self._skip = self._skip, 0
+        for number in self._previous:
+            signal.signal(number, self._take)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin the next epoch at the first rollout."""
+        self._progress.seen = 0
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End at once from here on: Lightning has saved its own checkpoint."""
+        self._training = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many rollouts of the epoch are done."""
+        return {"seen": self._progress.seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue after the rollouts that are done."""
+        self._skip = int(state_dict["seen"])
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Save a checkpoint, if the learner's state is whole, and print how to go on."""
+        self._training = False
+        if not isinstance(exception, Interrupted) or not exception.between_updates:
+            return
+        others = getattr(trainer.checkpoint_callback, "dirpath", None)
+        path = Path(others or trainer.log_dir or trainer.default_root_dir) / CHECKPOINT
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with staged(path) as part:
+                trainer.save_checkpoint(part, weights_only=False)
+        except OSError as error:
+            print_error(f"error: {path} cannot be written ({error.strerror or error})")
+            return
+        safe_print(f"Saved to {path}. To go on:\n{self._resume_command(path)}")
+
+    def _resume_command(self, path: Path) -> str:
+        arguments = list(self._arguments)
+        for at in reversed(range(len(arguments))):
+            flag, equals, _ = arguments[at].partition("=")
+            if flag == "--ckpt_path":
+                del arguments[at : at + (1 if equals else 2)]
+        command = [*_COMMAND, *arguments, "--ckpt_path", str(path)]
+        return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
