@@ -27,6 +27,7 @@ from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
 from pamiq_lightning.utils.atomic_io import replace_atomic, staged
 from pamiq_lightning.utils.console import print_error
 from pamiq_lightning.utils.file_lock import CannotLockError, FileLock, HeldError, holder, is_held
+from pamiq_lightning.utils.usage_error import describe_error
 from pamiq_lightning.utils.yaml_files import dump_yaml
 
 SETTINGS = "settings.yaml"
@@ -64,10 +65,10 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     replace_atomic(folder / SETTINGS, dump_yaml(dict(settings)).encode())
 
 
-def write_error(folder: Path, error: Exception) -> RunFailure:
+def write_error(folder: Path, error: BaseException) -> RunFailure:
     """Write the traceback to a file; return the error as one line that names the file."""
     path = folder / ERROR_LOG
-    message = f"{type(error).__name__}: {error}"
+    message = describe_error(error, 1)
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as refusal:

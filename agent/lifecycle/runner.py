@@ -326,7 +326,8 @@ class Runner:
             code = 130
         except RunFailure as error:
             failure = error
-        except Exception as error:
+        # A reward of the user's may raise anything.
+        except (Exception, SystemExit) as error:
             failure = run_dir.write_error(self.folder, error)
         # Before anything slow. A world that has ended cannot release, and must not stop this.
         with suppress(RuntimeError, OSError):

@@ -170,7 +170,7 @@ def takes_text(key: str) -> bool:
             hint = get_type_hints(hint).get(name)
         else:
             hint = get_args(hint)[1] if get_origin(hint) is dict else None
-    return str in (hint, *get_args(hint))
+    return str in ((hint,) if get_origin(hint) in (dict, list) else (hint, *get_args(hint)))
 
 
 _PLAIN: dict[Any, str] = {

@@ -58,13 +58,15 @@ def build_world(settings: Settings, size: int) -> World:
     """Connect to VRChat or build an embedded world, for square frames of `size` pixels.
 
     Raises:
-        UsageError: wrong settings of the scene.
+        UsageError: wrong settings of the scene or of VRChat.
         RuntimeError: VRChat cannot be reached, or the embedded world does not start.
     """
     if settings.world == "vrchat":
-        return enter_vrchat(
-            settings.vrchat, size, settings.rate, settings.osc_host, settings.osc_port or 9000
-        )
+        address = (settings.osc_host, settings.osc_port or 9000)
+        try:
+            return enter_vrchat(settings.vrchat, size, settings.rate, *address)
+        except ValueError as error:
+            raise UsageError(f"vrchat.{error}") from error
     from agent.worlds.embedded.lockstep import LockstepWorld
     from agent.worlds.embedded.realtime import RealtimeWorld
     from agent.worlds.embedded.scenes.base import Scene

@@ -4,30 +4,77 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from pamiq_lightning.utils.usage_error import UsageError, check_names
+from pamiq_lightning.utils.usage_error import UsageError, check_names, describe_error
 
 T = TypeVar("T")
+_LARGEST = 2**63
+
+
+@contextmanager
+def user_code(what: str, *expected: type[Exception]) -> Iterator[None]:
+    """Report whatever a class of the settings raises, even sys.exit, as one line.
+
+    Args:
+        what: setting and class, for the message.
+        expected: errors that the caller handles.
+
+    Raises:
+        UsageError: the code raised; the message names what, the error, its file and line.
+    """
+    passed: tuple[type[Exception], ...] = (UsageError, *expected)
+    try:
+        yield
+    except passed:
+        raise
+    except (Exception, SystemExit) as error:
+        # The two frames are this one and the caller's.
+        raise UsageError(f"{what}: {describe_error(error, 2)}") from error
+
+
+def import_name(dotted: str, where: str, wanted: str) -> Any:
+    """Import what a setting names, such as a class.
+
+    Raises:
+        UsageError: there is no such name, or importing its module fails.
+    """
+    module_name, _, name = dotted.rpartition(".")
+    module = None
+    try:
+        with user_code(f"{where}: importing it failed", ImportError):
+            if module_name and not module_name.startswith("."):
+                module = importlib.import_module(module_name)
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name in _parents(module_name)
+        reason = str(error) if missing else describe_error(error, 1)
+        raise UsageError(f"{where}: there is no such {wanted} ({reason})") from error
+    found = getattr(module, name, None)
+    if found is None:
+        reason = f"{module_name} has no {name}" if module else "write MODULE.NAME"
+        raise UsageError(f"{where}: there is no such {wanted} ({reason})")
+    return found
+
+
+def _parents(module: str) -> list[str]:
+    """Return a module's dotted name and those of the packages it lies in."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def find_class(base: type[T], class_path: str, key: str) -> type[T]:
     """Import the class that a setting names.
 
     Raises:
-        UsageError: there is no such class, or it is not a subclass of `base`.
+        UsageError: there is no such class, its module fails, or it is not a subclass of `base`.
     """
-    module_name, _, name = class_path.rpartition(".")
     where, wanted = f"{key}.class_path={class_path}", f"a {base.__module__}.{base.__qualname__}"
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"{where}: there is no such class ({error}); it must be {wanted}"
-        ) from error
+    found = import_name(class_path, where, f"class; it must be {wanted}")
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UsageError(f"{where}: is not {wanted}")
     return found
@@ -50,29 +97,46 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
     cls = find_class(base, class_path, key)
     if not isinstance(given, Mapping):
         raise UsageError(f"{key}.init_args={given}: must hold the arguments of {cls.__qualname__}")
-    parser = ArgumentParser(exit_on_error=False)
-    # Arguments that a class passes to its base class (`**kwargs`) are among them.
-    known = parser.add_class_arguments(cls, None)
-    check_names(f"{key}.init_args.", given, known)
-    try:
-        init_args = parser.parse_object(dict(given)).as_dict()
-    except ArgumentError as error:
-        raise UsageError(f"{key}.init_args: {' '.join(str(error).split())}") from error
+    with user_code(f"{key}.init_args"):
+        parser = ArgumentParser(exit_on_error=False)
+        # Arguments that a class passes to its base class (`**kwargs`) are among them.
+        known = parser.add_class_arguments(cls, None)
+        check_names(f"{key}.init_args.", given, known)
+        try:
+            init_args = parser.parse_object(dict(given)).as_dict()
+        except ArgumentError as error:
+            raise UsageError(f"{key}.init_args: {' '.join(str(error).split())}") from error
+    _check_numbers(init_args, f"{key}.init_args")
     return {"class_path": class_path, "init_args": init_args}
+
+
+def _check_numbers(value: Any, key: str) -> None:
+    """Check that every number is finite, and a whole one fits 64 bits.
+
+    Raises:
+        UsageError: one is not.
+    """
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _check_numbers(item, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_numbers(item, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{key}={value}: must be finite")
+    elif isinstance(value, int) and abs(value) >= _LARGEST:
+        raise UsageError(f"{key}={value}: must be below {_LARGEST}")
 
 
 def instantiate(base: type[T], resolved: Mapping[str, Any], key: str = "model") -> T:
     """Build the class of a resolved spec.
 
     Raises:
-        UsageError: the class refuses the arguments.
+        UsageError: the class refuses the arguments, or its constructor fails.
     """
     cls = find_class(base, resolved["class_path"], key)
-    try:
+    with user_code(f"{key}.init_args: {cls.__qualname__} cannot be built"):
         return cls(**resolved["init_args"])
-    # What torch makes of a width of -4 is one of these.
-    except (ValueError, RuntimeError, ArithmeticError, TypeError) as error:
-        raise UsageError(f"{key}.init_args: {error}") from error
 
 
 def build(base: type[T], spec: Mapping[str, Any], key: str = "model") -> T:

@@ -18,6 +18,7 @@ from agent.worlds.embedded.realtime_process import SimulationConfig
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import SharedFrame
 from agent.worlds.embedded.simulation import INFO_NAMES, Size
+from pamiq_lightning.utils.instantiate import user_code
 
 HOST = "127.0.0.1"
 START_LIMIT = 60.0
@@ -71,7 +72,8 @@ class RealtimeWorld:
 
     def _spawn(self, config: SimulationConfig) -> subprocess.Popen[bytes]:
         """Start the process, out of reach of the terminal's Ctrl-C, and send its configuration."""
-        message = pickle.dumps(config)
+        with user_code(f"scene: {type(config.scene).__qualname__} cannot be sent to its process"):
+            message = pickle.dumps(config)
         search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         process = subprocess.Popen(

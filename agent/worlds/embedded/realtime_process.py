@@ -18,6 +18,7 @@ from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import SharedFrame
 from agent.worlds.embedded.simulation import INFO_NAMES, Simulation
 from pamiq_lightning.utils.console import open_missing_streams
+from pamiq_lightning.utils.usage_error import describe_error
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ def run_simulation(config: SimulationConfig, orphaned: threading.Event) -> None:
             timestep.tick()
             shared.ignored = emulator.ignored
         emulator.close()
-    except Exception as error:
-        shared.failure = f"{type(error).__name__}: {error}"
-        if not isinstance(error, PortTakenError):
-            raise
+    # A scene of the user's may raise anything; the agent prints it.
+    except (Exception, SystemExit) as error:
+        taken = isinstance(error, PortTakenError)
+        shared.failure = str(error) if taken else describe_error(error, 1)
         sys.exit(1)
 
 

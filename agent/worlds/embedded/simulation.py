@@ -15,6 +15,7 @@ from agent.worlds.embedded.physics import Body, is_clear, step_body
 from agent.worlds.embedded.render.renderer import Renderer
 from agent.worlds.embedded.scenes.base import BuiltScene, Scene
 from agent.worlds.embedded.scenes.state import CellGrid, Frame, SceneState
+from pamiq_lightning.utils.instantiate import user_code
 
 INFO_NAMES = (
     "x",
@@ -60,7 +61,8 @@ class Simulation:
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self.info_names = INFO_NAMES
-        built = scene.build(seed)
+        with user_code(f"scene: {type(scene).__qualname__} cannot be built"):
+            built = scene.build(seed)
         height, width = (size, size) if isinstance(size, int) else size
         self._renderer = Renderer(built, height, width, field_of_view, supersample)
         self._effects = built.effects

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from agent.capture.base import FrameSource
+from agent.capture.base import CaptureError, FrameSource
 from agent.capture.window import attach_window
 from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import LISTEN_HOST
 from agent.osc.ports import bind_udp
 from agent.worlds.vrchat.world import COUNTDOWN_S, VRChat
+from pamiq_lightning.utils.instantiate import import_name, user_code
 from pamiq_lightning.utils.ranges import Port, Range
 
 SOURCES = {
@@ -79,7 +79,8 @@ def open_capture(capture: str, size: int, title: str) -> FrameSource:
         CaptureError: it delivers no frame.
     """
     source, target = find_capture(capture)
-    return source(size, title if capture == "screen" else target)
+    with user_code(f"capture={capture}", CaptureError):
+        return source(size, title if capture == "screen" else target)
 
 
 def find_capture(capture: str) -> tuple[Callable[[int, str], FrameSource], str]:
@@ -92,11 +93,11 @@ def find_capture(capture: str) -> tuple[Callable[[int, str], FrameSource], str]:
     known = capture == "screen" or (kind in ("camera", "video") and target)
     if not known and "." not in kind:
         raise ValueError(CAPTURE_MISTAKE.format(capture))
-    module, _, name = (SOURCES[kind] if known else kind).rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name), target
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"capture={capture}: there is no such frame source ({error})") from error
+    dotted = SOURCES[kind] if known else kind
+    source: Callable[[int, str], FrameSource] = import_name(
+        dotted, f"capture={capture}", "frame source"
+    )
+    return source, target
 
 
 def check_vrchat(settings: VRChatSettings) -> None:

@@ -179,6 +179,16 @@ def test_other_values_are_one_scalar_or_a_collection_in_braces(text: str, value:
     assert read_command_line([f"scene.init_args.a={text}"]).overrides["scene.init_args.a"] == value
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["curiosity", "scene", "logged_rewards.mine", "learners.policy.model", "vrchat", "shapes"],
+)
+def test_sections_are_collections_in_braces(key: str) -> None:
+    assert read_command_line([f"{key}={{class_path: A}}"]).overrides == {key: {"class_path": "A"}}
+    list_key = "vrchat.disabled_actions"
+    assert read_command_line([f"{list_key}=[jump]"]).overrides == {list_key: ["jump"]}
+
+
 @pytest.mark.parametrize("argument", ["resume=", "conf=", "runs=", "steps=", "steps= "])
 def test_an_empty_value_is_refused(argument: str) -> None:
     with pytest.raises(UsageError, match=rf"{argument}: has no value"):
