@@ -134,13 +134,17 @@ def _run(
     if hasattr(os, "nice"):
         os.nice(10)
     board = StatusBoard(board_spec)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        print_error(f"recorder: {folder.parent} was removed or renamed")
+        sys.exit(CANNOT_RECORD)
     # An earlier recorder, whose end was not noticed, may still be closing an episode.
     lock = FileLock(recorder_lock(folder))
     writer = RecordingWriter(folder, spec, settings.crf, settings.max_gb * 1e9)
     try:
         lock.wait(LOCK_LIMIT_S, lambda: not parent_alive())
-        record(RolloutReader(rollouts, board.recorder_cursor or None), board, writer)
+        record(RolloutReader(rollouts, board.recorder_cursor or None), board, writer, lock)
     except HeldError as held:
         print_error(f"recorder: {held} still writes to {folder}")
         sys.exit(1)
@@ -149,11 +153,14 @@ def _run(
         sys.exit(CANNOT_RECORD)
 
 
-def record(reader: RolloutReader, board: StatusBoard, writer: RecordingWriter) -> None:
+def record(
+    reader: RolloutReader, board: StatusBoard, writer: RecordingWriter, lock: FileLock
+) -> None:
     """Write all rollouts, until the board says stop or the agent is gone.
 
     Raises:
         RecordingError: the existing recording is of another kind.
+        SystemExit: its folder was removed or renamed.
     """
     # Losses of earlier recorders, and the rollout that the last one died of.
     dropped, refused = board.recorder_dropped, board.recorder_refused
@@ -167,6 +174,7 @@ def record(reader: RolloutReader, board: StatusBoard, writer: RecordingWriter) -
         while (rollout := reader.read()) is not None:
             # Set before writing: a new recorder must not write parts of this rollout twice.
             board.recorder_cursor = reader.cursor
+            _check_in_place(lock)
             try:
                 writer.write(rollout.steps)
             except OSError as error:
@@ -177,11 +185,19 @@ def record(reader: RolloutReader, board: StatusBoard, writer: RecordingWriter) -
         if stopping:
             break
         time.sleep(POLL_S)
+    _check_in_place(lock)
     try:
         writer.close()
     except OSError as error:
         # Its rows and frames are on the disk; the next writer or reader recovers them.
         safe_print(f"recorder: the last episode was not closed: {error.strerror}")
+
+
+def _check_in_place(lock: FileLock) -> None:
+    """End this process if the folder was removed or renamed: its open files went with it."""
+    if not lock.in_place:
+        print_error(f"recorder: {lock.path.parent} was removed or renamed")
+        sys.exit(1)
 
 
 def _show_progress(board: StatusBoard, reader: RolloutReader, dropped: int, refused: int) -> None:

@@ -24,7 +24,7 @@ from agent.lifecycle.actor_state import agent_state_bytes, first_rollout, is_exa
 from agent.lifecycle.recorder import Recorder
 from agent.lifecycle.resume import print_config_diff
 from agent.lifecycle.signals import ForceQuit, StopRequest
-from agent.lifecycle.watch import ProcessWatch
+from agent.lifecycle.watch import FOLDER_GONE, ProcessWatch
 from agent.loop import WEIGHT_CHUNK_BYTES, Loop
 from agent.pause import Pauses
 from agent.settings.schema import Settings
@@ -166,9 +166,9 @@ class Runner:
         else:
             self.folder = run_dir.make_run_dir(Path(self.settings.runs), self.experiment)
             self._undo_folder.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        lock = run_dir.RunLock(self.folder)
-        lock.take()
-        end.callback(lock.release)
+        self._lock = run_dir.RunLock(self.folder)
+        self._lock.take()
+        end.callback(self._lock.release)
         # Registered last, so undone first: nobody may write into a folder that is being removed.
         end.callback(self.trainer.kill)
 
@@ -329,6 +329,11 @@ class Runner:
         # A reward of the user's may raise anything.
         except (Exception, SystemExit) as error:
             failure = run_dir.write_error(self.folder, error)
+        if not self._lock.in_place:
+            failure = failure or RunFailure(
+                f"{self.folder}: {FOLDER_GONE} during the run. What was learned since its last "
+                "checkpoint is lost; resume= continues from that, wherever the folder is now"
+            )
         # Before anything slow. A world that has ended cannot release, and must not stop this.
         with suppress(RuntimeError, OSError):
             loop.world.release_inputs()
@@ -338,7 +343,12 @@ class Runner:
         """Show the status, and read keys where somebody can press them."""
         keys = can_read_keys()
         watch = ProcessWatch(
-            self.trainer, self.recorder, self.exchange.board, self.commands, self._lockstep
+            self.trainer,
+            self.recorder,
+            self.exchange.board,
+            self.commands,
+            self._lockstep,
+            lambda: self._lock.in_place,
         )
         display = StatusDisplay(status, watch, HINT if keys else HINT_WITHOUT_KEYS)
         with ExitStack() as attached:
@@ -370,9 +380,10 @@ class Runner:
                 code, failure = 1, RunFailure(lost)
         ended = str(failure) if failure else self.stop.reason or "as set"
         summary = self.commands.summary(ended, 1 if failure else code)
-        if not write_summary(self.folder / run_dir.SUMMARY, summary):
-            code = code or 1
-        run_dir.remove_address(self.folder)
+        if self._lock.in_place:
+            if not write_summary(self.folder / run_dir.SUMMARY, summary):
+                code = code or 1
+            run_dir.remove_address(self.folder)
         safe_print(json.dumps(summary, indent=2))
         return code
 
@@ -381,6 +392,7 @@ class Runner:
         lost = []
         if not self.trainer.join():
             lost.append(f"the last updates are not saved: {self.trainer.describe_end()}")
-        if self.recorder and not self.recorder.join():
+        # A dead recorder would be started once more, and begin a second folder.
+        if self.recorder and self._lock.in_place and not self.recorder.join():
             lost.append("the last steps are not recorded: the recorder failed at its end")
         return "; ".join(lost) or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.lifecycle.recorder import Recorder
@@ -13,12 +14,14 @@ from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.trainer.process import TrainerProcess
 
 REPEAT_EVERY_S = 60.0
+FOLDER_GONE = "the run's folder was removed or renamed"
 
 
 @dataclass
 class ProcessWatch:
     """Replaces a trainer or a recorder that died; called about once a second.
 
+    A run whose folder is gone is stopped: nothing of it could be saved any more.
     Under lockstep the trainer is not replaced: its end is the run's.
 
     Args:
@@ -27,6 +30,7 @@ class ProcessWatch:
         board: where both report.
         commands: takes the messages.
         lockstep: whether the clock is lockstep.
+        in_place: returns whether the run's folder is where it was.
     """
 
     trainer: TrainerProcess
@@ -34,10 +38,16 @@ class ProcessWatch:
     board: StatusBoard
     commands: Commands
     lockstep: bool
+    in_place: Callable[[], bool] = lambda: True
     _save_error_at: float = -math.inf
 
     def __call__(self) -> None:
-        """Look at both processes once."""
+        """Look at the folder and at both processes once."""
+        if not self.in_place():
+            # A new trainer or recorder would begin a second folder.
+            if self.commands.state != "stopping":
+                self.commands.stop(FOLDER_GONE)
+            return
         self.commands.trainer_alive = self.trainer.alive
         now = time.monotonic()
         if self.recorder and (message := self.recorder.watch(self.board, now)):

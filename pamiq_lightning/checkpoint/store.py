@@ -64,7 +64,7 @@ def write_checkpoint(
         OSError: the disk refuses; earlier checkpoints stay as they were.
     """
     root = checkpoints_folder(run_folder)
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(exist_ok=True)
     for leftover in root.glob(".*.part"):
         shutil.rmtree(leftover, ignore_errors=True)
     newest = next(iter(find_checkpoints(run_folder)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from pamiq_lightning.run_files import AIM_RUN
 from pamiq_lightning.trainer.aim_log import AimLog
 from pamiq_lightning.trainer.checkpointer import Checkpointer
 from pamiq_lightning.trainer.config import TrainerConfig
-from pamiq_lightning.trainer.loop import TrainerLoop
+from pamiq_lightning.trainer.loop import RolloutCallback, TrainerLoop
 from pamiq_lightning.trainer.previews import PreviewRenderer
 from pamiq_lightning.trainer.run_log import RunLog
 from pamiq_lightning.trainer.settings import LearnerSettings
@@ -81,10 +82,13 @@ def train(
     else:
         for worker in workers:
             worker.publish()
-    loop = _build_loop(config, workers, reader, board, log, wait, checkpointer)
+    loop = _build_loop(config, workers, reader, board, log, wait, checkpointer, lock)
     loop.begin()
     safe_print(f"ready at {time.strftime('%H:%M:%S')}")
     loop.run(notify_agent)
+    if not lock.in_place:
+        safe_print("the run's folder was removed or renamed: nothing is saved")
+        sys.exit(1)
     checkpointer.save()
     try:
         checkpointer.save_for_lightning()
@@ -126,8 +130,14 @@ def _build_loop(
     log: RunLog,
     wait: Callable[[bool], bool],
     checkpointer: Checkpointer,
+    lock: FileLock,
 ) -> TrainerLoop:
     """Build the loop with its callbacks."""
+
+    def in_place(callback: RolloutCallback) -> RolloutCallback:
+        """Never write into another folder that has the name of the run's."""
+        return lambda rollout: callback(rollout) if lock.in_place else None
+
     settings, learners = config.trainer, {worker.role: worker.learner for worker in workers}
     previews = PreviewRenderer(learners, log, settings.preview_every)
     step_log = StepLog(config.run_folder, config.rollouts.shape) if settings.step_log else None
@@ -139,9 +149,9 @@ def _build_loop(
         board,
         log,
         wait,
-        checkpointer.try_to_save,
-        on_round=[previews, checkpointer],
-        on_rollout=[step_log] if step_log else [],
+        lambda: lock.in_place and checkpointer.try_to_save(),
+        on_round=[in_place(previews), in_place(checkpointer)],
+        on_rollout=[in_place(step_log)] if step_log else [],
         fair=not config.lockstep,
         replay_ratio=settings.replay_ratio if use_replay else 0.0,
     )

@@ -122,7 +122,11 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
         # The agent ended before it had a config, and has printed why.
         return
     # All that libraries print goes into a file: the terminal belongs to the agent's status.
-    log = os.open(config.run_folder / TRAINER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        log = os.open(config.run_folder / TRAINER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    except OSError as error:
+        print_error(f"the trainer has no log: {error}")
+        sys.exit(1)
     os.dup2(log, 1)
     os.dup2(log, 2)
     if hasattr(os, "nice"):

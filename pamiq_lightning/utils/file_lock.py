@@ -21,6 +21,8 @@ _TRIES, _TRY_AGAIN_S = 5, 0.01
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 """What a system says of a held lock; everything else means that the file cannot be locked."""
 
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+
 
 class HeldError(Exception):
     """Another process holds the lock; the message names it, such as "process 42"."""
@@ -86,9 +88,12 @@ class FileLock:
         if self._file is None:
             return False
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
-        except OSError:
-            return False
+            status = self.path.stat()
+            # Windows removes and renames no folder with an open file.
+            return os.name == "nt" or os.path.samestat(os.fstat(self._file.fileno()), status)
+        except OSError as error:
+            # A disk that does not answer now proves nothing.
+            return error.errno not in _GONE
 
     def release(self) -> None:
         """Release the lock. May be called twice."""

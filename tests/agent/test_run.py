@@ -98,6 +98,20 @@ def test_summary_is_printed_where_it_cannot_be_written(tmp_path: Path) -> None:
     assert printed["ended"] == "SIGINT" and printed["exit_code"] == 0
 
 
+def test_run_ends_when_its_folder_is_renamed_and_saves_nothing_into_another(tmp_path: Path) -> None:
+    process = start(tmp_path, stderr=subprocess.PIPE)
+    folder = run_folder(tmp_path)
+    folder.rename(tmp_path / "renamed")
+    folder.mkdir()
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (line,) = [text for text in error.splitlines() if text.startswith("error:")]
+    assert str(folder) in line and "was removed or renamed" in line
+    assert "Traceback" not in error
+    assert not [*folder.iterdir()]
+    assert not (tmp_path / "renamed" / SUMMARY).exists()
+
+
 def test_interrupt_before_the_first_tick_leaves_no_run_folder(tmp_path: Path) -> None:
     process = subprocess.Popen(
         # Printed before torch is loaded.

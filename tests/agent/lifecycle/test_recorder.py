@@ -4,7 +4,7 @@ import dataclasses
 import errno
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,15 @@ def test_recorder_writes_all_rollouts_filled_before_the_stop(
     assert (board.recorder_dropped, board.recorder_refused) == (0, 0)
 
 
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[FileLock]:
+    (tmp_path / "recording").mkdir()
+    lock = FileLock(recorder_lock(tmp_path / "recording"))
+    lock.take()
+    yield lock
+    lock.release()
+
+
 class FullDisk(RecordingWriter):
     """Refuses one rollout."""
 
@@ -71,14 +80,14 @@ class FullDisk(RecordingWriter):
 
 
 def test_recorder_counts_lost_rollouts_and_continues(
-    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec, lock: FileLock
 ) -> None:
     reader = RolloutReader(writer.spec)
     written = [fill(writer, number) for number in range(10)]
     full = FullDisk(tmp_path / "recording", spec, crf=20)
     full.refused = written[5]["index"][0]
     board.request_stop()
-    record(reader, board, full)
+    record(reader, board, full, lock)
     # Ten rollouts through eight slots, of which one is being filled.
     assert board.recorder_dropped == 3
     assert (board.recorder_refused, board.recorder_errno) == (1, errno.ENOSPC)
@@ -152,7 +161,7 @@ def test_rollouts_filled_while_the_recorder_is_dead_are_recorded_at_the_end(
 
 
 def test_the_rollout_a_recorder_died_on_is_counted_as_lost(
-    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
+    tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec, lock: FileLock
 ) -> None:
     class Dying(RecordingWriter):
         def write(self, steps: Mapping[str, Any]) -> None:
@@ -164,13 +173,33 @@ def test_the_rollout_a_recorder_died_on_is_counted_as_lost(
     for _ in range(2):
         reader = RolloutReader(writer.spec, board.recorder_cursor or None)
         with pytest.raises(MemoryError):
-            record(reader, board, Dying(tmp_path / "recording", spec, crf=20))
+            record(reader, board, Dying(tmp_path / "recording", spec, crf=20), lock)
     record(
         RolloutReader(writer.spec, board.recorder_cursor or None),
         board,
         RecordingWriter(tmp_path / "recording", spec, crf=20),
+        lock,
     )
     assert (board.recorder_dropped, board.recorder_finished) == (2, 2)
+
+
+def test_recorder_never_writes_into_a_second_folder_of_the_name(
+    tmp_path: Path,
+    writer: RolloutWriter,
+    board: StatusBoard,
+    spec: DatasetSpec,
+    lock: FileLock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "recording"
+    folder.rename(tmp_path / "renamed")
+    folder.mkdir()
+    fill(writer, 0)
+    board.request_stop()
+    with pytest.raises(SystemExit):
+        record(RolloutReader(writer.spec), board, RecordingWriter(folder, spec, crf=20), lock)
+    assert not [*folder.iterdir()]
+    assert "was removed or renamed" in capsys.readouterr().err
 
 
 def test_two_recorders_never_write_one_recording(

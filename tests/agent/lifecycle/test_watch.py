@@ -55,3 +55,12 @@ def test_save_error_is_reported_once_a_minute_and_its_end_once(run: FakeRun) -> 
         "checkpoints are saved again",
     ]
     assert "No space left on device" in texts[0]
+
+
+def test_run_stops_and_replaces_nothing_when_its_folder_is_gone(run: FakeRun) -> None:
+    look = process_watch(run, lockstep=False)
+    look.in_place = lambda: False
+    for _ in range(3):
+        look()
+    assert run.stop.reason == watch.FOLDER_GONE
+    assert len(run.commands.messages) == 1
