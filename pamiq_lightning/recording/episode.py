@@ -51,6 +51,11 @@ class OpenEpisode:
             self._journal.close()
             raise
 
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(path.stat().st_size for path in (self.files.journal, self.files.video))
+
     def append(self, steps: Mapping[str, NDArray[Any]]) -> None:
         """Append steps."""
         batch = tables.to_batch(
@@ -91,7 +96,8 @@ def close_episode(
         OSError: the disk refuses.
     """
     # Rows and video must be on the disk before the entry that closes the episode.
-    tables.write_table(files.data, table)
+    files.staging.mkdir(exist_ok=True)
+    tables.write_table(files.data, table, files.staging)
     sync_folder(files.video.parent)
     found = stats.compute(table, frames)
     chunk, file = divmod(files.number, CHUNKS_SIZE)
@@ -114,7 +120,7 @@ def close_episode(
     for name, statistics in found.items():
         for what, value in statistics.items():
             entry[f"stats/{name}/{what}"] = value.tolist()
-    tables.write_table(files.meta, pa.Table.from_pylist([entry]))
+    tables.write_table(files.meta, pa.Table.from_pylist([entry]), files.staging)
     files.journal.unlink(missing_ok=True)
     return found
 

@@ -20,6 +20,7 @@ from pamiq_lightning.recording.schema import (
     RecordingError,
     episode_numbers,
     find_recording,
+    open_episodes,
     read_spec,
 )
 from pamiq_lightning.recording.video import VideoReader
@@ -75,7 +76,7 @@ class RecordingReader:
             # An episode with a journal may lack its entry.
             if not files.journal.is_file():
                 yield Episode(files, tables.count_rows(files.data))
-        for number in episode_numbers(self.folder, DATA_PATH, ".arrow"):
+        for number in open_episodes(self.folder):
             files = EpisodeFiles(self.folder, number)
             if files.meta.is_file():
                 yield Episode(files, tables.count_rows(files.data))

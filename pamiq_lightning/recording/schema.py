@@ -30,6 +30,10 @@ DATASET_SPEC = "meta/pamiq_lightning.json"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+JOURNAL_SUFFIX = ".arrow"
+OPEN_FOLDER = "journal"
+"""All that is unfinished is outside of `data`: other programs read every file there."""
+JOURNAL_PATH = OPEN_FOLDER + "/chunk-{chunk_index:03d}/file-{file_index:03d}.arrow"
 FRAME_KEY = "observation.image"
 TASK = "explore"
 """LeRobot requires a task for every row; there is only this one."""
@@ -157,9 +161,11 @@ class EpisodeFiles:
 
     Attributes:
         data: its rows, once it is closed.
-        journal: its rows while it is open, readable up to where the writer was killed.
+        journal: its rows while it is open, readable up to where the writer was killed; earlier
+            versions put it beside `data`.
         video: its frames; while it is open, readable up to the last whole fragment.
         meta: its entry in the table of episodes; exists once it is closed.
+        staging: folder in which the files of tables are prepared.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -167,9 +173,11 @@ class EpisodeFiles:
         chunk, file = divmod(number, CHUNKS_SIZE)
         indices = {"video_key": FRAME_KEY, "chunk_index": chunk, "file_index": file}
         self.data = folder / DATA_PATH.format(**indices)
-        self.journal = self.data.with_suffix(".arrow")
+        old = self.data.with_suffix(JOURNAL_SUFFIX)
+        self.journal = old if old.is_file() else folder / JOURNAL_PATH.format(**indices)
         self.video = folder / VIDEO_PATH.format(**indices)
         self.meta = folder / EPISODES_PATH.format(**indices)
+        self.staging = folder / OPEN_FOLDER
 
 
 def episode_numbers(folder: Path, template: str, suffix: str = ".parquet") -> Iterator[int]:
@@ -179,6 +187,12 @@ def episode_numbers(folder: Path, template: str, suffix: str = ".parquet") -> It
         chunk, file = path.parent.name.removeprefix("chunk-"), path.stem.removeprefix("file-")
         if chunk.isdigit() and file.isdigit():
             yield int(chunk) * CHUNKS_SIZE + int(file)
+
+
+def open_episodes(folder: Path) -> list[int]:
+    """Return the numbers of the episodes that have a journal, in order."""
+    places = (JOURNAL_PATH, DATA_PATH)
+    return sorted({n for place in places for n in episode_numbers(folder, place, JOURNAL_SUFFIX)})
 
 
 def find_recording(path: Path) -> Path:

@@ -120,8 +120,13 @@ def count_rows(path: Path) -> int:
         raise RecordingError(f"{path} is damaged: {error}") from error
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table, staging: Path | None = None) -> None:
     """Write a Parquet file atomically.
+
+    Args:
+        path: of the file.
+        table: the rows.
+        staging: folder where it is prepared; default: beside `path`.
 
     Raises:
         OSError: the disk refuses.
@@ -140,7 +145,7 @@ def write_table(path: Path, table: pa.Table) -> None:
         # Of little use in a file of one episode, and larger than an entry of the table of episodes.
         write_statistics=False,
     )
-    replace_atomic(path, content.getvalue().to_pybytes())
+    replace_atomic(path, content.getvalue().to_pybytes(), staging)
 
 
 def write_tasks(path: Path) -> None:

@@ -18,6 +18,7 @@ from pamiq_lightning.recording.schema import (
     EPISODE_STEPS,
     EPISODES_PATH,
     INFO,
+    OPEN_FOLDER,
     STATS,
     TASKS,
     VIDEO_PATH,
@@ -26,6 +27,7 @@ from pamiq_lightning.recording.schema import (
     RecordingError,
     check_spec,
     episode_numbers,
+    open_episodes,
     write_json,
     write_spec,
 )
@@ -46,8 +48,8 @@ class RecordingWriter:
         folder: of the recording.
         spec: of the recording.
         crf: constant rate factor of the video.
-        max_bytes: size beyond which the oldest closed episodes are removed; checked when an episode
-            is closed, so the open one is not counted.
+        max_bytes: size beyond which the oldest closed episodes are removed. An episode is closed
+            early where it takes a quarter of that, so that it can be removed in its turn.
 
     Attributes:
         removed: episodes removed by this writer.
@@ -81,12 +83,14 @@ class RecordingWriter:
                     raise error.__cause__ from error
                 raise
             for piece, fresh in self._pieces(steps):
-                if self._open and (fresh or self._open.rows == EPISODE_STEPS):
+                if self._open and (fresh or self._is_full(self._open)):
                     self._close_episode()
                 if self._open is None:
                     files = EpisodeFiles(self.folder, self._next)
                     self._open = OpenEpisode(files, self.spec, self._rows, self._crf)
                 self._open.append(piece)
+                if self._limit_size():
+                    self._write_totals()
         except OSError:
             self._abandon()
             raise
@@ -103,6 +107,11 @@ class RecordingWriter:
         except OSError:
             self._abandon()
             raise
+
+    def _is_full(self, episode: OpenEpisode) -> bool:
+        if self._max_bytes is not None and episode.bytes > self._max_bytes / 4:
+            return True
+        return episode.rows == EPISODE_STEPS
 
     def _abandon(self) -> None:
         """Leave the open episode as it is, to be recovered when the disk has room again."""
@@ -135,7 +144,7 @@ class RecordingWriter:
             write_spec(self.folder, self.spec)
         if not (self.folder / TASKS).is_file():
             tables.write_tasks(self.folder / TASKS)
-        for number in episode_numbers(self.folder, DATA_PATH, ".arrow"):
+        for number in open_episodes(self.folder):
             files = EpisodeFiles(self.folder, number)
             if files.meta.is_file():
                 files.journal.unlink()
@@ -154,7 +163,8 @@ class RecordingWriter:
             print_error(f"recorder: {files.journal} is set aside: {error}")
             for path in (files.journal, files.video):
                 if path.is_file():
-                    path.replace(path.with_name(path.name + DAMAGED))
+                    # Not in `data`: other programs read every file there.
+                    path.replace(files.video.with_name(path.name + DAMAGED))
 
     def _count(self) -> None:
         """Read the entries of closed episodes, and remove videos without rows."""
@@ -181,12 +191,16 @@ class RecordingWriter:
         self._limit_size()
         self._write_totals()
 
-    def _limit_size(self) -> None:
-        """Remove the oldest episodes, but not their entries: LeRobot finds them by position."""
+    def _limit_size(self) -> bool:
+        """Remove the oldest closed episodes, but not their entries; return whether any was.
+
+        LeRobot finds an entry by its position.
+        """
         if self._max_bytes is None:
-            return
-        size = size_of(self.folder)
-        while size > self._max_bytes and self._first < self._next - 1:
+            return False
+        size, first = size_of(self.folder), self._first
+        # The newest episode stays, open or closed.
+        while size > self._max_bytes and self._first < self._next - (self._open is None):
             files = EpisodeFiles(self.folder, self._first)
             # Rows first: a video without rows is removed later, rows without a video are damaged.
             for path in (files.data, files.video):
@@ -194,6 +208,7 @@ class RecordingWriter:
                 path.unlink(missing_ok=True)
             self._first += 1
             self.removed += 1
+        return self._first > first
 
     def _write_totals(self) -> None:
         write_json(self.folder / INFO, self.spec.info(self._first, self._next, self._rows))
@@ -204,7 +219,7 @@ def size_of(folder: Path) -> int:
     """Return the bytes of a recording, without files computed from it later."""
     return sum(
         (Path(where) / name).stat().st_size
-        for part in ("data", "meta", "videos")
+        for part in ("data", "meta", "videos", OPEN_FOLDER)
         for where, _, names in os.walk(folder / part)
         for name in names
     )

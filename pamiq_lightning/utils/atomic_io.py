@@ -63,7 +63,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def staged(path: Path, mode: int = 0o666) -> Iterator[Path]:
+def staged(path: Path, mode: int = 0o666, folder: Path | None = None) -> Iterator[Path]:
     """Yield an empty file to write to; at the end it replaces `path` in one step.
 
     If the body raises, `path` stays as it was and the staged file is removed. Every caller has a
@@ -73,12 +73,14 @@ def staged(path: Path, mode: int = 0o666) -> Iterator[Path]:
     Args:
         path: to be replaced.
         mode: of the file, less what the process's umask takes away.
+        folder: on the same disk, where the staged file lies; default: beside `path`.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    _remove_leftovers(path)
-    part, lock = _create(path, mode)
+    beside = (folder or path.parent) / path.name
+    _remove_leftovers(beside)
+    part, lock = _create(beside, mode)
     with lock:
         try:
             yield part
@@ -120,13 +122,18 @@ def _remove_leftovers(path: Path) -> None:
                     part.unlink()
 
 
-def replace_atomic(path: Path, content: bytes) -> None:
+def replace_atomic(path: Path, content: bytes, folder: Path | None = None) -> None:
     """Replace a file so that a power cut leaves the old or the new one, whole.
+
+    Args:
+        path: to be replaced.
+        content: of the file.
+        folder: where the file is staged; default: beside `path`.
 
     Raises:
         OSError: the disk refuses; the old file stays as it was.
     """
-    with staged(path) as part:
+    with staged(path, folder=folder) as part:
         write_synced(part, content)
     sync_folder(path.parent)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pygame
 import pytest
 
+from pamiq_lightning.recording.reader import RecordingReader
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.synthetic import DATASET_SPEC, arrays, record
 from tools.player.__main__ import main
@@ -51,6 +52,33 @@ def test_video_has_every_step_and_its_predicted_frame(
     sheets = frames(run / "part.mp4")
     assert len(sheets) == 20
     assert not any(has_predicted_frame(sheet) for sheet in sheets)
+
+
+def test_frames_alone_are_exported_as_every_player_shows_them(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run)
+    assert main([".", "--frames-only", "--mp4", "exp:1#2.mp4"]) == 0
+    with (run / "exp:1#2.mp4").open("rb") as file, av.open(file) as film:
+        codec = film.streams.video[0].codec_context
+        assert (codec.name, codec.pix_fmt, codec.profile) == ("h264", "yuv420p", "High")
+        assert film.streams.video[0].average_rate == 10
+        exported = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    recorded = RecordingReader(run).read(0, 48)["frame"]
+    assert len(exported) == 48
+    for frame, image in zip(recorded, exported, strict=True):
+        # Colours have half the resolution.
+        assert np.abs(frame.mean(axis=(1, 2)) - image.mean(axis=(0, 1))).max() < 12
+
+
+def test_a_film_that_cannot_be_written_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run), "--frames-only", "--mp4", str(run / "nowhere" / "a.mp4")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(run), "--frames-only"])
+    assert "needs --mp4" in capsys.readouterr().err
 
 
 def test_unplayable_recording_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,14 @@
     python -m tools.player RUN                        in a window
     python -m tools.player RUN --mp4 FILE             into a video
     python -m tools.player RUN --start 600 --seconds 60 --mp4 FILE
+    python -m tools.player RUN --mp4 FILE --frames-only    the observed frames alone
 
 In the window, space pauses, left and right jump ten seconds, up and down change the speed, and
 escape ends. Predicted frames need the checkpoints of encoder, dynamics and decoder: the run's own,
 or those named. All steps are then encoded once, and the latents stored with the recording.
+
+A film written here is H.264 4:2:0, which every player and browser shows. The recording's own videos
+are 4:4:4, which many do not.
 """
 
 from __future__ import annotations
@@ -32,12 +36,14 @@ from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.previews import colour
+from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import print_error, safe_print
 from pamiq_lightning.utils.ranges import Range, Seconds, option
 from tools.cli import make_parser
-from tools.player.sheet import HEIGHT, WIDTH, Sheet
+from tools.player.sheet import HEIGHT, WIDTH, Sheet, enlarged
 
 JUMP_S = 10.0
+ROLES = ("encoder", "dynamics", "decoder")
 Second = Annotated[float, Range(0, 10**9)]
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -108,18 +114,35 @@ class Player:
         return self.reader.read(at - 1, at, without={"frame"}) if at else None
 
 
+def enlarged_frames(reader: RecordingReader, start: int, stop: int) -> Iterator[Image.Image]:
+    """Yield the observed frames of some steps."""
+    for at in range(start, stop):
+        yield enlarged(reader.read(at, at + 1)["frame"][0])
+
+
 def write_video(images: Iterator[Image.Image], path: Path, fps: float) -> int:
-    """Write images as an MP4 that plays anywhere; return their number."""
+    """Write images as an MP4 that plays anywhere; return their number.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     import av
     from av.video import VideoStream
 
     count = 0
-    with path.open("wb") as file, av.open(file, "w", format="mp4") as container:
+    # Opened here: PyAV takes some file names for URLs.
+    with (
+        staged(path) as part,
+        part.open("wb") as file,
+        av.open(file, "w", format="mp4") as container,
+    ):
         rate = Fraction(fps).limit_denominator(1000)
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.pix_fmt = "yuv420p"
         for image in images:
+            if not count:
+                stream.width, stream.height = image.size
             frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
             container.mux(stream.encode(frame))
             count += 1
@@ -175,13 +198,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("recording", type=Path, metavar="RUN", help="folder of a run or recording")
     parser.add_argument("--mp4", type=Path, metavar="FILE", help="write a video, open no window")
+    parser.add_argument("--frames-only", action="store_true", help="with --mp4: no curves")
     parser.add_argument("--start", type=option(Second), default=0.0, help="seconds to start at")
     parser.add_argument("--seconds", type=option(Seconds), help="how many to play; default: all")
-    for role in ("encoder", "dynamics", "decoder"):
+    for role in ROLES:
         parser.add_argument(
             f"--{role}", type=Path, metavar="FILE", help=f"checkpoint of the {role}"
         )
     options = parser.parse_args(arguments)
+    if options.frames_only and not options.mp4:
+        parser.error("--frames-only needs --mp4 FILE")
     torch.set_num_threads(1)
     try:
         reader = RecordingReader(options.recording)
@@ -193,18 +219,21 @@ def main(arguments: list[str] | None = None) -> int:
             raise RecordingError(
                 f"there is nothing to play: the recording has {len(reader) / fps:.1f} s"
             )
-        roles = ("encoder", "dynamics", "decoder")
-        named = {role: getattr(options, role) for role in roles}
-        player = Player(reader, make_predictor(reader, named))
+        if options.frames_only:
+            images = enlarged_frames(reader, start, stop)
+        else:
+            named = {role: getattr(options, role) for role in ROLES}
+            player = Player(reader, make_predictor(reader, named))
+            images = map(player.draw, range(start, stop))
         if options.mp4:
-            count = write_video((player.draw(at) for at in range(start, stop)), options.mp4, fps)
+            count = write_video(images, options.mp4, fps)
             safe_print(f"{count} steps are in {options.mp4}")
         else:
             play_in_window(player, start, stop)
     except ModuleNotFoundError as error:
         print_error(f"error: {error}; pip install -e '.[window]', or --mp4 FILE")
         return 1
-    except (RecordingError, CheckpointError, ValueError) as error:
+    except (RecordingError, CheckpointError, ValueError, OSError) as error:
         print_error(f"error: {error}")
         return 1
     return 0

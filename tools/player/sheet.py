@@ -36,9 +36,9 @@ class Sheet:
         pen.text((left, MARGIN - 4), caption, fill=_TEXT)
         pen.text((right, MARGIN - 4), "predicted", fill=_TEXT)
         top = MARGIN + LINE
-        sheet.paste(_enlarged(step["frame"]), (left, top))
+        sheet.paste(enlarged(step["frame"]), (left, top))
         if predicted is not None:
-            sheet.paste(_enlarged(predicted), (right, top))
+            sheet.paste(enlarged(predicted), (right, top))
         else:
             pen.rectangle((right, top, right + SIDE - 1, top + SIDE - 1), outline=_LINE)
             pen.text((right + MARGIN, top + MARGIN), "none", fill=_GREY)
@@ -93,7 +93,7 @@ def _range(values: NDArray[np.float32]) -> tuple[float, float]:
     return (least, greatest) if greatest > least else (least - 1.0, greatest + 1.0)
 
 
-def _enlarged(image: NDArray[np.uint8]) -> Image.Image:
+def enlarged(image: NDArray[np.uint8]) -> Image.Image:
     """Return an image (3, H, W) enlarged without interpolation."""
     picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
     return picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)

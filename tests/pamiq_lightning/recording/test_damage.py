@@ -81,6 +81,27 @@ def test_a_killed_writer_leaves_closed_episodes_and_most_of_the_open_one(tmp_pat
     assert not list(folder.rglob("*.arrow"))
 
 
+@pytest.mark.parametrize("repairable", [True, False])
+def test_the_journal_of_an_earlier_version_is_read_and_recovered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repairable: bool
+) -> None:
+    """It lies beside the data file that it becomes, where other programs would read it."""
+    folder = killed(tmp_path / "recording", 24, tmp_path)
+    files = EpisodeFiles(folder, 2)
+    files.journal.rename(files.data.with_suffix(".arrow"))
+    before = len(RecordingReader(folder))
+    assert before > 320
+    if not repairable:
+        monkeypatch.setattr(writer, "recover", fail_to_recover)
+    record(folder, [arrays(16, 800)])
+    assert len(RecordingReader(folder)) == (before if repairable else 320) + 16
+    assert {path.suffix for path in files.data.parent.iterdir()} == {".parquet"}
+
+
+def fail_to_recover(*arguments: Any) -> None:
+    raise RecordingError("it is beyond repair")
+
+
 def test_an_open_episode_is_read_wherever_it_is_cut_off(tmp_path: Path) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
     files = EpisodeFiles(folder, 2)
@@ -164,11 +185,8 @@ def test_an_episode_that_cannot_be_recovered_is_set_aside(
 ) -> None:
     folder = killed(tmp_path / "recording", 24, tmp_path)
 
-    def fail(*arguments: Any) -> None:
-        raise RecordingError("it is beyond repair")
-
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "recover", fail)
+        patch.setattr(writer, "recover", fail_to_recover)
         record(folder, [arrays(16, 384)])
     assert "set aside: it is beyond repair" in capsys.readouterr().err
     reader = RecordingReader(folder)

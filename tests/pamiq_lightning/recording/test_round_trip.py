@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -11,6 +12,7 @@ from pamiq_lightning.recording import writer
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.recording.schema import NOT_RECORDED, RecordingError
 from pamiq_lightning.recording.writer import RecordingWriter, size_of
+from pamiq_lightning.utils import atomic_io
 from tests.synthetic import DATASET_SPEC, arrays, record
 
 
@@ -80,6 +82,44 @@ def test_a_later_writer_continues_a_recording_of_the_same_spec(tmp_path: Path) -
         RecordingError, match=r"was recorded with other settings .*: fps 10\.0 -> 5\.0$"
     ):
         RecordingWriter(tmp_path, other, crf=20).write(arrays(16, 32))
+
+
+def test_other_programs_can_read_the_data_folder_at_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "EPISODE_STEPS", 32)
+    write, seen = atomic_io.write_synced, []
+
+    def look(path: Path, content: bytes) -> None:
+        write(path, content)
+        seen.extend(path.name for path in (tmp_path / "data").rglob("*.*"))
+
+    monkeypatch.setattr(atomic_io, "write_synced", look)
+    writing = RecordingWriter(tmp_path, DATASET_SPEC, crf=20)
+    rows = []
+    for number in range(6):
+        writing.write(arrays(16, 16 * number))
+        if (tmp_path / "data").exists():
+            rows.append(pq.read_table(tmp_path / "data").num_rows)
+    assert rows == [32, 32, 64, 64][: len(rows)] and rows
+    writing.close()
+    # Also while a data file is being written.
+    assert len(set(seen)) > 1 and {Path(name).suffix for name in seen} == {".parquet"}
+
+
+def test_a_recording_never_exceeds_its_size_limit_by_more_than_a_rollout(tmp_path: Path) -> None:
+    """Far below what one episode would take."""
+    rollout = size_of(record(tmp_path / "one", [arrays(16)]))
+    limit = 12 * rollout
+    limited = RecordingWriter(tmp_path / "full", DATASET_SPEC, crf=20, max_bytes=limit)
+    for number in range(60):
+        limited.write(arrays(16, 16 * number))
+        assert size_of(tmp_path / "full") <= limit + rollout
+    limited.close()
+    reader = RecordingReader(tmp_path / "full")
+    rows = reader.column("index")
+    np.testing.assert_array_equal(rows, np.arange(rows[0], 960))
+    assert 0 < rows[0] < 960 - 3 * 16
 
 
 def test_the_oldest_episodes_are_removed_beyond_the_size_limit(
