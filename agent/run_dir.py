@@ -137,16 +137,22 @@ class Address:
     token: str
 
     @property
+    def site(self) -> str:
+        """The live page's address without the token."""
+        return f"http://{self.host}:{self.port}/"
+
+    @property
     def page(self) -> str:
         """The live page's address; a browser never sends the fragment, which holds the token."""
-        return f"http://{self.host}:{self.port}/#{self.token}"
+        return f"{self.site}#{self.token}"
 
 
 def write_address(folder: Path, address: Address) -> None:
     """Write the address, readable by its owner alone where the system has file modes."""
     # The mode is set when the file is made, not after.
     with staged(folder / ADDRESS, mode=0o600) as part:
-        part.write_text(json.dumps(asdict(address)), encoding="ascii")
+        content = {**asdict(address), "page": address.page}
+        part.write_text(json.dumps(content), encoding="ascii")
 
 
 def read_address(folder: Path) -> Address:
@@ -158,8 +164,9 @@ def read_address(folder: Path) -> Address:
     """
     text = (folder / ADDRESS).read_text(encoding="ascii")
     try:
-        return Address(**json.loads(text))
-    except TypeError as error:
+        content = json.loads(text)
+        return Address(content["host"], content["port"], content["token"])
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{folder / ADDRESS} is no address of an agent") from error
 
 

@@ -14,6 +14,12 @@ install_import_hook(
 )
 
 
+def pytest_configure() -> None:
+    from tools.cli import let_children_heed_signals
+
+    let_children_heed_signals()
+
+
 class VirtualClock:
     """A clock that only moves when somebody waits or `advance`s it."""
 

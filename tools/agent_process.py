@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -166,8 +165,8 @@ class AgentProcess:
         return self.folder
 
     def stop(self) -> dict[str, Any]:
-        """Interrupt the run and return its summary."""
-        self.process.send_signal(signal.SIGINT)
+        """End the run and return its summary."""
+        self.process.terminate()
         self.process.wait(END_LIMIT_S)
         summary = read_summary(self.folder)
         if summary is None:

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from pamiq_lightning.utils.console import open_missing_streams
+
+
+def let_children_heed_signals() -> None:
+    """Have processes started from now on heed SIGINT and SIGHUP, even where this one ignores them.
+
+    They inherit what is ignored (by `nohup`, or in a script's background), but not a handler.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
 
 
 def make_parser(doc: str | None) -> argparse.ArgumentParser:

@@ -29,9 +29,9 @@ from agent.loop import WEIGHT_CHUNK_BYTES, Loop
 from agent.pause import Pauses
 from agent.settings.schema import Settings
 from agent.ui.commands import Commands
-from agent.ui.keyboard import HINT, HINT_WITHOUT_KEYS, Keys, can_read_keys, press
+from agent.ui.keyboard import HINT, HINT_WITHOUT_KEYS, KeyCommands, Keys, can_read_keys
 from agent.ui.server import Api
-from agent.ui.terminal import StatusDisplay, StatusSource, write_summary
+from agent.ui.terminal import StatusDisplay, StatusSource, page_to_show, write_summary
 from agent.ui.views import Views
 from agent.worlds.base import World
 from agent.worlds.embedded.lockstep import LockstepWorld
@@ -217,7 +217,7 @@ class Runner:
         end.callback(api.close)
         end.callback(run_dir.remove_address, self.folder)
         run_dir.write_address(self.folder, api.address)
-        safe_print(f"Live page: {api.address.page}")
+        safe_print(f"Live page: {page_to_show(api.address, self.folder)}")
 
     def _start_recorder(self, dataset: DatasetSpec, end: ExitStack) -> None:
         self.recorder = Recorder(
@@ -354,7 +354,7 @@ class Runner:
         with ExitStack() as attached:
             # Entered first, so that the terminal is restored even if what follows fails at its end.
             if keys:
-                attached.enter_context(Keys(lambda key: press(key, self.commands)))
+                attached.enter_context(Keys(KeyCommands(self.commands)))
             attached.enter_context(display)
             self.commands.on_message = display.safe_print
             return attached.pop_all()

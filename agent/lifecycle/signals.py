@@ -18,6 +18,9 @@ class ForceQuit(BaseException):
 class StopRequest:
     """Context in which stop signals become a request to stop.
 
+    A signal that the caller has set to be ignored stays so: `nohup` does that with SIGHUP, and a
+    script with the SIGINT of a program that it starts in the background.
+
     Attributes:
         reason: what requested the stop; None until then.
     """
@@ -33,7 +36,7 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         for name in SIGNALS:
             number = getattr(signal, name, None)
-            if number is not None:
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._take)
         return self
 

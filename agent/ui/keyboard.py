@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from agent.ui.commands import CommandFailed, Commands
 
 KEYS = {"p": "pause", "r": "resume", "s": "save", "q": "stop"}
-HINT = "keys: p pause   r resume   s save   q stop"
+HINT = "keys: p pause   r resume   s save   qq stop"
 HINT_WITHOUT_KEYS = "Ctrl-C stops"
+CONFIRM_S = 3.0
+"""Longest time between the two presses of the key that ends the run."""
+FOREGROUND_POLL_S = 1.0
+"""Longest time until keys work again after `fg`."""
 POLL_S = 0.1
 """Longest wait for a key where the system has no event for it."""
 
@@ -26,25 +32,39 @@ def can_read_keys() -> bool:
     return os.name == "nt" or _in_foreground(sys.stdin.fileno())
 
 
-def press(key: str, commands: Commands) -> threading.Thread | None:
-    """Do the command of a key in a thread of its own, since a save takes a while.
+class KeyCommands:
+    """Does the commands of keys, each in a thread of its own, since a save takes a while.
 
-    Returns:
-        The thread; None where the key has no command.
+    The key that ends the run has to be pressed twice: pasted text must not end it.
+
+    Args:
+        commands: of the run.
+        now: monotonic seconds.
     """
-    verb = KEYS.get(key.lower())
-    if verb is None:
-        return None
-    thread = threading.Thread(target=_do, args=(verb, key.lower(), commands), daemon=True)
-    thread.start()
-    return thread
 
+    def __init__(self, commands: Commands, now: Callable[[], float] = time.monotonic) -> None:
+        self._commands, self._now = commands, now
+        self._confirm_until = -math.inf
 
-def _do(verb: str, key: str, commands: Commands) -> None:
-    try:
-        commands.do(verb, f"key {key}")
-    except CommandFailed as error:
-        commands.notify(f"{verb}: {error}")
+    def __call__(self, key: str) -> threading.Thread | None:
+        """Take one key; return the thread of its command, None where nothing is done."""
+        verb, confirmed = KEYS.get(key.lower()), self._now() < self._confirm_until
+        self._confirm_until = -math.inf
+        if verb is None:
+            return None
+        if verb == "stop" and not confirmed:
+            self._confirm_until = self._now() + CONFIRM_S
+            self._commands.notify(f"press {key} again within {CONFIRM_S:.0f} s to stop")
+            return None
+        thread = threading.Thread(target=self._do, args=(verb, key.lower()), daemon=True)
+        thread.start()
+        return thread
+
+    def _do(self, verb: str, key: str) -> None:
+        try:
+            self._commands.do(verb, f"key {key}")
+        except CommandFailed as error:
+            self._commands.notify(f"{verb}: {error}")
 
 
 class Keys:
@@ -79,25 +99,40 @@ class Keys:
             os.close(self._wake)
 
     def _prepare_posix(self) -> Callable[[], None]:
-        """Set the terminal to give every key at once, without echo."""
+        """Have the terminal give every key at once, without echo."""
         if sys.platform == "win32":
             raise RuntimeError("this reads keys of POSIX terminals")
         import termios
-        import tty
 
         self._terminal = sys.stdin.fileno()
         self._before = termios.tcgetattr(self._terminal)
         self._woken, self._wake = os.pipe()
         # In case the interpreter ends within this context.
         atexit.register(self._restore)
-        tty.setcbreak(self._terminal)
+        self._set_cbreak()
         return self._read_posix
+
+    def _set_cbreak(self) -> bool:
+        """Have the terminal give keys to us; return whether we are in its foreground."""
+        if sys.platform == "win32":
+            raise RuntimeError("this reads keys of POSIX terminals")
+        import termios
+        import tty
+
+        if not _in_foreground(self._terminal):
+            return False
+        try:
+            tty.setcbreak(self._terminal, termios.TCSANOW)
+        except termios.error:
+            return False  # The terminal was closed.
+        return True
 
     def _read_posix(self) -> None:
         while not self._end.is_set():
-            # In the background the keys go to the shell.
-            ours = [self._terminal] if _in_foreground(self._terminal) else []
-            ready, _, _ = select.select([self._woken, *ours], [], [], None if ours else 1.0)
+            # In the background the keys go to the shell, which has set its own modes when it gives
+            # the terminal back.
+            terminal = [self._terminal] if self._set_cbreak() else []
+            ready, _, _ = select.select([self._woken, *terminal], [], [], FOREGROUND_POLL_S)
             if self._terminal in ready and _in_foreground(self._terminal):
                 try:
                     key = os.read(self._terminal, 1)

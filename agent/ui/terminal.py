@@ -8,7 +8,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from rich.text import Text
 
 from agent.metrics import LoopMetrics
 from agent.pause import Pauses
+from agent.run_dir import ADDRESS, Address
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.utils.atomic_io import replace_atomic
-from pamiq_lightning.utils.console import print_error, safe_stream
+from pamiq_lightning.utils.console import print_error, safe_print, safe_stream
 
 REFRESH_S = 1.0
 PLAIN_EVERY = 10
@@ -154,19 +155,20 @@ class StatusDisplay:
     def _show(self) -> None:
         shown = block(self._source, self._hint)
         live = Live(shown, console=self._console, auto_refresh=False)
-        with live if self._console.is_terminal else nullcontext():
+        # A dumb terminal cannot move its cursor back to the first line of a block.
+        draws = self._console.is_terminal and not self._console.is_dumb_terminal
+        if self._console.is_dumb_terminal:
+            safe_print(self._hint)
+        with live if draws else nullcontext():
             for count in itertools.count(1):
                 self._wake.wait(REFRESH_S)
                 self._wake.clear()
-                # A line that cannot be printed is lost, and the next one tried. Rich raises
-                # SystemExit where a pipe has lost its reader.
-                with suppress(OSError, SystemExit):
-                    while not self._lines.empty():
-                        self._console.print(self._lines.get(), soft_wrap=True, markup=False)
-                    if self._console.is_terminal:
-                        live.update(block(self._source, self._hint), refresh=True)
-                    elif count % PLAIN_EVERY == 0:
-                        self._console.print(plain_line(self._source), soft_wrap=True, markup=False)
+                while not self._lines.empty():
+                    safe_print(self._lines.get())
+                if draws:
+                    live.update(block(self._source, self._hint), refresh=True)
+                elif count % PLAIN_EVERY == 0:
+                    safe_print(plain_line(self._source))
                 if self._end.is_set():
                     break
 
@@ -230,6 +232,13 @@ def block(source: StatusSource, hint: str) -> Group:
     if source.warnings():
         lines.insert(1, Text(source.warnings(), style="bold red"))
     return Group(*lines)
+
+
+def page_to_show(address: Address, folder: Path) -> str:
+    """Return the live page's address; its token goes to a terminal alone, since others read logs."""
+    if safe_stream().isatty():
+        return address.page
+    return f"{address.site} (with its token: {folder / ADDRESS})"
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> bool:

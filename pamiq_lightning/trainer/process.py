@@ -123,7 +123,8 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
         return
     # All that libraries print goes into a file: the terminal belongs to the agent's status.
     try:
-        log = os.open(config.run_folder / TRAINER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        log = os.open(config.run_folder / TRAINER_LOG, flags, 0o644)
     except OSError as error:
         print_error(f"the trainer has no log: {error}")
         sys.exit(1)

@@ -200,7 +200,7 @@ def test_killed_trainer_is_replaced_while_the_agent_acts(tmp_path: Path) -> None
     assert "the trainer" not in (run_folder(tmp_path) / TRAINER_LOG).read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stop_signal_ends_every_process(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     others = psutil.Process(process.pid).children(recursive=True)
@@ -212,6 +212,62 @@ def test_stop_signal_ends_every_process(tmp_path: Path, number: signal.Signals) 
     assert summary(tmp_path)["ended"] == number.name
     _, left = psutil.wait_procs(others, timeout=30)
     assert not left
+
+
+IN_A_TERMINAL = """
+import fcntl, runpy, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+runpy.run_module("agent.run", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX")
+def test_closed_terminal_ends_every_process_and_all_is_saved(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *command(f"runs={tmp_path}", "steps=100000")[3:]],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"Run folder" not in shown:
+        shown += os.read(ours, 1024)
+    others = psutil.Process(process.pid).children(recursive=True)
+    os.close(ours)
+    assert process.wait() == 0
+    assert summary(tmp_path)["ended"] == "SIGHUP"
+    assert (run_folder(tmp_path) / CHECKPOINTS / "policy.ckpt").is_file()
+    _, left = psutil.wait_procs(others, timeout=30)
+    assert not left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_run_learns_and_ends_well_whatever_becomes_of_its_streams(tmp_path: Path) -> None:
+    # No input, no errors, an output without Japanese, and its reader ended by the same Ctrl-C.
+    runs, pipeline = tmp_path / "走る", 'trap : INT; "$@" <&- 2>&- | cat; echo "${PIPESTATUS[0]}"'
+    process = subprocess.Popen(
+        ["bash", "-c", pipeline, "bash", *command(f"runs={runs}", "steps=100000")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    assert any(line.startswith("Run folder") for line in lines)
+    assert any("alive" in line and "encoder: 0 rollouts" not in line for line in lines)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate()
+    assert output.splitlines()[-1] == "0"
+    assert summary(runs)["ended"] == "SIGINT"
+    assert (run_folder(runs) / TRAINER_LOG).stat().st_mode & 0o133 == 0
 
 
 @pytest.mark.parametrize(

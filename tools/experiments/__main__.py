@@ -131,7 +131,7 @@ class GridRunner:
     def stop(self) -> None:
         """End all runs in progress; they start again next time."""
         for running in self.running:
-            running.process.send_signal(signal.SIGINT)
+            running.process.terminate()
         deadline = time.monotonic() + STOP_S
         for running in self.running:
             try:

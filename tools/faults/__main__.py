@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from pamiq_lightning.utils.console import safe_print
-from tools.cli import make_parser
+from tools.cli import let_children_heed_signals, make_parser
 from tools.faults import (
     capture_faults,
     containers,
@@ -59,6 +59,7 @@ FAULTS = {
 
 def main() -> int:
     """Run the chosen groups; return the exit code."""
+    let_children_heed_signals()
     parser = make_parser(__doc__)
     parser.add_argument(
         "faults",

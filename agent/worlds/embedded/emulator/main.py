@@ -6,16 +6,14 @@ python -m agent.worlds --scene agent.worlds.embedded.scenes.street.Street
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 import time
 from contextlib import ExitStack
 from functools import partial
-from types import FrameType
 
 from jsonargparse import ArgumentParser
 
+from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import PortTakenError
 from agent.osc.query import OscQueryError
 from agent.osc.server import silence_python_osc
@@ -73,10 +71,11 @@ def run(
         raise ValueError(f"rate must be one of {', '.join(map(str, LOCKSTEP_RATES))}, got {rate}")
     if faults and not window:
         raise ValueError("faults need a window")
-    stopped = _stop_on_signal()
-    simulation = Simulation(scene or Street(), (height, width), seed, field_of_view, supersample)
-    simulation.frame()  # Compiles.
     with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        size = (height, width)
+        simulation = Simulation(scene or Street(), size, seed, field_of_view, supersample)
+        simulation.frame()  # Compiles.
         emulator = Emulator(simulation, osc_in, osc_out, oscquery, log_osc)
         stack.callback(emulator.close)
         open_window = partial(Window, title, window_size or (width, height), emulator.set_input)
@@ -89,21 +88,10 @@ def run(
         timestep = FixedTimestep(
             emulator.step, lambda: display.show(simulation.frame), PHYSICS_HZ // rate
         )
-        while not stopped.is_set() and time.monotonic() < end and display.handle_events():
+        while not stop() and time.monotonic() < end and display.handle_events():
             if commands is not None:
                 commands.apply_pending(display)
             timestep.tick()
-
-
-def _stop_on_signal() -> threading.Event:
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return stopped
 
 
 def main() -> int:
@@ -118,4 +106,6 @@ def main() -> int:
     except (PortTakenError, OscQueryError, WindowError, ValueError) as error:
         print_error(f"error: {error}")
         return 1
+    except (KeyboardInterrupt, ForceQuit):
+        return 130
     return 0
