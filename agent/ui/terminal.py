@@ -235,7 +235,7 @@ def block(source: StatusSource, hint: str) -> Group:
 
 
 def page_to_show(address: Address, folder: Path) -> str:
-    """Return the live page's address; its token goes to a terminal alone, since others read logs."""
+    """Return the live page's address; its token goes to terminals alone, since others read logs."""
     if safe_stream().isatty():
         return address.page
     return f"{address.site} (with its token: {folder / ADDRESS})"

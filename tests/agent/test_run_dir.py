@@ -56,6 +56,7 @@ def test_address_is_read_back_and_removed(tmp_path: Path) -> None:
     assert read_address(tmp_path) == HERE
     assert HERE.page == "http://127.0.0.1:4321/#secret"
     assert [path.name for path in tmp_path.iterdir()] == [run_dir.ADDRESS]
+    assert HERE.page in (tmp_path / run_dir.ADDRESS).read_text()
     remove_address(tmp_path)
     remove_address(tmp_path)
     with pytest.raises(FileNotFoundError):

@@ -4,6 +4,7 @@ import errno
 import io
 import itertools
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -12,9 +13,16 @@ from rich.console import Console
 
 from agent.metrics import LoopMetrics
 from agent.pause import PERSON, Pauses
-from agent.run_dir import SUMMARY
+from agent.run_dir import ADDRESS, SUMMARY, Address
 from agent.ui import terminal
-from agent.ui.terminal import StatusDisplay, StatusSource, block, plain_line, write_summary
+from agent.ui.terminal import (
+    StatusDisplay,
+    StatusSource,
+    block,
+    page_to_show,
+    plain_line,
+    write_summary,
+)
 from pamiq_lightning.exchange.status_board import LEARNER_METRICS, StatusBoard, StatusBoardSpec
 
 
@@ -70,6 +78,33 @@ def test_block_and_line_show_the_metrics(source: StatusSource) -> None:
         assert "encoder" in text and "24" in text and "0.125" in text
 
 
+def test_dumb_terminal_gets_plain_lines(
+    source: StatusSource, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "REFRESH_S", 0.001)
+    monkeypatch.setattr(terminal, "PLAIN_EVERY", 1)
+    display = StatusDisplay(source, lambda: None, "q stops")
+    display._console = Console(force_terminal=True, _environ={"TERM": "dumb"})
+    with display:
+        display.safe_print("hello")
+    hint, *lines = capsys.readouterr().out.splitlines()
+    assert hint == "q stops"
+    assert "hello" in lines and plain_line(source) in lines
+
+
+def test_token_of_the_page_is_shown_on_terminals_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = Address("127.0.0.1", 4321, "secret")
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert page_to_show(address, tmp_path) == (
+        f"http://127.0.0.1:4321/ (with its token: {tmp_path / ADDRESS})"
+    )
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    assert page_to_show(address, tmp_path) == address.page
+
+
 def test_summary_is_written_whole(source: StatusSource, tmp_path: Path) -> None:
     assert write_summary(tmp_path / SUMMARY, source.summary())
     assert json.loads((tmp_path / SUMMARY).read_text()) == source.summary()
@@ -102,7 +137,7 @@ def test_processes_are_watched_even_if_the_terminal_fails(
         raise RuntimeError(f"call {min(call, 5)} failed")
 
     display = StatusDisplay(source, watch, "q stops")
-    display._console = Console(file=FailingStream(failure))
+    monkeypatch.setattr(sys, "stdout", FailingStream(failure))
     printed: list[str] = []
     safe_print = display.safe_print
     monkeypatch.setattr(

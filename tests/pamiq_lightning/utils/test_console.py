@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
-from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.console import print_error, safe_print, safe_stream
 
 _IMPORT = "from pamiq_lightning.utils.console import open_missing_streams, safe_print; "
 
@@ -39,6 +41,26 @@ def test_lines_keep_their_order_among_prints(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().out == "first\nsecond\n"
 
 
+def test_a_library_prints_to_whatever_the_stream_is_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = safe_stream()
+    assert not stream.isatty() and stream.encoding.lower() == "utf-8"
+    stream.write("out")
+    monkeypatch.setattr(sys, "stdout", None)
+    assert not stream.isatty()
+    stream.write("lost")
+    assert capsys.readouterr().out == "out"
+
+
+def test_a_line_goes_above_a_live_block(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=safe_stream(), force_terminal=True)
+    with Live("block", console=console, auto_refresh=False):
+        safe_print("above")
+    out = capsys.readouterr().out
+    assert out.index("above") < out.rindex("block")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full and a POSIX shell")
 class TestOfStreams:
     """What the caller may have done to a standard stream."""
@@ -46,6 +68,15 @@ class TestOfStreams:
     @pytest.mark.parametrize("redirect", ["> /dev/full", ">&-", "<&- >&- 2>&-"])
     def test_a_refused_line_is_lost_and_the_process_goes_on(self, redirect: str) -> None:
         done = _run("safe_print('lost'); import sys; sys.exit(7)", redirect)
+        assert (done.returncode, done.stderr) == (7, b"")
+
+    def test_a_reader_that_is_gone_ends_nothing(self) -> None:
+        reader, pipe = os.pipe()
+        os.close(reader)
+        code = _IMPORT + "safe_print('lost'); import sys; sys.exit(7)"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
+        os.close(pipe)
         assert (done.returncode, done.stderr) == (7, b"")
 
     def test_what_the_encoding_lacks_is_escaped(self) -> None:
