@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -13,8 +12,8 @@ from agent.capture.base import CaptureError, Rectangle
 from agent.capture.grabber import Grabber, open_grabber
 from agent.capture.resize import from_bgrx
 from agent.capture.window import Window, attach_window
+from pamiq_lightning.utils.console import print_error
 
-_log = logging.getLogger(__name__)
 _RETRY_S = 1.0  # A search through all windows takes longer than a capture.
 _SMALLEST = 16  # A smaller client area (pixels a side) is refused.
 
@@ -128,7 +127,7 @@ class Screen:
         notes = tuple(note for note in (self._grabber_note, off) if note)
         for note in notes:
             if note not in self.notes:
-                _log.warning("window %r: %s", self._title, note)
+                print_error(f"window {self._title!r}: {note}")
         self.notes = notes
 
     def _capture(self) -> NDArray[np.uint8]:

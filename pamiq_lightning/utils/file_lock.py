@@ -127,7 +127,7 @@ def holder(path: Path) -> int | None:
     if not is_held(path):
         return None
     if sys.platform != "linux":
-        # The holder wrote its number, and nobody else can have it while the holder lives.
+        # The holder wrote its number, and nobody else can have it while the holder runs.
         return _written(path)
     status = path.stat()
     processes = (process for process in Path("/proc").iterdir() if process.name.isdigit())

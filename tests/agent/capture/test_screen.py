@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -130,7 +128,7 @@ def test_reduced_screen_is_captured_at_once(desktop: Desktop, clock: Clock) -> N
 
 
 def test_clamped_window_and_the_way_of_capture_are_said_once(
-    desktop: Desktop, clock: Clock, caplog: pytest.LogCaptureFixture
+    desktop: Desktop, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desktop.failed = "mss: no such visual"
     desktop.place = Rectangle(-40, 10, 120, 60)
@@ -140,7 +138,7 @@ def test_clamped_window_and_the_way_of_capture_are_said_once(
         source.read()
     assert source.notes[0] == "captured by fake (mss: no such visual)"
     assert "off the screen" in source.notes[1]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
     desktop.place, desktop.failed = Rectangle(0, 10, 120, 60), ""
     source.read()
     assert source.notes == ("captured by fake (mss: no such visual)",)
