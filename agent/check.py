@@ -26,7 +26,8 @@ from rich.table import Table
 from agent.capture.base import CaptureError, FrameSource
 from agent.capture.screen import Screen
 from agent.osc.parameters import Listener
-from agent.osc.query import OscQueryError, find_vrchat
+from agent.osc.ports import is_local
+from agent.osc.query import Found, OscQueryError, find_clients
 from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
 from agent.worlds.vrchat.frame_check import DARK, FLAT
@@ -95,7 +96,7 @@ def main(
     with ExitStack() as parts:
         steps = [step(context, parts) for step in (capture, send, receive)]
         if options.oscquery:
-            steps.append(query())
+            steps.append(query(context))
         if options.move:
             steps.append(move(context))
         try:
@@ -189,17 +190,33 @@ def receive(context: Context, parts: ExitStack) -> Iterator[Finding]:
     )
 
 
-def query() -> Iterator[Finding]:
-    """Find VRChat by OSCQuery, which is optional."""
+def query(context: Context) -> Iterator[Finding]:
+    """Find VRChat by OSCQuery, which is optional; every client that answers is named."""
     try:
-        found = find_vrchat()
+        clients = find_clients()
     except OscQueryError as error:
         yield Finding("OSCQuery", None, str(error))
         return
-    if found is None:
+    if not clients:
         yield Finding("OSCQuery", None, "VRChat does not announce itself; fixed ports are used")
+        return
+    local = is_local(context.host)
+    meant = [c for c in clients if c.local == local and c.osc_port == context.port]
+    named = "; ".join(map(_describe, clients))
+    if meant:
+        chosen = f"; --port {context.port} is {meant[0].name}" if len(clients) > 1 else ""
+        yield Finding("OSCQuery", True, named + chosen)
     else:
-        yield Finding("OSCQuery", True, f"{found.name} takes OSC on port {found.osc_port}")
+        advice = (
+            f"none is at {context.host}:{context.port}: choose one (here --port, in a run osc_port)"
+        )
+        yield Finding("OSCQuery", False, f"{named}; {advice}")
+
+
+def _describe(client: Found) -> str:
+    where = "this machine" if client.local else client.host
+    port = "gives no port" if client.osc_port is None else f"takes OSC on port {client.osc_port}"
+    return f"{client.name} on {where} {port}"
 
 
 def move(context: Context) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.osc.parse import NotOscError, read_message
+from agent.osc.parse import Message, read_packet
 from agent.osc.ports import bind_udp
 from pamiq_lightning.utils.console import print_error
 
@@ -51,7 +51,7 @@ class Listener:
         names: what the numbers of `values` mean.
         port: the port that is bound.
         received: valid messages so far.
-        malformed: invalid datagrams so far.
+        malformed: invalid messages so far.
         received_at: time of the last message (s); None before the first.
         avatar_changes: how often the avatar was changed.
 
@@ -90,11 +90,13 @@ class Listener:
 
     def receive(self, datagram: bytes) -> None:
         """Process one datagram."""
-        try:
-            address, value = read_message(datagram)
-        except NotOscError:
-            self.malformed += 1
-            return
+        packet = read_packet(datagram)
+        self.malformed += packet.malformed
+        for message in packet.messages:
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        address, value = message
         index = self._indices.get(address)
         if index is not None and isinstance(value, (bool, int, float)):
             if not abs(value) < _LARGEST_VALUE:  # NaN and infinity included.

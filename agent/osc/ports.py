@@ -63,6 +63,16 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
     return bound
 
 
+def is_local(host: str) -> bool:
+    """Return whether a name or an IPv4 address is one of this machine's."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+            trial.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
 def udp_holder(port: int) -> str | None:
     """Return the process that holds a UDP port as "name (pid)"; None where it is unknown.
 

@@ -9,23 +9,30 @@ Source: https://github.com/vrchat-community/osc/wiki/OSCQuery
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
-import urllib.request
+import time
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.osc.parameters import CHANGE, PARAMETERS, PREFIX
+from agent.osc.ports import is_local
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
 
+_log = logging.getLogger(__name__)
 QUERY_TYPE = "_oscjson._tcp.local."
 OSC_TYPE = "_osc._udp.local."
 _LOCAL = "127.0.0.1"
 _WRITE_ONLY = 2  # The node takes values and reports none.
 _LARGEST_ANSWER = 1 << 20
 _HTTP_TIMEOUT_S = 2.0
+_OTHERS_S = 1.0
+"""How long other clients may take to answer after the first one (s)."""
 
 
 class OscQueryError(RuntimeError):
@@ -37,7 +44,10 @@ class Found(NamedTuple):
 
     name: str
     host: str
-    osc_port: int
+    osc_port: int | None
+    """None where it does not answer."""
+    local: bool
+    """Whether it runs on this machine."""
 
 
 class Advertiser:
@@ -84,8 +94,8 @@ class Advertiser:
         self._server.server_close()
 
 
-def find_vrchat(timeout_s: float = 3.0) -> Found | None:
-    """Return the first VRChat client that announces itself within `timeout_s`, or None.
+def find_clients(timeout_s: float = 3.0) -> list[Found]:
+    """Return every VRChat client that announces itself within `timeout_s`, this machine's first.
 
     Raises:
         OscQueryError: zeroconf is missing, or the network allows no mDNS.
@@ -112,16 +122,25 @@ def find_vrchat(timeout_s: float = 3.0) -> Found | None:
         raise OscQueryError(f"mDNS does not work on this network: {error}") from error
     try:
         zeroconf.ServiceBrowser(network, QUERY_TYPE, Listener())
-        if not found.wait(timeout_s):
-            return None
-        info = network.get_service_info(QUERY_TYPE, names[0])
-        if info is None or not info.port or not info.parsed_addresses():
-            return None
-        return host_info(
-            names[0].removesuffix("." + QUERY_TYPE), info.parsed_addresses()[0], info.port
-        )
+        if found.wait(timeout_s):
+            time.sleep(_OTHERS_S)
+        infos = [network.get_service_info(QUERY_TYPE, name) for name in sorted(names)]
     finally:
         network.close()
+    clients = [
+        _ask(info.name.removesuffix("." + QUERY_TYPE), info.parsed_addresses()[0], info.port)
+        for info in infos
+        if info is not None and info.port and info.parsed_addresses()
+    ]
+    return sorted(clients, key=lambda client: (not client.local, client.osc_port is None))
+
+
+def _ask(name: str, host: str, http_port: int) -> Found:
+    try:
+        return host_info(name, host, http_port)
+    except OscQueryError as error:
+        _log.warning("%s", error)
+        return Found(name, host, None, is_local(host))
 
 
 def host_info(name: str, host: str, http_port: int) -> Found:
@@ -130,15 +149,18 @@ def host_info(name: str, host: str, http_port: int) -> Found:
     Raises:
         OscQueryError: it does not answer as OSCQuery specifies.
     """
-    url = f"http://{host}:{http_port}/?HOST_INFO"
+    # Direct, without a proxy: it is on this machine, or beside it.
+    connection = HTTPConnection(host, http_port, timeout=_HTTP_TIMEOUT_S)
     try:
-        with urllib.request.urlopen(url, timeout=_HTTP_TIMEOUT_S) as answer:
-            info = json.loads(answer.read(_LARGEST_ANSWER))
-        return Found(name, str(info.get("OSC_IP", host)), int(info["OSC_PORT"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        with closing(connection):
+            connection.request("GET", "/?HOST_INFO")
+            info = json.loads(connection.getresponse().read(_LARGEST_ANSWER))
+        address, port = str(info.get("OSC_IP", host)), int(info["OSC_PORT"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OscQueryError(
             f"{name} at {host}:{http_port} gives no HOST_INFO: {error!r}"
         ) from error
+    return Found(name, address, port, is_local(host))
 
 
 def _zeroconf() -> Any:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from pythonosc.dispatcher import Dispatcher
-from pythonosc.osc_bundle import OscBundle
-from pythonosc.osc_packet import OscPacket
 from pythonosc.osc_server import BlockingOSCUDPServer
 
-from agent.osc.parse import read_message
+from agent.osc.parse import read_packet
 from agent.osc.ports import bind_udp
 
 HOST = "127.0.0.1"
 Handler = Callable[[str, object], None]
 """Takes an address and its first argument; raises ValueError for an unknown one."""
-
-
-def silence_python_osc() -> None:
-    """Keep python-osc from logging a line for every unknown type tag.
-
-    It logs to the root logger, so only programs that are nothing but a world call this.
-    """
-    logging.getLogger().addFilter(lambda record: "pythonosc" not in record.pathname)
 
 
 class _Messages(Dispatcher):  # type: ignore[misc]
@@ -37,21 +26,15 @@ class _Messages(Dispatcher):  # type: ignore[misc]
         self._count_ignored = count_ignored
 
     def call_handlers_for_packet(self, data: bytes, client_address: tuple[str, int]) -> list[Any]:
-        for address, value in _read(data):
+        packet = read_packet(data)
+        for _ in range(packet.malformed):
+            self._count_ignored()
+        for address, value in packet.messages:
             try:
                 self._handler(address, value)
             except ValueError:
                 self._count_ignored()
         return []
-
-
-def _read(datagram: bytes) -> list[tuple[str, object]]:
-    """Return every message in a datagram with its first argument, None if it has none."""
-    if not OscBundle.dgram_is_bundle(datagram):
-        # python-osc would pad a truncated argument with zeros.
-        return [read_message(datagram)]
-    messages = [timed.message for timed in OscPacket(datagram).messages]
-    return [(message.address, next(iter(message), None)) for message in messages]
 
 
 class _Server(BlockingOSCUDPServer):  # type: ignore[misc]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import secrets
 import socket
 import sys
@@ -80,8 +81,6 @@ class _Server(ThreadingHTTPServer):
         self.socket = listening
         self.commands, self.views = commands, views
         self.token = f"Bearer {address.token}".encode()
-        # Any other name is a web site whose name was pointed at this machine.
-        self.hosts = {f"{HOST}:{address.port}", f"localhost:{address.port}"}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report a failure as a message; a client that went away is not one."""
@@ -109,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, answer: Any) -> None:
         try:
-            if self.headers.get("Host") not in self.server.hosts:
+            if not _is_loopback(self.headers.get("Host", "")):
                 raise RefusedError(HTTPStatus.FORBIDDEN, "this host name is not this machine's")
             self._skip_body()
             answer()
@@ -199,6 +198,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a Host header names this machine, with any port: ssh forwards another one.
+
+    Any other name is a web site whose name was pointed at this machine.
+    """
+    return re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", host) is not None
 
 
 def _whole_number(query: str, name: str, otherwise: int | None = None) -> int:

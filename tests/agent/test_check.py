@@ -133,13 +133,41 @@ def test_taken_port_is_reported(context: Context, parts: ExitStack, receiver: Re
     assert "is taken by" in finding.detail
 
 
-def test_missing_oscquery_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> Found:
+def client(number: int, port: int, local: bool = True) -> Found:
+    return Found(f"VRChat-Client-{number}", "127.0.0.1" if local else "192.0.2.1", port, local)
+
+
+def found(context: Context, monkeypatch: pytest.MonkeyPatch, *clients: Found) -> Finding:
+    monkeypatch.setattr(check, "find_clients", lambda: list(clients))
+    (finding,) = query(context)
+    return finding
+
+
+def test_missing_oscquery_is_no_failure(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[Found]:
         raise OscQueryError("no zeroconf")
 
-    for finder, works in ((fail, None), (lambda: None, None), (lambda: Found("V", "h", 9), True)):
-        monkeypatch.setattr(check, "find_vrchat", finder)
-        assert [finding.works for finding in query()] == [works]
+    assert found(context, monkeypatch).works is None
+    monkeypatch.setattr(check, "find_clients", fail)
+    assert next(query(context)) == Finding("OSCQuery", None, "no zeroconf")
+
+
+def test_every_client_of_oscquery_is_named(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = found(context, monkeypatch, client(1, 9100), client(2, context.port))
+    assert finding.works
+    assert "VRChat-Client-1 on this machine takes OSC on port 9100" in finding.detail
+    assert f"--port {context.port} is VRChat-Client-2" in finding.detail
+
+
+def test_oscquery_without_a_client_at_the_port_fails(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in (client(1, context.port + 1), client(1, context.port, local=False)):
+        finding = found(context, monkeypatch, other)
+        assert finding.works is False
+        assert f"none is at 127.0.0.1:{context.port}" in finding.detail
 
 
 class Terminal:

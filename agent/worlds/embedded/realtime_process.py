@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.osc.ports import PortTakenError
-from agent.osc.server import silence_python_osc
 from agent.worlds.embedded.emulator.server import Emulator
 from agent.worlds.embedded.fixed_timestep import FixedTimestep
 from agent.worlds.embedded.scenes.base import Scene
@@ -74,7 +73,6 @@ def run_simulation(config: SimulationConfig, orphaned: threading.Event) -> None:
 def main() -> None:
     """Read the configuration from the parent's pipe and run it."""
     open_missing_streams()
-    silence_python_osc()
     config: SimulationConfig = pickle.load(sys.stdin.buffer)
     orphaned = threading.Event()
     pipe = sys.stdin.fileno()

@@ -11,7 +11,7 @@ import pytest
 from agent.osc.parameters import CHANGE, PARAMETERS, PREFIX, Listener
 from agent.osc.ports import PortTakenError, bind_udp, udp_holder
 from tests.agent.osc.conftest import Clock
-from tests.agent.osc.test_parse import build
+from tests.agent.osc.test_parse import build, bundle
 
 
 @pytest.fixture
@@ -67,6 +67,13 @@ def test_unknown_names_and_non_numbers_are_dropped(listener: Listener) -> None:
     assert np.isnan(listener.values()).all()
     assert listener.malformed == 3
     assert listener.received == 2
+
+
+def test_bundled_parameters_are_received(listener: Listener) -> None:
+    parts = [build(PREFIX + name, 0.5, "f") for name in ("VelocityX", "Upright")]
+    listener.receive(bundle(parts[0], bundle(parts[1])))
+    assert (listener.value("VelocityX"), listener.value("Upright")) == (0.5, 0.5)
+    assert (listener.received, listener.malformed) == (2, 0)
 
 
 def test_values_are_a_copy(listener: Listener) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from agent.osc.parse import NotOscError, read_message
+from agent.osc.parse import DEEPEST, NotOscError, Packet, read_message, read_packet
 
 
 def build(address: str, value: object, kind: str) -> bytes:
@@ -45,10 +45,50 @@ def test_other_datagrams_are_refused(datagram: bytes) -> None:
         read_message(datagram)
 
 
+def bundle(*elements: bytes) -> bytes:
+    sized = (len(element).to_bytes(4, "big") + element for element in elements)
+    return b"#bundle\0" + bytes(7) + b"\1" + b"".join(sized)
+
+
+A, B = build("/avatar/a", 0.5, "f"), build("/avatar/b", True, "T")
+
+
+def test_bundle_is_unpacked_with_the_bundles_in_it() -> None:
+    datagram = bundle(A, bundle(B, bundle()), A)
+    assert read_packet(datagram) == (
+        [("/avatar/a", 0.5), ("/avatar/b", True), ("/avatar/a", 0.5)],
+        0,
+    )
+    assert read_packet(A) == ([("/avatar/a", 0.5)], 0)
+
+
+def test_malformed_part_of_a_bundle_spoils_no_other() -> None:
+    assert read_packet(bundle(A, b"junk", bundle(B, b"/a\0\0"))) == Packet(
+        [("/avatar/a", 0.5), ("/avatar/b", True), ("/a", None)], 1
+    )
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [bundle(A)[:-4], bundle(A) + b"\0\0", bundle(b""), b"#bundle\0", bundle(A)[:18], bundle(b"/")],
+)
+def test_bundle_of_wrong_sizes_is_malformed(datagram: bytes) -> None:
+    assert read_packet(datagram) == ([], 1)
+
+
+def test_bundles_within_bundles_are_read_to_a_bounded_depth() -> None:
+    nested = A
+    for _ in range(DEEPEST):
+        nested = bundle(nested)
+    assert read_packet(nested) == ([("/avatar/a", 0.5)], 0)
+    for _ in range(1000):
+        nested = bundle(nested)
+    assert read_packet(nested) == ([], 1)
+
+
 @given(st.binary(max_size=64) | st.binary(max_size=40).map(lambda end: b"/avatar/x\0\0\0" + end))
-def test_any_bytes_parse_or_raise_not_osc_error(datagram: bytes) -> None:
-    try:
-        address, _ = read_message(datagram)
-    except NotOscError:
-        return
-    assert address.startswith("/")
+def test_any_bytes_parse_or_are_malformed(datagram: bytes) -> None:
+    for given_bytes in (datagram, bundle(datagram), b"#bundle\0" + datagram):
+        messages, malformed = read_packet(given_bytes)
+        assert all(address.startswith("/") for address, _ in messages)
+        assert messages or malformed or given_bytes.startswith(b"#bundle\0")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from agent.osc import query
 from agent.osc.parameters import PARAMETERS
-from agent.osc.query import Advertiser, Found, OscQueryError, find_vrchat, host_info
+from agent.osc.query import Advertiser, Found, OscQueryError, find_clients, host_info
 
 
 class Network:
@@ -28,7 +30,12 @@ class Network:
 
     def get_service_info(self, kind: str, name: str) -> Any:
         return type(
-            "Info", (), {**self.announced[name], "parsed_addresses": lambda _: ["127.0.0.1"]}
+            "Info",
+            (),
+            {
+                **self.announced[name],
+                "parsed_addresses": lambda info: [socket.inet_ntoa(a) for a in info.addresses],
+            },
         )()
 
     def close(self) -> None:
@@ -61,6 +68,13 @@ def network(monkeypatch: pytest.MonkeyPatch) -> type[Network]:
     return Network
 
 
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    # This network answers at once, and its addresses are not reached.
+    monkeypatch.setattr(query, "_OTHERS_S", 0.0)
+    monkeypatch.setattr(query, "_HTTP_TIMEOUT_S", 0.2)
+
+
 @pytest.fixture
 def advertiser() -> Iterator[Advertiser]:
     advertiser = Advertiser(osc_port=12345, name="VRChat-Client-TEST")
@@ -69,7 +83,9 @@ def advertiser() -> Iterator[Advertiser]:
 
 
 def get(advertiser: Advertiser, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{advertiser.http_port}{path}") as answer:
+    # Without a proxy that this machine's environment may name.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"http://127.0.0.1:{advertiser.http_port}{path}") as answer:
         return json.load(answer)
 
 
@@ -100,11 +116,37 @@ def test_unknown_path_is_not_found(advertiser: Advertiser) -> None:
 
 
 def test_announced_client_is_found(advertiser: Advertiser) -> None:
-    assert find_vrchat() == Found("VRChat-Client-TEST", "127.0.0.1", 12345)
+    assert find_clients() == [Found("VRChat-Client-TEST", "127.0.0.1", 12345, local=True)]
 
 
-def test_no_client_returns_none() -> None:
-    assert find_vrchat(timeout_s=0.0) is None
+def test_loopback_is_asked_without_a_proxy(
+    advertiser: Advertiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert host_info("VRChat-Client-TEST", "127.0.0.1", advertiser.http_port).osc_port == 12345
+
+
+def test_all_clients_are_found_this_machine_s_first(
+    advertiser: Advertiser, network: type[Network]
+) -> None:
+    kind = query.QUERY_TYPE
+    for name, address, port in (("A", "192.0.2.1", 9), ("Z", "127.0.0.1", 9)):
+        service = f"VRChat-Client-{name}.{kind}"
+        info = _service_info(kind, service, port=port, addresses=[socket.inet_aton(address)])
+        network.announced[service] = info
+    with closing(Advertiser(osc_port=9100, name="VRChat-Client-B")):
+        found = find_clients()
+    assert [(client.name[-1], client.osc_port, client.local) for client in found] == [
+        ("B", 9100, True),
+        ("T", 12345, True),
+        ("Z", None, True),
+        ("A", None, False),
+    ]
+
+
+def test_no_client_is_an_empty_list() -> None:
+    assert find_clients(timeout_s=0.0) == []
 
 
 def test_error_names_a_missing_server() -> None:
@@ -114,7 +156,7 @@ def test_error_names_a_missing_server() -> None:
 
 def test_without_zeroconf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zeroconf", None)
-    for use in (lambda: Advertiser(1), find_vrchat):
+    for use in (lambda: Advertiser(1), find_clients):
         with pytest.raises(OscQueryError, match=r"\[oscquery\]"):
             use()
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import queue
 import random
 import socket
@@ -12,7 +11,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.udp_client import SimpleUDPClient
 
 from agent.osc.ports import PortTakenError
-from agent.osc.server import HOST, OscReceiver, silence_python_osc
+from agent.osc.server import HOST, OscReceiver
 from agent.worlds.embedded.inputs import InputController
 
 Received = queue.Queue[tuple[str, object]]
@@ -121,23 +120,12 @@ def storm(count: int) -> None:
     receiver.close()
 
 
-@pytest.fixture
-def silence() -> Iterator[None]:
-    root = logging.getLogger()
-    before = list(root.filters)
-    silence_python_osc()
-    yield
-    root.filters[:] = before
-
-
-@pytest.mark.usefixtures("silence")
 def test_server_survives_a_storm_of_invalid_datagrams(caplog: pytest.LogCaptureFixture) -> None:
     storm(3000)
     assert not caplog.records
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("silence")
 def test_memory_stays_flat_under_100_000_datagrams() -> None:
     psutil = pytest.importorskip("psutil")
     process = psutil.Process()

@@ -140,15 +140,23 @@ def test_request_without_the_token_is_refused(client: Client, run: FakeRun, toke
     assert not run.pauses.requested and not run.stop() and run.board.save_requested == 0
 
 
-@pytest.mark.parametrize("host", ["example.org", "127.0.0.1", "127.0.0.1:1", "localhost.:80", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("example.org", "example.org:{}", "localhost.:80", "", "localhost:1@example.org"),
+        *("127.0.0.1.example.org:{}", "localhost.example.org", "localhost:80:80", "localhost:"),
+    ],
+)
 def test_another_host_name_is_refused_even_with_the_token(client: Client, host: str) -> None:
+    host = host.format(client.api.address.port)
     for path in ("/", "/status"):
         assert client.ask("GET", path, Host=host)[0].status == 403
     assert client.ask("POST", "/stop", Host=host)[0].status == 403
 
 
-def test_host_name_localhost_is_accepted(client: Client) -> None:
-    host = f"localhost:{client.api.address.port}"
+@pytest.mark.parametrize("host", ["localhost:{}", "localhost:9999", "127.0.0.1:1", "localhost"])
+def test_loopback_names_are_accepted_with_any_port(client: Client, host: str) -> None:
+    host = host.format(client.api.address.port)
     assert client.ask("GET", "/status", Host=host)[0].status == 200
 
 

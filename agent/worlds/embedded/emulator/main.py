@@ -16,7 +16,6 @@ from jsonargparse import ArgumentParser
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import PortTakenError
 from agent.osc.query import OscQueryError
-from agent.osc.server import silence_python_osc
 from agent.worlds.embedded.emulator.faults import CommandReader, FaultyDisplay
 from agent.worlds.embedded.emulator.server import Emulator
 from agent.worlds.embedded.emulator.window import TITLE, Window, WindowError
@@ -97,7 +96,6 @@ def run(
 def main() -> int:
     """Read the command line and run; return the exit code."""
     open_missing_streams()
-    silence_python_osc()
     parser = ArgumentParser(prog="python -m agent.worlds", description=__doc__)
     parser.add_function_arguments(run)
     settings = parser.instantiate(parser.parse_args())
