@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from rich.table import Table
 from agent.capture.base import CaptureError, FrameSource
 from agent.capture.screen import Screen
 from agent.osc.parameters import Listener
-from agent.osc.ports import is_local
+from agent.osc.ports import input_takers, is_local
 from agent.osc.query import Found, OscQueryError, find_clients
 from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
@@ -114,7 +115,8 @@ def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
     """Find the window and capture it for a second."""
     if context.source is None:
         try:
-            screen = Screen(360, context.title)
+            takers = partial(input_takers, context.host, context.port)
+            screen = Screen(360, context.title, takers=takers)
         except CaptureError as error:
             yield Finding("window", False, str(error))
             return
@@ -181,11 +183,12 @@ def receive(context: Context, parts: ExitStack) -> Iterator[Finding]:
         return
     parts.callback(context.listener.close)
     context.sleep(1.0)
-    received = context.listener.received
+    received, senders = context.listener.received, len(context.listener.sources)
     yield Finding(
         "OSC in",
         True if received else None,
         f"listening on port {context.listener.port}, {received} messages"
+        + (f" from {senders} programs, whose values are mixed" if senders > 1 else "")
         + ("" if received else " so far (an avatar that stands still sends none)"),
     )
 

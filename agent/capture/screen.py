@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.base import CaptureError, Rectangle
+from agent.capture.choice import FindTakers
 from agent.capture.grabber import Grabber, open_grabber
 from agent.capture.resize import from_bgrx
 from agent.capture.window import Window, attach_window
@@ -29,21 +30,27 @@ class Screen:
         size: pixels a side of the frames.
         title: the exact title of the window.
         clock: monotonic seconds.
+        takers: finds the processes that take the inputs; of several windows theirs is captured.
 
     Attributes:
         area: the client area of the last capture, in screen pixels.
-        notes: what a person should know of the capture; each is logged once.
+        notes: what a person should know of the capture; each is printed once.
 
     Raises:
-        CaptureError: no window, no display, or a missing library.
+        CaptureError: no window, no display, a missing library, or the wrong window.
     """
 
     def __init__(
-        self, size: int, title: str = "VRChat", clock: Callable[[], float] = time.monotonic
+        self,
+        size: int,
+        title: str = "VRChat",
+        clock: Callable[[], float] = time.monotonic,
+        takers: FindTakers = dict,
     ) -> None:
         self._size = size
         self._title = title
         self._clock = clock
+        self._takers = takers
         self._window: Window | None = None
         self._grabber: Grabber | None = None
         self._lost = CaptureError("the screen is closed")
@@ -86,7 +93,7 @@ class Screen:
 
     def _attach(self) -> None:
         # In this order: on Windows the grabber makes the process DPI-aware.
-        self._window = attach_window(self._title)
+        self._window = attach_window(self._title, self._takers())
         self._open_grabber()
 
     def _open_grabber(self) -> None:
@@ -123,8 +130,9 @@ class Screen:
         return area
 
     def _report(self, clamped: bool) -> None:
+        assert self._window is not None
         off = "part of the window is off the screen, and the agent sees the rest" if clamped else ""
-        notes = tuple(note for note in (self._grabber_note, off) if note)
+        notes = tuple(note for note in (self._window.note, self._grabber_note, off) if note)
         for note in notes:
             if note not in self.notes:
                 print_error(f"window {self._title!r}: {note}")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from types import MappingProxyType
 from typing import Protocol
 
 from agent.capture.base import CaptureError, Rectangle
+from agent.capture.choice import Takers
 
 
 class Window(Protocol):
-    """A desktop window; its rectangle is read anew for every capture."""
+    """A desktop window; its rectangle is read anew for every capture.
+
+    Attributes:
+        note: what a person should know of the choice among several; empty where there is nothing.
+    """
+
+    note: str
 
     def rectangle(self) -> Rectangle:
         """Return the client area, without title bar and border, in screen pixels.
@@ -24,20 +32,23 @@ class Window(Protocol):
         ...
 
 
-def attach_window(title: str = "VRChat") -> Window:
-    """Return the window with exactly this title; of several, Unity's, then the largest.
+def attach_window(title: str = "VRChat", takers: Takers = MappingProxyType({})) -> Window:
+    """Return the window with exactly this title.
+
+    Of several, that of the process which takes the inputs, then Unity's, then the largest.
 
     Raises:
-        CaptureError: no such window, no display, or a library is missing; it says what to do.
+        CaptureError: no such window, no display, a library is missing, or the window of the process
+            that takes the inputs is hidden; it says what to do.
     """
     if sys.platform == "win32":
         from agent.capture.window_windows import attach
 
-        return attach(title)
+        return attach(title, takers)
     if sys.platform == "linux":
         from agent.capture.window_x11 import attach
 
-        return attach(title)
+        return attach(title, takers)
     raise CaptureError(
         f"Windows cannot be found on {sys.platform}, only on Linux with X11 and on Windows: "
         "run the embedded world (world=embedded)."

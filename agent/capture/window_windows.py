@@ -7,6 +7,7 @@ import sys
 from ctypes import wintypes
 
 from agent.capture.base import CaptureError, Rectangle
+from agent.capture.choice import Candidate, Takers, choose
 
 assert sys.platform == "win32", "this module is for Windows only"
 
@@ -22,15 +23,18 @@ _user32.GetClientRect.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.RECT))
 _user32.GetClientRect.restype = wintypes.BOOL
 _user32.ClientToScreen.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.POINT))
 _user32.ClientToScreen.restype = wintypes.BOOL
+_user32.GetWindowThreadProcessId.argtypes = (wintypes.HWND, wintypes.LPDWORD)
+_user32.GetWindowThreadProcessId.restype = wintypes.DWORD
 for _query in (_user32.IsWindowVisible, _user32.IsIconic, _user32.IsWindow):
     _query.argtypes = (wintypes.HWND,)
     _query.restype = wintypes.BOOL
 
 
 class Win32Window:
-    """A top-level window of the desktop."""
+    """A top-level window of the desktop. See `agent.capture.window.Window`."""
 
-    def __init__(self, handle: int, title: str) -> None:
+    def __init__(self, handle: int, title: str, note: str = "") -> None:
+        self.note = note
         self._handle = handle
         self._title = title
 
@@ -53,31 +57,38 @@ class Win32Window:
         """Do nothing: a handle found by enumeration has no owner here."""
 
 
-def attach(title: str) -> Win32Window:
-    """Return the visible window with this title; Unity's before others, then the largest.
+def attach(title: str, takers: Takers) -> Win32Window:
+    """Return the visible window with this title, as `choose` does; Unity's before others.
 
     A folder named VRChat opens a window of the same title, hence the preference.
 
     Raises:
-        CaptureError: there is no such window.
+        CaptureError: there is no such window, or it is the wrong one.
     """
-    found: list[tuple[bool, int, int]] = []
+    found: list[Candidate] = []
 
     def consider(handle: int, _: int) -> bool:
         area = _rectangle(handle)
-        visible = _user32.IsWindowVisible(handle) and not _user32.IsIconic(handle)
-        if area and visible and _text(_user32.GetWindowTextW, handle) == title:
+        if area and _text(_user32.GetWindowTextW, handle) == title:
+            visible = bool(_user32.IsWindowVisible(handle)) and not _user32.IsIconic(handle)
             unity = _text(_user32.GetClassNameW, handle) == _UNITY
-            found.append((unity, area.width * area.height, handle))
+            found.append(Candidate(handle, area, visible, _process(handle), unity))
         return True
 
     _user32.EnumWindows(_EnumProc(consider), 0)
-    if not found:
+    chosen = choose(title, found, takers)
+    if chosen is None:
         raise CaptureError(
             f"There is no visible window titled {title!r}: start VRChat in desktop mode and keep "
             "its window visible, or run world=embedded."
         )
-    return Win32Window(max(found)[2], title)
+    return Win32Window(chosen[0].handle, title, chosen[1])
+
+
+def _process(handle: int) -> int | None:
+    number = wintypes.DWORD()
+    _user32.GetWindowThreadProcessId(handle, ctypes.byref(number))
+    return number.value or None
 
 
 def _text(function: ctypes._NamedFuncPointer, handle: int) -> str:

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.capture.base import CaptureError, Rectangle
+from agent.capture.choice import Candidate, Takers, choose
 
 if TYPE_CHECKING:
     from Xlib.display import Display
 
 
 class X11Window:
-    """A window of an X display. Not thread-safe."""
+    """A window of an X display. Not thread-safe. See `agent.capture.window.Window`."""
 
-    def __init__(self, display: Display, window: Any, title: str) -> None:
+    def __init__(self, display: Display, window: Any, title: str, note: str = "") -> None:
+        self.note = note
         self._display: Display | None = display
         self._window = window
         self._title = title
@@ -46,29 +48,32 @@ class X11Window:
             self._display = None
 
 
-def attach(title: str) -> X11Window:
-    """Return the largest visible window with exactly this title.
+def attach(title: str, takers: Takers) -> X11Window:
+    """Return the visible window with exactly this title, as `choose` does.
 
     Raises:
-        CaptureError: no window, display or library, or a session without X11.
+        CaptureError: no window, display or library, a session without X11, or the wrong window.
     """
     display = connect(os.environ)
     from Xlib import error
 
     try:
-        window = _largest(display, title)
+        chosen = choose(title, list(_candidates(display, title)), takers)
+    except CaptureError:
+        close(display)
+        raise
     except (error.XError, error.ConnectionClosedError, OSError) as failure:
         close(display)
         raise CaptureError(
             f"The X display failed during the search for windows: {failure}"
         ) from failure
-    if window is None:
+    if chosen is None:
         close(display)
         raise CaptureError(
             f"There is no visible window titled {title!r} on display {os.environ['DISPLAY']}: "
             "start VRChat in desktop mode and keep its window visible, or run world=embedded."
         )
-    return X11Window(display, window, title)
+    return X11Window(display, chosen[0].handle, title, chosen[1])
 
 
 def connect(environment: Mapping[str, str]) -> Display:
@@ -113,22 +118,35 @@ def close(display: Display) -> None:
         return  # The display is gone already.
 
 
-def _largest(display: Display, title: str) -> Any | None:
+def _candidates(display: Display, title: str) -> Iterator[Candidate]:
     from Xlib import X, error
 
-    best, best_area = None, 0
     for window in _windows(display.screen().root):
         try:
             if _title(display, window) != title:
                 continue
-            if window.get_attributes().map_state != X.IsViewable:
-                continue
-            area = _rectangle(window)
+            visible = window.get_attributes().map_state == X.IsViewable
+            yield Candidate(window, _rectangle(window), visible, _process(display, window))
         except error.XError:
             continue  # The window was closed during the search.
-        if area.width * area.height > best_area:
-            best, best_area = window, area.width * area.height
-    return best
+
+
+def _process(display: Display, window: Any) -> int | None:
+    """Return the process of this machine that opened a window, which the server knows itself.
+
+    What a window says of itself (_NET_WM_PID) is often wrong inside a container.
+    """
+    from Xlib import error
+    from Xlib.ext import res
+
+    if not display.has_extension(res.extname):
+        return None
+    try:
+        asked = [{"client": window.id, "mask": res.LocalClientPIDMask}]
+        ids = display.res_query_client_ids(asked).ids
+    except error.XError:
+        return None  # The server's version of the extension does not know them.
+    return next((int(number) for each in ids for number in each.value), None)
 
 
 def _windows(parent: Any) -> Iterator[Any]:

@@ -34,13 +34,17 @@ PREFIX = "/avatar/parameters/"
 CHANGE = "/avatar/change"
 LISTEN_HOST = "127.0.0.1"
 _LARGEST_DATAGRAM = 65536
+_MOST_SOURCES = 8
+Source = tuple[str, int]
+"""Address and port of a socket."""
 _LARGEST_VALUE = 1e30
 
 
 class Listener:
     """Keeps the newest value of every avatar parameter; a thread receives them.
 
-    Anything but a number under a known name is counted and dropped.
+    Anything but a number under a known name is counted and dropped. Programs that send in turns, as
+    two clients do, are named once, for their values are mixed.
 
     Args:
         port: the UDP port that VRChat sends to; 0 takes a free one, for OSCQuery.
@@ -54,6 +58,7 @@ class Listener:
         malformed: invalid messages so far.
         received_at: time of the last message (s); None before the first.
         avatar_changes: how often the avatar was changed.
+        sources: the sockets that have sent valid messages, in order.
 
     Raises:
         PortTakenError: another program listens there.
@@ -71,6 +76,9 @@ class Listener:
         self._clock = clock
         self._indices = {PREFIX + name: index for index, name in enumerate(PARAMETERS)}
         self._values = np.full(len(PARAMETERS), np.nan, np.float32)
+        self.sources: list[Source] = []
+        self._last_source: Source | None = None
+        self._mixed = False
         self._closed = False
         self._host = host
         self._socket = bind_udp(host, port)
@@ -88,12 +96,29 @@ class Listener:
         """Return the newest value of one parameter; NaN before the first message."""
         return float(self._values[PARAMETERS.index(name)])
 
-    def receive(self, datagram: bytes) -> None:
-        """Process one datagram."""
+    def receive(self, datagram: bytes, source: Source = ("", 0)) -> None:
+        """Process one datagram from a socket."""
         packet = read_packet(datagram)
         self.malformed += packet.malformed
+        if packet.messages:
+            self._note_source(source)
         for message in packet.messages:
             self._take(message)
+
+    def _note_source(self, source: Source) -> None:
+        if source == self._last_source:
+            return
+        self._last_source = source
+        if source not in self.sources:
+            self.sources = [*self.sources[-_MOST_SOURCES:], source]
+        elif not self._mixed:
+            # A client that was started again does not come back from its old socket.
+            self._mixed = True
+            names = ", ".join(f"{host}:{port}" for host, port in self.sources)
+            print_error(
+                f"OSC listener: several programs send avatar parameters to port {self.port} "
+                f"({names}), and their values are mixed: close the other client"
+            )
 
     def _take(self, message: Message) -> None:
         address, value = message
@@ -121,7 +146,7 @@ class Listener:
     def _read(self) -> None:
         while not self._closed:
             try:
-                datagram = self._socket.recv(_LARGEST_DATAGRAM)
+                datagram, source = self._socket.recvfrom(_LARGEST_DATAGRAM)
             except TimeoutError:
                 continue
             except OSError as error:
@@ -129,4 +154,4 @@ class Listener:
                 time.sleep(0.2)  # A lasting error must not become a busy loop.
             else:
                 if not self._closed:
-                    self.receive(datagram)
+                    self.receive(datagram, source)

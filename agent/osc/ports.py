@@ -55,10 +55,11 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
         if error.errno not in _IN_USE:
             raise OSError(f"cannot listen on {host}:{port}: {error}") from error
         udp = kind is socket.SOCK_DGRAM
-        holder = (udp_holder(port) if udp else _holder("tcp", port, _LISTENS)) or "another program"
+        holders = udp_holders(port) if udp else _holders("tcp", port, _LISTENS)
+        names = ", ".join(f"{name} (process {number})" for number, name in holders.items())
         raise PortTakenError(
-            f"{'UDP' if udp else 'TCP'} port {port} is taken by {holder}: close that, or choose "
-            "another port."
+            f"{'UDP' if udp else 'TCP'} port {port} is taken by {names or 'another program'}: "
+            "close that, or choose another port."
         ) from error
     return bound
 
@@ -73,25 +74,36 @@ def is_local(host: str) -> bool:
     return True
 
 
-def udp_holder(port: int) -> str | None:
-    """Return the process that holds a UDP port as "name (pid)"; None where it is unknown.
+def input_takers(host: str, port: int) -> dict[int, str]:
+    """Return the processes that take what is sent to a UDP port; none where they are unknown."""
+    return udp_holders(port) if is_local(host) else {}
 
-    Known on Linux, for processes of the same user; reads /proc.
+
+def udp_holders(port: int) -> dict[int, str]:
+    """Return the processes that hold a UDP port, by number, with their names.
+
+    Known on Linux, for processes of the same user (reads /proc), and on Windows. A socket that a
+    process shares with its children is held by all of them.
     """
-    return _holder("udp", port, None)
+    if sys.platform == "win32":
+        from agent.osc.ports_windows import udp_holders as find
+
+        return find(port)
+    return _holders("udp", port, None)
 
 
-def _holder(protocol: str, port: int, state: str | None) -> str | None:
+def _holders(protocol: str, port: int, state: str | None) -> dict[int, str]:
     inodes = set()
     for table in (Path(f"/proc/net/{protocol}"), Path(f"/proc/net/{protocol}6")):
         if table.exists():
             inodes |= _inodes(table.read_text(), port, state)
     if not inodes:
-        return None
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and _sockets(process) & inodes:
-            return f"{_name(process)} (process {process.name})"
-    return None
+        return {}
+    return {
+        int(process.name): _name(process)
+        for process in Path("/proc").iterdir()
+        if process.name.isdigit() and _sockets(process) & inodes
+    }
 
 
 def _inodes(table: str, port: int, state: str | None) -> set[str]:

@@ -9,7 +9,6 @@ Source: https://github.com/vrchat-community/osc/wiki/OSCQuery
 from __future__ import annotations
 
 import json
-import logging
 import socket
 import threading
 import time
@@ -20,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.osc.parameters import CHANGE, PARAMETERS, PREFIX
 from agent.osc.ports import is_local
+from pamiq_lightning.utils.console import print_error
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
 
-_log = logging.getLogger(__name__)
 QUERY_TYPE = "_oscjson._tcp.local."
 OSC_TYPE = "_osc._udp.local."
 _LOCAL = "127.0.0.1"
@@ -139,7 +138,7 @@ def _ask(name: str, host: str, http_port: int) -> Found:
     try:
         return host_info(name, host, http_port)
     except OscQueryError as error:
-        _log.warning("%s", error)
+        print_error(error)
         return Found(name, host, None, is_local(host))
 
 

@@ -9,7 +9,7 @@ from agent.errors import UsageError
 from agent.osc.ports import bind_udp
 from agent.settings.schema import Settings
 from agent.worlds.base import World
-from agent.worlds.vrchat.settings import check_vrchat, enter_vrchat
+from agent.worlds.vrchat.settings import DEFAULT_PORT, check_vrchat, enter_vrchat
 from pamiq_lightning.utils.instantiate import instantiate, resolve
 
 Notify = Callable[[str], None]
@@ -34,7 +34,7 @@ def resolve_world(settings: Settings, notify: Notify) -> None:
             notify("World: the embedded one (no VRChat window was found).")
     if settings.world == "vrchat":
         try:
-            check_vrchat(settings.vrchat)
+            check_vrchat(settings.vrchat, settings.osc_host, settings.osc_port or DEFAULT_PORT)
         except ValueError as error:
             raise UsageError(f"vrchat.{error}") from error
     elif settings.osc_port is not None:
@@ -62,7 +62,7 @@ def build_world(settings: Settings, size: int) -> World:
         RuntimeError: VRChat cannot be reached, or the embedded world does not start.
     """
     if settings.world == "vrchat":
-        address = (settings.osc_host, settings.osc_port or 9000)
+        address = (settings.osc_host, settings.osc_port or DEFAULT_PORT)
         try:
             return enter_vrchat(settings.vrchat, size, settings.rate, *address)
         except ValueError as error:

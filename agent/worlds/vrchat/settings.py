@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Literal
 
 from agent.capture.base import CaptureError, FrameSource
+from agent.capture.choice import FindTakers
 from agent.capture.window import attach_window
 from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import LISTEN_HOST
-from agent.osc.ports import bind_udp
+from agent.osc.ports import bind_udp, input_takers
 from agent.worlds.vrchat.world import COUNTDOWN_S, VRChat
 from pamiq_lightning.utils.instantiate import import_name, user_code
 from pamiq_lightning.utils.ranges import Port, Range
 
+DEFAULT_PORT = 9000
+"""UDP port that VRChat listens on."""
 SOURCES = {
     "screen": "agent.capture.screen.Screen",
     "camera": "agent.capture.camera.Camera",
@@ -53,7 +57,11 @@ class VRChatSettings:
 
 
 def enter_vrchat(
-    settings: VRChatSettings, size: int, rate_hz: float, host: str = "127.0.0.1", port: int = 9000
+    settings: VRChatSettings,
+    size: int,
+    rate_hz: float,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
 ) -> VRChat:
     """Enter VRChat with frames of size x size, at `rate_hz` ticks a second.
 
@@ -67,12 +75,19 @@ def enter_vrchat(
         settings.disabled_actions, settings.turn_speed, settings.smoothing_s
     )
     listen = None if settings.listen == "off" else settings.listen
-    source = open_capture(settings.capture, size, settings.title)
+    takers = partial(input_takers, host, port)
+    source = open_capture(settings.capture, size, settings.title, takers)
     return VRChat(size, host, port, settings.title, source, listen, action_filter, rate_hz)
 
 
-def open_capture(capture: str, size: int, title: str) -> FrameSource:
+def open_capture(capture: str, size: int, title: str, takers: FindTakers = dict) -> FrameSource:
     """Open the frame source that the settings name.
+
+    Args:
+        capture: the setting.
+        size: pixels a side of the frames.
+        title: of the window, for the screen.
+        takers: finds the processes that take the inputs, for the screen.
 
     Raises:
         ValueError: no such frame source.
@@ -80,10 +95,12 @@ def open_capture(capture: str, size: int, title: str) -> FrameSource:
     """
     source, target = find_capture(capture)
     with user_code(f"capture={capture}", CaptureError):
-        return source(size, title if capture == "screen" else target)
+        if capture == "screen":
+            return source(size, title, takers=takers)
+        return source(size, target)
 
 
-def find_capture(capture: str) -> tuple[Callable[[int, str], FrameSource], str]:
+def find_capture(capture: str) -> tuple[Callable[..., FrameSource], str]:
     """Return the class of the frame source and what stands after the colon.
 
     Raises:
@@ -100,12 +117,14 @@ def find_capture(capture: str) -> tuple[Callable[[int, str], FrameSource], str]:
     return source, target
 
 
-def check_vrchat(settings: VRChatSettings) -> None:
+def check_vrchat(
+    settings: VRChatSettings, host: str = "127.0.0.1", port: int = DEFAULT_PORT
+) -> None:
     """Fail before anything slow starts if VRChat cannot be entered.
 
     Raises:
         ValueError: an invalid setting; the message names it.
-        CaptureError: VRChat's window cannot be found.
+        CaptureError: VRChat's window cannot be found, or the inputs go to another one's process.
         OSError: another program holds the port to listen on.
     """
     ActionFilter(settings.disabled_actions, settings.turn_speed, settings.smoothing_s)
@@ -113,4 +132,4 @@ def check_vrchat(settings: VRChatSettings) -> None:
     if isinstance(settings.listen, int):
         bind_udp(LISTEN_HOST, settings.listen).close()
     if settings.capture == "screen":
-        attach_window(settings.title).close()
+        attach_window(settings.title, input_takers(host, port)).close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from agent.capture.base import CaptureError, FrameSource
 from agent.capture.screen import Screen
 from agent.osc.action_filter import ActionFilter
 from agent.osc.parameters import Listener
+from agent.osc.ports import input_takers
 from agent.osc.query import Advertiser
 from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
@@ -73,7 +75,8 @@ class VRChat:
         self._stuck_check = StuckCheck()
         self._released = True
         with ExitStack() as parts:
-            self._source = source if source is not None else Screen(size, title, clock)
+            takers = partial(input_takers, host, port)
+            self._source = source if source is not None else Screen(size, title, clock, takers)
             parts.callback(self._source.close)
             self._listener = self._listen(listen, parts)
             # Before the sender: no input is ever sent unwatched.

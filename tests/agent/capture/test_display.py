@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,32 @@ def test_window_partly_off_the_screen_is_captured() -> None:
 def test_window_is_found_by_its_exact_title_only() -> None:
     painted = Painted(title="VRChat - File Manager")
     assert find_window() is None
+    painted.close()
+
+
+def test_window_of_the_process_that_takes_the_inputs_is_captured() -> None:
+    code = (
+        "from tests.agent.capture.test_display import Painted; p = Painted(); p.move(400, 300); "
+        "print('ready', flush=True); input(); p._frame.unmap(); p._display.sync(); "
+        "print('hidden', flush=True); input()"
+    )
+    painted = Painted()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        for process, left in ((os.getpid(), 40), (other.pid, 410)):
+            source = Screen(12, takers=lambda taker=process: {taker: "client"})
+            assert source.area.left == left
+            assert f"of process {process}, which takes the inputs" in source.notes[0]
+            source.close()
+        other.stdin.write("hide\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "hidden\n"
+        with pytest.raises(CaptureError, match=rf"process {other.pid}\).*hidden"):
+            Screen(12, takers=lambda: {other.pid: "client"})
+        other.kill()
     painted.close()
 
 

@@ -23,7 +23,9 @@ class Desktop:
     def resize(self, width: int, height: int) -> None:
         self.pixels = np.zeros((height, width, 4), np.uint8)
 
-    def attach(self, title: str) -> Desktop:
+    note = ""
+
+    def attach(self, title: str, takers: object) -> Desktop:
         if self.place is None:
             raise CaptureError(f"no {title}")
         self.attached += 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.osc.parameters import CHANGE, PARAMETERS, PREFIX, Listener
-from agent.osc.ports import PortTakenError, bind_udp, udp_holder
+from agent.osc.ports import PortTakenError, bind_udp, udp_holders
 from tests.agent.osc.conftest import Clock
 from tests.agent.osc.test_parse import build, bundle
 
@@ -31,8 +31,8 @@ def test_parameters_arrive_over_udp(listener: Listener) -> None:
     received = threading.Event()
     take = listener.receive
 
-    def notify(datagram: bytes) -> None:
-        take(datagram)
+    def notify(datagram: bytes, source: tuple[str, int]) -> None:
+        take(datagram, source)
         received.set()
 
     listener.receive = notify  # type: ignore[method-assign]
@@ -42,6 +42,7 @@ def test_parameters_arrive_over_udp(listener: Listener) -> None:
     assert listener.value("VelocityZ") == 2.5
     assert listener.received == 1
     assert listener.received_at == 1000.0
+    assert [host for host, _ in listener.sources] == ["127.0.0.1"]
 
 
 def test_booleans_become_one_and_zero(listener: Listener) -> None:
@@ -76,6 +77,19 @@ def test_bundled_parameters_are_received(listener: Listener) -> None:
     assert (listener.received, listener.malformed) == (2, 0)
 
 
+def test_two_programs_that_send_in_turns_are_named_once(
+    listener: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upright = build(PREFIX + "Upright", 1.0, "f")
+    for port in (1, 1, 2, 2):
+        listener.receive(upright, ("127.0.0.1", port))
+    assert capsys.readouterr().err == "", "a client may have been started again"
+    for port in (1, 2, 1):
+        listener.receive(upright, ("127.0.0.1", port))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "127.0.0.1:1, 127.0.0.1:2" in line and "mixed" in line
+
+
 def test_values_are_a_copy(listener: Listener) -> None:
     values = listener.values()
     listener.receive(build(PREFIX + "Upright", 1.0, "f"))
@@ -95,12 +109,12 @@ def test_closed_listener_releases_its_port() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/udp"), reason="known from /proc")  # noqa: PTH110
-def test_udp_holder_returns_the_process(listener: Listener) -> None:
-    assert f"process {os.getpid()}" in str(udp_holder(listener.port))
+def test_udp_holders_are_processes(listener: Listener) -> None:
+    assert os.getpid() in udp_holders(listener.port)
     free = bind_udp("127.0.0.1", 0)
     port = free.getsockname()[1]
     free.close()
-    assert udp_holder(port) is None
+    assert udp_holders(port) == {}
 
 
 def test_foreign_address_is_not_reported_as_a_taken_port() -> None:

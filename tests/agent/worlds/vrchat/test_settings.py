@@ -23,7 +23,7 @@ from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedSource
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> ScriptedSource:
     source = ScriptedSource()
-    monkeypatch.setattr("agent.capture.screen.Screen", lambda size, title: source)
+    monkeypatch.setattr("agent.capture.screen.Screen", lambda size, title, takers: source)
     return source
 
 
@@ -67,7 +67,7 @@ def test_error_names_a_missing_video() -> None:
 
 
 def test_check_fails_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    def attach(title: str) -> ScriptedSource:
+    def attach(title: str, takers: object) -> ScriptedSource:
         if title != "VRChat":
             raise CaptureError(f"no {title}")
         return ScriptedSource()
