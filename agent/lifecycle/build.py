@@ -27,7 +27,8 @@ from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.exchange.weights import WeightsSpec, flat_size
 from pamiq_lightning.learners.base import Learner, check_shared_shapes
 from pamiq_lightning.learners.roles import Encoder, check_role
-from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, check_spec
+from pamiq_lightning.recording.schema import DatasetSpec, RecordingError
+from pamiq_lightning.recording.writer import check_recording
 from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.utils.builtin_types import to_plain
@@ -168,14 +169,14 @@ def dataset_spec(settings: Settings, shape: StepShape) -> DatasetSpec:
     )
 
 
-def check_recording(folder: Path, plan: DatasetSpec) -> None:
+def require_recordable(folder: Path, plan: DatasetSpec) -> None:
     """Check that a run's recording, if it has one, can be continued.
 
     Raises:
-        UsageError: it was recorded with other settings.
+        UsageError: it was recorded with other settings, or is damaged.
     """
     try:
-        check_spec(folder, plan)
+        check_recording(folder, plan)
     except RecordingError as error:
         raise UsageError(f"{error} (use record=false, or move it away)") from error
 

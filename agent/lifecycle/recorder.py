@@ -53,7 +53,7 @@ class Recorder(SupervisedProcess):
     ) -> None:
         super().__init__("recorder")
         self._arguments = (rollouts, board, folder, spec, settings)
-        self._losses = LossMessages()
+        self._losses, self._folder = LossMessages(), folder
         self._given_up = False
         self._start()
 
@@ -85,13 +85,16 @@ class Recorder(SupervisedProcess):
 
         A recorder that has died is replaced once more for the rollouts left in the ring.
         """
-        if self.process.exitcode == CANNOT_RECORD:
-            # Reported when it happened.
-            return True
-        if not self.alive and self.process.exitcode != 0:
+        if not self.alive and self.process.exitcode not in (0, CANNOT_RECORD):
             with suppress(OSError):
                 self._start()
         return super().join()
+
+    def describe_loss(self) -> str:
+        """Return what is missing in the recording, after `join` has returned False."""
+        if self.process.exitcode == CANNOT_RECORD:
+            return f"{self._folder} is incomplete: the recorder could not continue it"
+        return "the last steps are not recorded: the recorder failed at its end"
 
 
 class LossMessages:

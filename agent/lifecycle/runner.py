@@ -112,7 +112,7 @@ class Runner:
         shape = build.step_shape(learners, world.info_names, tuple(settings.logged_rewards))
         dataset = build.dataset_spec(settings, shape)
         if settings.record:
-            build.check_recording(self.folder / run_dir.RECORDING, dataset)
+            build.require_recordable(self.folder / run_dir.RECORDING, dataset)
         acting = {
             role: module
             for role, learner in learners.items()
@@ -394,5 +394,5 @@ class Runner:
             lost.append(f"the last updates are not saved: {self.trainer.describe_end()}")
         # A dead recorder would be started once more, and begin a second folder.
         if self.recorder and self._lock.in_place and not self.recorder.join():
-            lost.append("the last steps are not recorded: the recorder failed at its end")
+            lost.append(self.recorder.describe_loss())
         return "; ".join(lost) or None

@@ -171,7 +171,7 @@ class RecordingWriter:
         self._next = self._rows = 0
         self._stats = None
         for number in episode_numbers(self.folder, EPISODES_PATH):
-            (entry,) = tables.read_table(EpisodeFiles(self.folder, number).meta).to_pylist()
+            entry = read_entry(self.folder, number)
             self._next, self._rows = number + 1, entry["dataset_to_index"]
             self._add(stats_of(entry))
         present = set(episode_numbers(self.folder, DATA_PATH))
@@ -213,6 +213,30 @@ class RecordingWriter:
     def _write_totals(self) -> None:
         write_json(self.folder / INFO, self.spec.info(self._first, self._next, self._rows))
         write_json(self.folder / STATS, stats.to_json(self._stats) if self._stats else {})
+
+
+def read_entry(folder: Path, number: int) -> dict[str, Any]:
+    """Return a closed episode's entry in LeRobot's table of episodes.
+
+    Raises:
+        RecordingError: it is damaged.
+    """
+    path = EpisodeFiles(folder, number).meta
+    entries: list[dict[str, Any]] = tables.read_table(path).to_pylist()
+    if len(entries) != 1:
+        raise RecordingError(f"{path} is damaged: it has {len(entries)} lines, not 1")
+    return entries[0]
+
+
+def check_recording(folder: Path, spec: DatasetSpec) -> None:
+    """Check that a recording, where there is one, can be continued with this spec.
+
+    Raises:
+        RecordingError: it has another spec, or its table of episodes is damaged.
+    """
+    check_spec(folder, spec)
+    for number in episode_numbers(folder, EPISODES_PATH):
+        read_entry(folder, number)
 
 
 def size_of(folder: Path) -> int:

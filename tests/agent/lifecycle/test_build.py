@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from agent.lifecycle import build
 from agent.settings.compose import CommandLine, compose
 from agent.settings.schema import Settings, parse
 from agent.worlds.factory import build_world
+from pamiq_lightning.recording import tables
+from pamiq_lightning.recording.schema import EpisodeFiles
+from tests.synthetic import DATASET_SPEC, arrays, record
 
 
 def debug(**overrides: Any) -> Settings:
@@ -148,3 +152,18 @@ def test_oracle_is_refused_without_ground_truth() -> None:
     build.check_info_keys([oracle], ("cell", "heading"))
     with pytest.raises(UsageError, match="world=embedded"):
         build.check_info_keys([oracle], ("Grounded",))
+
+
+@pytest.mark.parametrize("damage", ["cut off", "without a line"])
+def test_a_recording_that_cannot_be_continued_is_refused_at_the_start(
+    tmp_path: Path, damage: str
+) -> None:
+    record(tmp_path, [arrays(16), arrays(16, 32)])
+    build.require_recordable(tmp_path, DATASET_SPEC)
+    entry = EpisodeFiles(tmp_path, 1).meta
+    if damage == "cut off":
+        entry.write_bytes(entry.read_bytes()[:100])
+    else:
+        tables.write_table(entry, tables.read_table(entry).slice(0, 0))
+    with pytest.raises(UsageError, match=r"file-001\.parquet is damaged: .*use record=false"):
+        build.require_recordable(tmp_path, DATASET_SPEC)

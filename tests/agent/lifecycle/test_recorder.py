@@ -219,7 +219,7 @@ def test_two_recorders_never_write_one_recording(
     assert board.recorder_cursor == 1
 
 
-def test_a_recorder_that_cannot_record_is_not_replaced(
+def test_a_recorder_that_cannot_record_is_not_replaced_and_fails_the_run(
     tmp_path: Path, writer: RolloutWriter, board: StatusBoard, spec: DatasetSpec
 ) -> None:
     write_spec(tmp_path, dataclasses.replace(spec, fps=spec.fps + 1))
@@ -229,4 +229,8 @@ def test_a_recorder_that_cannot_record_is_not_replaced(
     message = recorder.watch(board, 1e6)
     assert message == "the recorder cannot continue: nothing is recorded from now on"
     assert recorder.watch(board, 2e6) is None and not recorder.alive
-    assert recorder.join()
+    # The run ends with a failure: what it did is not recorded.
+    assert not recorder.join() and not recorder.alive
+    assert (
+        recorder.describe_loss() == f"{tmp_path} is incomplete: the recorder could not continue it"
+    )
