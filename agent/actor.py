@@ -255,10 +255,7 @@ class Actor:
             same_tick: the next frame follows at once on the last; else the actor resets.
         """
         self._generator.set_state(tensors["rng"])
-        reward_states: list[Mapping[str, Any]] = [{} for _ in self._rewards]
-        if "rewards" in tensors:
-            content = io.BytesIO(tensors["rewards"].numpy().tobytes())
-            reward_states = torch.load(content, weights_only=True)["rewards"]
+        reward_states = saved_rewards(tensors) or [{} for _ in self._rewards]
         for reward, state in zip(self._rewards, reward_states, strict=True):
             reward.load_state_dict(state)
         self.reset()
@@ -275,3 +272,12 @@ class Actor:
                 Prediction(**predicted),  # type: ignore[arg-type]
                 here["states"],
             )
+
+
+def saved_rewards(tensors: Mapping[str, Tensor]) -> list[Mapping[str, Any]]:
+    """Return the states of the rewards in an actor's `state_dict`; empty where none has one."""
+    if "rewards" not in tensors:
+        return []
+    content = io.BytesIO(tensors["rewards"].numpy().tobytes())
+    states: list[Mapping[str, Any]] = torch.load(content, weights_only=True)["rewards"]
+    return states

@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.run_dir import LOCK_FILE, agent_alive, agent_process, read_address
 from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
+from pamiq_lightning.utils.json_text import json_text
 
 COMMANDS = {
     "status": "print all metrics as JSON",
@@ -143,7 +144,7 @@ def _do(command: str, run: Path) -> str:
         answer = ask(folder, command)
     except NoAnswerError as error:
         raise NoAnswerError(f"the agent in {folder} does not answer: {error}") from error
-    return json.dumps(answer, indent=2) if command == "status" else f"{folder}: {answer['done']}"
+    return json_text(answer, indent=2) if command == "status" else f"{folder}: {answer['done']}"
 
 
 def main() -> int:

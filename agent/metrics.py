@@ -64,16 +64,23 @@ class Histogram:
 
 @dataclass
 class RewardRecord:
-    """The mean reward: of the whole run, of its first rollout, of its last."""
+    """The mean reward: of the whole run, of its first rollout, of its last.
+
+    A reward that is not finite is counted apart: it would make every later mean useless.
+    """
 
     total: float = 0.0
     count: int = 0
     first_rollout: float | None = None
     last_rollout: float | None = None
+    not_finite: int = 0
     _rollout: list[float] = field(default_factory=list)
 
     def add(self, reward: float) -> None:
         """Count one reward."""
+        if not math.isfinite(reward):
+            self.not_finite += 1
+            return
         self.total += reward
         self.count += 1
         self._rollout.append(reward)
@@ -91,11 +98,12 @@ class RewardRecord:
         return self.total / self.count if self.count else None
 
     def summary(self) -> dict[str, float | None]:
-        """Return the three means."""
+        """Return the three means, and how many rewards were not finite."""
         return {
             "mean": self.mean,
             "first_rollout": self.first_rollout,
             "last_rollout": self.last_rollout,
+            "not_finite": self.not_finite,
         }
 
 

@@ -27,6 +27,7 @@ from pamiq_lightning.run_files import TRAINER_LOG as TRAINER_LOG
 from pamiq_lightning.utils.atomic_io import replace_atomic, staged
 from pamiq_lightning.utils.console import print_error
 from pamiq_lightning.utils.file_lock import CannotLockError, FileLock, HeldError, holder, is_held
+from pamiq_lightning.utils.json_text import json_text
 from pamiq_lightning.utils.usage_error import describe_error
 from pamiq_lightning.utils.yaml_files import dump_yaml
 
@@ -153,6 +154,7 @@ def write_address(folder: Path, address: Address) -> None:
     with staged(folder / ADDRESS, mode=0o600) as part:
         content = {**asdict(address), "page": address.page}
         part.write_text(json.dumps(content), encoding="ascii")
+        part.write_text(json_text(asdict(address)), encoding="ascii")
 
 
 def read_address(folder: Path) -> Address:

@@ -13,15 +13,16 @@ from typing import Any
 
 from torch import nn
 
-from agent.actor import Actor
+from agent.actor import Actor, saved_rewards
 from agent.errors import RunFailure
 from agent.loop import Loop
 from agent.worlds.embedded.lockstep import LockstepWorld
-from pamiq_lightning.checkpoint.files import tensor_bytes
+from pamiq_lightning.checkpoint.files import CheckpointError, tensor_bytes
 from pamiq_lightning.checkpoint.rng_state import load_rng_state_dict, rng_state_dict
-from pamiq_lightning.checkpoint.snapshot import Checkpoint
+from pamiq_lightning.checkpoint.snapshot import AGENT, Checkpoint
 from pamiq_lightning.exchange.weights import tensors_of
 from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.utils.finite import check_finite
 
 _RNG = "process_rng_"
 
@@ -46,6 +47,23 @@ def agent_state_bytes(loop: Mapping[str, Any], actor: Actor, world: LockstepWorl
     else:
         values["time"] = time.time()
     return tensor_bytes(tensors, {"agent_state": json.dumps(values)})
+
+
+def check_agent_state(checkpoint: Checkpoint) -> None:
+    """Check that the agent state is finite.
+
+    Raises:
+        CheckpointError: it is not; the message names the number.
+    """
+    if checkpoint.agent is None:
+        return
+    tensors = checkpoint.agent[0]
+    # The world's ground truth may lack numbers.
+    own = {name: tensor for name, tensor in tensors.items() if name != "last_info"}
+    try:
+        check_finite({**own, "rewards": saved_rewards(tensors)}, "")
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.folder / AGENT}: {error}") from error
 
 
 def is_exact(checkpoint: Checkpoint, lockstep: bool) -> bool:

@@ -14,6 +14,7 @@ from agent.actions import ACTIONS, CHOICES
 from agent.actor import ActingModules, Actor
 from agent.errors import UsageError
 from agent.hot_swap import DoubleBufferedModule
+from agent.lifecycle.actor_state import check_agent_state
 from agent.lifecycle.resume import no_valid_checkpoint
 from agent.settings.schema import Settings
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
@@ -116,6 +117,7 @@ def open_checkpoint(start: Path, learners: dict[str, Learner], notify: Notify) -
         try:
             checkpoint = read_checkpoint(folder)
             check_fit(checkpoint, learners)
+            check_agent_state(checkpoint)
         except CheckpointError as error:
             problems.append(str(error))
             notify(f"Not used: {error}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import socket
 import sys
@@ -45,6 +44,7 @@ from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.console import print_error, safe_print
 from pamiq_lightning.utils.cpu import stay_on
+from pamiq_lightning.utils.json_text import json_text
 
 POLL_S = 0.05
 SWITCH_S = 0.001
@@ -384,7 +384,7 @@ class Runner:
             if not write_summary(self.folder / run_dir.SUMMARY, summary):
                 code = code or 1
             run_dir.remove_address(self.folder)
-        safe_print(json.dumps(summary, indent=2))
+        safe_print(json_text(summary, indent=2))
         return code
 
     def _join_others(self) -> str | None:

@@ -40,6 +40,8 @@ class ProcessWatch:
     lockstep: bool
     in_place: Callable[[], bool] = lambda: True
     _save_error_at: float = -math.inf
+    _reward_at: float = -math.inf
+    _rewards_reported: int = 0
 
     def __call__(self) -> None:
         """Look at the folder and at both processes once."""
@@ -53,8 +55,20 @@ class ProcessWatch:
         if self.recorder and (message := self.recorder.watch(self.board, now)):
             self.commands.notify(message)
         self._report_save_errors(now)
+        self._report_rewards(now)
         if not self.lockstep and (message := self.trainer.watch(self.board, now)):
             self.commands.notify(message)
+
+    def _report_rewards(self, now: float) -> None:
+        """Report once a minute that rewards are not finite."""
+        source = self.commands.source
+        count = source.metrics.reward.not_finite if source else 0
+        if count > self._rewards_reported and now - self._reward_at >= REPEAT_EVERY_S:
+            self._reward_at, self._rewards_reported = now, count
+            self.commands.notify(
+                f"rewards that are not finite so far: {count}; the steps they belong to are not "
+                "trained on and count in no mean: check the class that `curiosity` names"
+            )
 
     def _report_save_errors(self, now: float) -> None:
         """Report once a minute that checkpoints cannot be written, and once that they can again."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent.osc.parameters import CHANGE, PARAMETERS, PREFIX
 from agent.osc.ports import is_local
 from pamiq_lightning.utils.console import print_error
+from pamiq_lightning.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
@@ -216,7 +217,7 @@ def _handler(answers: dict[str, Any]) -> type[BaseHTTPRequestHandler]:
             if answer is None:
                 self.send_error(404)
                 return
-            body = json.dumps(answer).encode()
+            body = json_text(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

@@ -7,7 +7,6 @@ no secret: it takes the token from the fragment of its address.
 from __future__ import annotations
 
 import hmac
-import json
 import re
 import secrets
 import socket
@@ -23,6 +22,7 @@ from agent.run_dir import ADDRESS, Address
 from agent.ui.commands import VERBS, CommandFailed, Commands, NotDoneInTimeError
 from agent.ui.page import PAGE, POLICY
 from agent.ui.views import Views
+from pamiq_lightning.utils.json_text import json_text
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 4096
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(picture or b"", kind, headers, HTTPStatus.OK if picture else HTTPStatus(204))
 
     def _send_json(self, content: Mapping[str, Any], code: HTTPStatus = HTTPStatus.OK) -> None:
-        self._send(json.dumps(content, allow_nan=False).encode(), JSON, {}, code)
+        self._send(json_text(content).encode(), JSON, {}, code)
 
     def _send(
         self, body: bytes, kind: str, headers: Mapping[str, str], code: HTTPStatus = HTTPStatus.OK

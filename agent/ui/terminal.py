@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import queue
 import threading
@@ -24,6 +23,7 @@ from agent.run_dir import ADDRESS, Address
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.console import print_error, safe_print, safe_stream
+from pamiq_lightning.utils.json_text import json_text
 
 REFRESH_S = 1.0
 PLAIN_EVERY = 10
@@ -249,7 +249,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> bool:
         printed, and a run resumes from its checkpoints.
     """
     try:
-        replace_atomic(path, (json.dumps(summary, indent=2) + "\n").encode())
+        replace_atomic(path, (json_text(summary, indent=2) + "\n").encode())
     except OSError as error:
         message = f"error: {path} cannot be written ({error.strerror}); its content follows"
         print_error(message)

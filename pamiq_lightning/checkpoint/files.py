@@ -29,6 +29,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.finite import check_finite
 
 __all__ = ["CheckpointError", "load_weights", "newest_weights", "read_learner", "save"]
 
@@ -76,8 +77,12 @@ def fit_weights(learner: Learner, weights: Mapping[str, Tensor], path: Path) -> 
     """Load weights that were read from `path`.
 
     Raises:
-        CheckpointError: they are weights of another model.
+        CheckpointError: they are weights of another model, or not finite.
     """
+    try:
+        check_finite(weights, "")
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     try:
         learner.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError) as error:

@@ -24,6 +24,7 @@ from pamiq_lightning.exchange.rollouts import Rollout
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.optimizers import configure_optimizer
 from pamiq_lightning.replay.base import check_same_spec
+from pamiq_lightning.utils.finite import check_finite
 
 TRAINER, AGENT, STATE, PREVIOUS = "trainer.pt", "agent.safetensors", ".pt", "_previous.safetensors"
 _LEARNER_KEYS = {"updater", "learner", "version", "replay", "metrics"}
@@ -147,6 +148,8 @@ def check_fit(checkpoint: Checkpoint, learners: Mapping[str, Learner]) -> None:
             optimizer, _ = configure_optimizer(learner)
             optimizer.load_state_dict(state["updater"]["optimizer"])
             check_same_spec(state["replay"], learner.replay)
+            check_finite(state["updater"]["optimizer"], "optimizer")
+            check_finite(state["replay"], "replay")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise misfit(checkpoint, role, error) from error
 

@@ -29,6 +29,8 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 
+from pamiq_lightning.utils.finite import check_finite
+
 
 @dataclass(frozen=True)
 class ReplaySpec:
@@ -123,7 +125,12 @@ class Learner(L.LightningModule):
         checkpoint["pending_metrics"] = dict(self._pending_metrics)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Load what `on_save_checkpoint` saved; a file of weights alone has nothing of it."""
+        """Load what `on_save_checkpoint` saved; a file of weights alone has nothing of it.
+
+        Raises:
+            ValueError: Lightning loads weights that are not finite.
+        """
+        check_finite(checkpoint.get("state_dict"), "the checkpoint's state_dict")
         self._pending_metrics = dict(checkpoint.get("pending_metrics", {}))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

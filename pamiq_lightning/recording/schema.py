@@ -18,6 +18,7 @@ import numpy as np
 from pamiq_lightning.run_files import RECORDING
 from pamiq_lightning.step import ACTING_ROLES, Field, StepShape
 from pamiq_lightning.utils.atomic_io import replace_atomic
+from pamiq_lightning.utils.json_text import json_text
 
 CODEBASE_VERSION = "v3.0"
 CHUNKS_SIZE = 1000
@@ -263,4 +264,4 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         OSError: the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_atomic(path, json.dumps(content, indent=4).encode())
+    replace_atomic(path, json_text(content, indent=4).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from pamiq_lightning.recording.schema import COLUMNS, COUNTERS, TASK, DatasetSpec, RecordingError
 from pamiq_lightning.utils.atomic_io import replace_atomic
+from pamiq_lightning.utils.json_text import json_text
 
 Steps = Mapping[str, NDArray[Any]]
 
@@ -162,4 +162,4 @@ def write_tasks(path: Path) -> None:
         for name, kind, dtype in (("task_index", "int64", "int64"), ("task", "unicode", "object"))
     ]
     described = {"index_columns": ["task"], "column_indexes": [], "columns": columns}
-    write_table(path, table.replace_schema_metadata({"pandas": json.dumps(described)}))
+    write_table(path, table.replace_schema_metadata({"pandas": json_text(described)}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from pamiq_lightning.exchange.rollouts import Rollout, RolloutReader
 from pamiq_lightning.trainer.settings import TrainerSettings
 from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.json_text import json_text
 
 _WARN_EVERY_S = 60.0
 
@@ -117,7 +117,7 @@ class Checkpointer:
         agent_state = self._reader.agent_state or self._agent_state
         if agent_state:
             yield AGENT, agent_state
-        yield SETTINGS, json.dumps(self._settings, indent=1).encode()
+        yield SETTINGS, json_text(self._settings, indent=1).encode()
 
     def _manifest(self) -> dict[str, Any]:
         return {

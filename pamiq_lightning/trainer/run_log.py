@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import time
@@ -17,6 +16,7 @@ from pamiq_lightning.run_files import LIVE_PREVIEW, METRICS, PREVIEWS
 from pamiq_lightning.trainer.aim_log import AimLog
 from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.json_text import json_text
 
 _WARN_EVERY_S = 60.0
 _LONGEST_LINE = 1 << 16
@@ -43,11 +43,9 @@ class RunLog:
         """Write metrics of one role (a learner's, or `agent`) at a step of that role."""
         if not metrics:
             return
-        # JSON has no NaN.
-        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
-        record = {"role": role, "step": step, "time": time.time(), **finite}
+        record = {"role": role, "step": step, "time": time.time(), **metrics}
         with self._warn_if_refused():
-            self._write((json.dumps(record) + "\n").encode())
+            self._write((json_text(record) + "\n").encode())
         if self._aim:
             self._aim.metrics(role, step, metrics)
 

@@ -14,6 +14,7 @@ from pamiq_lightning.run_files import STEP_LOG, STEP_LOG_FIELDS
 from pamiq_lightning.step import StepShape
 from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.json_text import json_text
 
 OMITTED = ("frame", "latent", "state")
 """The large fields of a row."""
@@ -38,7 +39,7 @@ class StepLog:
             "info_names": list(shape.info_names),
         }
         self._dtype, self._path = _row_dtype(description), folder / STEP_LOG
-        replace_atomic(folder / STEP_LOG_FIELDS, json.dumps(description, indent=1).encode())
+        replace_atomic(folder / STEP_LOG_FIELDS, json_text(description, indent=1).encode())
 
     def __call__(self, rollout: Rollout) -> None:
         """Append one rollout; if the disk refuses, that rollout is left out."""

@@ -56,7 +56,12 @@ def test_reward_record_has_the_means_of_first_and_last_rollout() -> None:
         for reward in rollout:
             record.add(reward)
         record.end_rollout()
-    assert record.summary() == {"mean": 39 / 5, "first_rollout": 2.0, "last_rollout": 15.0}
+    assert record.summary() == {
+        "mean": 39 / 5,
+        "first_rollout": 2.0,
+        "last_rollout": 15.0,
+        "not_finite": 0,
+    }
 
 
 def test_loaded_metrics_continue_as_if_no_time_had_passed() -> None:
@@ -85,3 +90,16 @@ def test_loaded_metrics_continue_as_if_no_time_had_passed() -> None:
     for name in ("tick_ms", "lateness_ms", "latency_ms"):
         ours, theirs = getattr(half, name).summary(), getattr(whole, name).summary()
         assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+def test_a_reward_that_is_not_finite_is_counted_and_in_no_mean() -> None:
+    record = RewardRecord()
+    for reward in (1.0, math.nan, math.inf, 3.0):
+        record.add(reward)
+    record.end_rollout()
+    assert record.summary() == {
+        "mean": 2.0,
+        "first_rollout": 2.0,
+        "last_rollout": 2.0,
+        "not_finite": 2,
+    }

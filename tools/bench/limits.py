@@ -8,7 +8,6 @@ missed.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.json_text import json_text
 from tools.cli import make_parser
 
 
@@ -94,6 +94,6 @@ def bench_main(
     (print_error if as_json else safe_print)(machine())
     all_ok = True
     for measurement in measure(**given):
-        safe_print(json.dumps(asdict(measurement)) if as_json else measurement.table_row())
+        safe_print(json_text(asdict(measurement)) if as_json else measurement.table_row())
         all_ok &= measurement.ok
     sys.exit(not all_ok)

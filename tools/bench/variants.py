@@ -13,7 +13,6 @@ The last line printed is a JSON object: the run's summary.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import threading
@@ -37,6 +36,7 @@ from pamiq_lightning.trainer.main import train
 from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.trainer.warm_up import noise
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.json_text import json_text
 from pamiq_lightning.utils.processes import POLL_S
 from tools.cli import make_parser
 from tools.parts import build_parts, load_settings
@@ -157,7 +157,7 @@ def main() -> None:
             for learner in settings.learners.values():
                 learner.freeze = learner.freeze or options.variant == "alone"
             summary = run_agent(options.variant, settings)
-    safe_print(json.dumps(summary))
+    safe_print(json_text(summary))
 
 
 if __name__ == "__main__":

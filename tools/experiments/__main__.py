@@ -30,6 +30,7 @@ from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import ticks_written
 from pamiq_lightning.utils.console import print_error, safe_stream
 from pamiq_lightning.utils.cpu import can_pin, stay_on
+from pamiq_lightning.utils.json_text import json_text
 from tools.experiments.spec import JOB, Job, Spec, read_spec, spec_parser
 
 LOOK_S = 0.5
@@ -103,7 +104,7 @@ class GridRunner:
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
         described = {"point": job.point, "arguments": job.arguments()}
-        (job.folder / JOB).write_text(json.dumps(described, indent=1), encoding="utf-8")
+        (job.folder / JOB).write_text(json_text(described, indent=1), encoding="utf-8")
         with (job.folder / LOG).open("wb") as log:
             process = subprocess.Popen(
                 self._command(job),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,21 @@ def test_run_stops_and_replaces_nothing_when_its_folder_is_gone(run: FakeRun) ->
         look()
     assert run.stop.reason == watch.FOLDER_GONE
     assert len(run.commands.messages) == 1
+
+
+def test_rewards_that_are_not_finite_are_reported_once_a_minute(run: FakeRun) -> None:
+    look = process_watch(run, lockstep=True)
+    run.begin()
+    source = run.commands.source
+    assert source is not None
+    for _ in range(3):
+        source.metrics.reward.add(math.nan)
+        look()
+    run.clock.advance(REPEAT_EVERY_S)
+    look()
+    look()
+    texts = [text for _, text in run.commands.messages]
+    assert [text.partition(";")[0] for text in texts] == [
+        "rewards that are not finite so far: 1",
+        "rewards that are not finite so far: 3",
+    ]

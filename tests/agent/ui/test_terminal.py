@@ -66,7 +66,12 @@ def test_summary_has_the_metrics_of_loop_and_learners(source: StatusSource) -> N
     }
     assert summary["learners"]["decoder"]["version_in_use"] is None
     assert summary["learners"]["decoder"]["loss"] is None
-    assert summary["reward"] == {"mean": 2.0, "first_rollout": 2.0, "last_rollout": 2.0}
+    assert summary["reward"] == {
+        "mean": 2.0,
+        "first_rollout": 2.0,
+        "last_rollout": 2.0,
+        "not_finite": 0,
+    }
 
 
 def test_block_and_line_show_the_metrics(source: StatusSource) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from pamiq_lightning.checkpoint.files import (
     value_bytes,
     weights_bytes,
 )
+from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.utils.instantiate import build
 from tests.synthetic import DYNAMICS, PPO
@@ -129,3 +131,50 @@ def test_damaged_and_malicious_checkpoints_are_refused(
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load_weights(build(Learner, PPO), tmp_path / "none.ckpt")
+
+
+@pytest.mark.parametrize("part", ["parameter", "buffer"])
+@pytest.mark.parametrize("suffix", ["ckpt", "safetensors"])
+def test_weights_that_are_not_finite_are_refused_by_name(
+    tmp_path: Path, part: str, suffix: str
+) -> None:
+    learner = build(Learner, PPO)
+    learner.register_buffer("scale", torch.ones(3))
+    name = "scale" if part == "buffer" else next(iter(dict(learner.named_parameters())))
+    learner.state_dict()[name].view(-1)[0] = float("nan")
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "ckpt":
+        save_weights(learner, path)
+    else:
+        path.write_bytes(weights_bytes(learner))
+    with pytest.raises(CheckpointError, match=rf"a\.{suffix}: {name} has 1 of \d+ numbers"):
+        load_weights(learner, path)
+
+
+def test_state_that_is_not_finite_is_refused_by_name(tmp_path: Path) -> None:
+    learner = build(Learner, PPO)
+    optimizer = learner.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    sum(p.sum() for p in learner.parameters()).backward()  # type: ignore[union-attr]
+    optimizer.step()
+    spec = learner.replay
+
+    def check(replay: dict[str, Any]) -> None:
+        state = {"updater": {"optimizer": optimizer.state_dict()}, "replay": replay}
+        weights = dict(learner.state_dict())
+        manifest = {"roles": ["policy"]}
+        checkpoint = Checkpoint(
+            tmp_path, manifest, {}, {"policy": weights}, {"policy": state}, {}, None, {}
+        )
+        check_fit(checkpoint, {"policy": learner})
+
+    replay = {"kind": spec.kind, "capacity": spec.capacity}
+    check(replay)
+    rollouts = [{"reward": torch.tensor([0.0, float("inf")])}]
+    with pytest.raises(
+        CheckpointError, match=r"policy\.pt .*: replay\.rollouts\.0\.reward has 1 of"
+    ):
+        check({**replay, "rollouts": rollouts})
+    next(iter(optimizer.state.values()))["exp_avg"].fill_(float("nan"))
+    with pytest.raises(CheckpointError, match=r"policy\.pt .*: optimizer\.state\.0\.exp_avg has"):
+        check(replay)
