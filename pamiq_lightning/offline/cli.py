@@ -23,7 +23,7 @@ from pamiq_lightning.offline.interrupts import Interrupted, Interrupts
 from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.shapes import Shapes
-from pamiq_lightning.utils.console import open_missing_streams, print_error
+from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_streams
 
 SHAPES = "shapes.yaml"
 RUNS = "runs"
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with Interrupts(given) as interrupts:
+        with safe_streams(), Interrupts(given) as interrupts:
             _run(arguments, interrupts)
     except (RecordingError, CheckpointError, ValueError) as error:
         print_error(f"error: {error}")

@@ -10,12 +10,13 @@ import io
 import os
 import stat
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 # Without `typing`, which the watchdog process would import for nothing.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
 
@@ -31,7 +32,15 @@ def print_error(text: object) -> None:
 
 def safe_stream() -> TextIO:
     """Return the standard output for libraries that print, as Rich; writing to it never raises."""
-    return _SafeStream()  # type: ignore[return-value]
+    return _SafeStream(lambda: sys.stdout)  # type: ignore[return-value]
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Have whatever prints here, libraries too, print so that it never raises."""
+    out, error = sys.stdout, sys.stderr
+    with redirect_stdout(_SafeStream(lambda: out)), redirect_stderr(_SafeStream(lambda: error)):
+        yield
 
 
 def open_missing_streams() -> None:
@@ -64,9 +73,12 @@ def leave_closed_terminal() -> None:
 
 
 class _SafeStream(io.TextIOBase):
+    def __init__(self, find: Callable[[], TextIO | None]) -> None:
+        self._find = find
+
     @property
     def _stream(self) -> TextIO | None:
-        stream = sys.stdout
+        stream = self._find()
         # What Rich puts there while it shows a live block would print back to Rich.
         found: TextIO | None = getattr(stream, "rich_proxied_file", stream)
         return found

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from pamiq_lightning.utils.console import print_error, safe_print, safe_stream
+from pamiq_lightning.utils.console import print_error, safe_print, safe_stream, safe_streams
 
 _IMPORT = "from pamiq_lightning.utils.console import open_missing_streams, safe_print; "
 
@@ -51,6 +51,23 @@ def test_a_library_prints_to_whatever_the_stream_is_then(
     assert not stream.isatty()
     stream.write("lost")
     assert capsys.readouterr().out == "out"
+
+
+def test_a_library_that_prints_by_itself_never_raises(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with safe_streams():
+        print("out")
+        safe_print("safe")
+        print("wrong", file=sys.stderr)
+    assert capsys.readouterr() == ("out\nsafe\n", "wrong\n")
+
+    def refuse(text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys.stdout, "write", refuse)
+    with safe_streams():
+        print("lost")
 
 
 def test_a_line_goes_above_a_live_block(capsys: pytest.CaptureFixture[str]) -> None:
