@@ -33,6 +33,7 @@ from agent.osc.sender import OscSender
 from agent.osc.watchdog import Watchdog
 from agent.worlds.vrchat.frame_check import DARK, FLAT
 from pamiq_lightning.utils.console import open_missing_streams, safe_stream
+from pamiq_lightning.utils.ranges import FreeOrPort, Port, option
 
 RATE_HZ = 10
 MOVE_S = 1.0
@@ -283,8 +284,11 @@ def _mark(finding: Finding) -> str:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m agent.check", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="where VRChat runs")
-    parser.add_argument("--port", type=int, default=9000, help="UDP port that VRChat listens on")
-    parser.add_argument("--listen", type=int, default=9001, help="UDP port that VRChat sends to")
+    port, free_or_port = option(Port), option(FreeOrPort)
+    parser.add_argument("--port", type=port, default=9000, help="UDP port that VRChat listens on")
+    parser.add_argument(
+        "--listen", type=free_or_port, default=9001, help="UDP port that VRChat sends to"
+    )
     parser.add_argument("--title", default="VRChat", help="title of the window")
     parser.add_argument("--picture", type=Path, default=Path("vrchat.png"), help="PNG to write")
     parser.add_argument("--no-move", dest="move", action="store_false", help="do not move at all")

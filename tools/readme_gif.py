@@ -25,6 +25,7 @@ from pamiq_lightning.offline.frozen import FrozenEncoders, from_checkpoint
 from pamiq_lightning.recording.reader import RecordingReader
 from pamiq_lightning.trainer.previews import newest_preview
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.ranges import Seconds, Start, option
 from tools.cli import make_parser
 from tools.experiments.regions import Map, map_of
 from tools.saved_run import read_settings
@@ -91,8 +92,8 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/run.gif"))
-    parser.add_argument("--start", type=float, default=0.0, help="seconds to begin at")
-    parser.add_argument("--seconds", type=float, default=20.0, help="seconds of the run")
+    parser.add_argument("--start", type=option(Start), default=0.0, help="seconds to begin at")
+    parser.add_argument("--seconds", type=option(Seconds), default=20.0, help="seconds of the run")
     options = parser.parse_args()
     torch.set_num_threads(1)
     encoder, dynamics, decoder = (newest_weights(options.run, role) for role in ROLES)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.scenes.white_noise import WhiteNoise
 from agent.worlds.embedded.simulation import Simulation
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.ranges import Range, option
 from tools.cli import make_parser
 
 Point = tuple[float, float]
@@ -153,10 +155,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder")
     parser.add_argument("--worlds", nargs="+", choices=sorted(TOURS), default=sorted(TOURS))
     parser.add_argument("--film", default=".gif", help="format of the films: .gif or .webp")
-    parser.add_argument("--width", type=int, default=256, help="of the films, pixels")
-    parser.add_argument("--height", type=int, default=144, help="of the films, pixels")
-    parser.add_argument("--rate", type=int, default=5, help="pictures a second of the films")
-    parser.add_argument("--colours", type=int, default=96, help="of a GIF")
+    count = option(Annotated[int, Range(1, 4096)])
+    parser.add_argument("--width", type=count, default=256, help="of the films, pixels")
+    parser.add_argument("--height", type=count, default=144, help="of the films, pixels")
+    parser.add_argument("--rate", type=count, default=5, help="pictures a second of the films")
+    parser.add_argument(
+        "--colours", type=option(Annotated[int, Range(2, 256)]), default=96, help="of a GIF"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.worlds:

@@ -19,6 +19,8 @@ from pamiq_lightning.utils.file_lock import FileLock, HeldError
 
 AUTO = "auto"
 END_LIMIT_S = 60.0
+_SHOWN = 60
+"""Characters of a setting's value in a message."""
 Notify = Callable[[str], None]
 _PER_START = ("steps", "seconds", "runs", "api_port")
 """Settings of one start, not of the run."""
@@ -130,7 +132,13 @@ def print_config_diff(then: Mapping[str, Any], settings: Settings, notify: Notif
     if found:
         notify("Settings changed since the checkpoint:")
     for key, (before, after) in found.items():
-        notify(f"  {key}: {before} -> {after}")
+        notify(f"  {key}: {_short(before)} -> {_short(after)}")
+
+
+def _short(value: Any) -> str:
+    """Return a value for a message: of a class its name, and at most 60 characters."""
+    text = str(value.get("class_path", value) if isinstance(value, Mapping) else value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def config_diff(

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ def _short(value: float) -> str:
 
 Count = Annotated[int, Range(1, 10**12)]
 Port = Annotated[int, Range(1, 2**16 - 1)]
+FreeOrPort = Annotated[int, Range(0, 2**16 - 1)]
+"""0 takes a free port, or none."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 Width = Annotated[int, Range(1, 10**5)]
+Start = Annotated[float, Range(0, 10**9)]
 Seconds = Annotated[float, Range(0, 10**9, above=True)]
 Rate = Annotated[float, Range(0.01, 1000)]
 Factor = Annotated[float, Range(0, 1000, above=True)]
@@ -48,6 +51,19 @@ def find_range(hint: Any) -> Range | None:
         return next((item for item in hint.__metadata__ if isinstance(item, Range)), None)
     found = map(find_range, get_args(hint))
     return next((item for item in found if item is not None), None)
+
+
+def check_ranges(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    """Check the arguments of a function against the ranges of its parameters.
+
+    Raises:
+        ValueError: one is out of its range.
+    """
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        allowed, value = find_range(hint), values.get(name)
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if allowed and number is not None and number not in allowed:
+                raise ValueError(f"{name}={value}: must be a number {allowed}")
 
 
 def option(hint: Any) -> Callable[[str], Any]:

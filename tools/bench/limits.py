@@ -18,7 +18,10 @@ from typing import Any, NoReturn
 
 from pamiq_lightning.utils.console import print_error, safe_print
 from pamiq_lightning.utils.json_text import json_text
+from pamiq_lightning.utils.ranges import Count, Seconds, option
 from tools.cli import make_parser
+
+_TYPES = {int: option(Count), float: option(Seconds)}
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,8 @@ def bench_main(
             parser.add_argument(name, nargs="*", help=text)
         else:
             one, several = (default[0], "+") if isinstance(default, list) else (default, None)
-            parser.add_argument(
-                f"--{name}", type=type(one), nargs=several, default=default, help=text
-            )
+            kind = _TYPES.get(type(one), type(one))
+            parser.add_argument(f"--{name}", type=kind, nargs=several, default=default, help=text)
     given = vars(parser.parse_args())
     as_json = given.pop("json")
     (print_error if as_json else safe_print)(machine())

@@ -31,6 +31,7 @@ from pamiq_lightning.trainer.step_log import ticks_written
 from pamiq_lightning.utils.console import print_error, safe_stream
 from pamiq_lightning.utils.cpu import can_pin, stay_on
 from pamiq_lightning.utils.json_text import json_text
+from pamiq_lightning.utils.ranges import Count, option
 from tools.experiments.spec import JOB, Job, Spec, read_spec, spec_parser
 
 LOOK_S = 0.5
@@ -207,7 +208,7 @@ def run(spec: Spec, out: Path, cores: Sequence[int], console: Console) -> int:
 def main() -> None:
     """Run the experiment of a file."""
     parser = spec_parser(__doc__)
-    parser.add_argument("--jobs", type=int, help="runs at once; default: one per core")
+    parser.add_argument("--jobs", type=option(Count), help="runs at once; default: one per core")
     options = parser.parse_args()
     if sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.ranges import Count, option
 from tools.cli import let_children_heed_signals, make_parser
 from tools.faults import (
     capture_faults,
@@ -68,7 +69,7 @@ def main() -> int:
         metavar="FAULT",
         help=f"one of {', '.join([*FAULTS, *GROUPS])}; default: all",
     )
-    parser.add_argument("--trials", type=int, default=20, help="trials per group")
+    parser.add_argument("--trials", type=option(Count), default=20, help="trials per group")
     options = parser.parse_args()
     outcomes: list[Outcome] = []
     for group in dict.fromkeys(FAULTS.get(name, name) for name in options.faults or GROUPS):

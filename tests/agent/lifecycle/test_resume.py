@@ -116,6 +116,16 @@ def test_changed_settings_are_printed(tmp_path: Path) -> None:
     settings = Settings(rate=20.0)
     print_config_diff(to_plain(Settings()), settings, lines.append)
     assert lines == ["Settings changed since the checkpoint:", "  rate: 10.0 -> 20.0"]
+    lines.clear()
+    then = to_plain(Settings())
+    then["logged_rewards"] = {"mine": {"class_path": "a.B", "init_args": {"x": [0] * 999}}}
+    then["learners"] = {"encoder": {"model": {"init_args": {"x": [0] * 999}}}}
+    settings = Settings()
+    settings.learners = {"encoder": LearnerSettings(model={"init_args": {"x": 1}})}
+    print_config_diff(then, settings, lines.append)
+    assert "  logged_rewards.mine: a.B -> None" in lines
+    assert any(line.startswith("  learners.encoder.model.init_args.x: [0, 0,") for line in lines)
+    assert max(map(len, lines)) < 200
     then = {"learners": {"encoder": {"init_weights": None}}}
     settings = Settings()
     settings.learners = {"encoder": LearnerSettings(init_weights="a.ckpt")}

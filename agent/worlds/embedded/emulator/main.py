@@ -10,8 +10,9 @@ import sys
 import time
 from contextlib import ExitStack
 from functools import partial
+from typing import Annotated
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import PortTakenError
@@ -24,23 +25,27 @@ from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
 from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
+from pamiq_lightning.utils.instantiate import instantiate
+from pamiq_lightning.utils.ranges import FreeOrPort, Range, Seconds, Seed, check_ranges
+
+Side = Annotated[int, Range(1, 4096)]
 
 
 def run(
     scene: Scene | None = None,
-    width: int = 640,
-    height: int = 360,
+    width: Side = 640,
+    height: Side = 360,
     rate: int = PHYSICS_HZ,
-    seed: int = 0,
-    osc_in: int = 9000,
-    osc_out: int = 9001,
+    seed: Seed = 0,
+    osc_in: FreeOrPort = 9000,
+    osc_out: FreeOrPort = 9001,
     window: bool = True,
     title: str = TITLE,
-    window_size: tuple[int, int] | None = None,
+    window_size: tuple[Side, Side] | None = None,
     oscquery: bool = False,
-    field_of_view: float = 60.0,
-    supersample: int = 1,
-    seconds: float = math.inf,
+    field_of_view: Annotated[float, Range(1, 170)] = 60.0,
+    supersample: Annotated[int, Range(1, 16)] = 1,
+    seconds: Seconds | None = None,
     log_osc: bool = False,
     faults: bool = False,
 ) -> None:
@@ -61,7 +66,7 @@ def run(
         oscquery: whether to announce the ports on the local network, as VRChat does.
         field_of_view: vertical, degrees.
         supersample: rendered pixels per output pixel along each side.
-        seconds: stop after this time.
+        seconds: stop after this time; default: never.
         log_osc: whether to print every OSC message received.
         faults: whether to read fault commands from standard input, one a line: freeze, black,
             white, fps N, resize WIDTH HEIGHT, move LEFT TOP, close, open.
@@ -83,7 +88,7 @@ def run(
         commands = CommandReader(sys.stdin.fileno()) if faults else None
         out = f"avatar parameters to {osc_out}" if osc_out else "no avatar parameters"
         safe_print(f"OSC in on {emulator.port}, {out}; end with Ctrl-C")
-        end = time.monotonic() + seconds
+        end = time.monotonic() + (math.inf if seconds is None else seconds)
         timestep = FixedTimestep(
             emulator.step, lambda: display.show(simulation.frame), PHYSICS_HZ // rate
         )
@@ -96,11 +101,17 @@ def run(
 def main() -> int:
     """Read the command line and run; return the exit code."""
     open_missing_streams()
-    parser = ArgumentParser(prog="python -m agent.worlds", description=__doc__)
+    parser = ArgumentParser(prog="python -m agent.worlds", description=__doc__, exit_on_error=False)
     parser.add_function_arguments(run)
-    settings = parser.instantiate(parser.parse_args())
     try:
-        run(**settings.as_dict())
+        options = parser.parse_args().as_dict()
+        check_ranges(run, options)
+        if spec := options["scene"]:
+            options["scene"] = instantiate(Scene, {"init_args": {}, **spec}, "scene")
+        run(**options)
+    except ArgumentError as error:
+        print_error(f"error: {' '.join(str(error).split())} (try --help)")
+        return 2
     except (PortTakenError, OscQueryError, WindowError, ValueError) as error:
         print_error(f"error: {error}")
         return 1

@@ -19,7 +19,9 @@ from agent.osc.parameters import CHANGE, PREFIX
 from agent.osc.parse import read_message
 from agent.osc.query import find_clients
 from agent.worlds.embedded.emulator.avatar import avatar_parameters
+from agent.worlds.embedded.emulator.main import main
 from agent.worlds.embedded.physics import Body
+from agent.worlds.embedded.scenes.street import Street
 
 PATIENCE = 30.0
 """Seconds before a test that waits for the program gives up."""
@@ -114,6 +116,32 @@ def test_taken_port_is_one_clear_line(receiver: socket.socket) -> None:
 
 def test_rate_that_does_not_divide_the_physics_rate_is_refused() -> None:
     assert "rate must be one of 1, 2, 3, 5" in failed("--rate=60")
+
+
+def test_numbers_out_of_range_and_failing_scenes_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = f"{Broken.__module__}.{Broken.__qualname__}"
+    for option, words, code in (
+        ("--osc_in=70000", "osc_in=70000: must be", 1),
+        ("--width=0", "width=0: must be", 1),
+        ("--window_size=[0, 5]", "window_size=(0, 5): must be", 1),
+        ("--seed=-1", "seed=-1: must be", 1),
+        (f"--scene={scene}", "Broken cannot be built: KeyError: 'gone'", 1),
+        ("--scene=agent.worlds.Nope", "agent.worlds.Nope", 2),
+        ("--widht=3", "--widht=3", 2),
+    ):
+        monkeypatch.setattr(sys, "argv", ["worlds", "--window=false", option])
+        assert main() == code
+        printed = capsys.readouterr().err
+        assert words in printed and printed.count("\n") == 1
+
+
+class Broken(Street):
+    """Its constructor fails."""
+
+    def __init__(self) -> None:
+        raise KeyError("gone")
 
 
 def test_faults_without_a_window_are_refused() -> None:
