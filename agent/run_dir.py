@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import RunFailure
+from pamiq_lightning.run_files import AIM_LOCK as AIM_LOCK
 from pamiq_lightning.run_files import AIM_RUN as AIM_RUN
 from pamiq_lightning.run_files import CHECKPOINTS as CHECKPOINTS
 from pamiq_lightning.run_files import LIVE_PREVIEW as LIVE_PREVIEW

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 
 import pytest
@@ -35,6 +37,14 @@ class VirtualClock:
     def sleep_until(self, deadline: float, stopped: Callable[[], bool]) -> None:
         if not stopped():
             self.time = max(self.time, deadline)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll until another process has made a condition true."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        os.sched_yield()
 
 
 @pytest.fixture

@@ -342,7 +342,7 @@ class Runner:
     def _attach_terminal(self, status: StatusSource) -> ExitStack:
         """Show the status, and read keys where somebody can press them."""
         keys = can_read_keys()
-        watch = ProcessWatch(
+        self._watch = ProcessWatch(
             self.trainer,
             self.recorder,
             self.exchange.board,
@@ -350,12 +350,13 @@ class Runner:
             self._lockstep,
             lambda: self._lock.in_place,
         )
-        display = StatusDisplay(status, watch, HINT if keys else HINT_WITHOUT_KEYS)
+        display = StatusDisplay(status, self._watch, HINT if keys else HINT_WITHOUT_KEYS)
         with ExitStack() as attached:
             # Entered first, so that the terminal is restored even if what follows fails at its end.
             if keys:
                 attached.enter_context(Keys(KeyCommands(self.commands)))
             attached.enter_context(display)
+            attached.callback(setattr, self.commands, "on_message", print_error)
             self.commands.on_message = display.safe_print
             return attached.pop_all()
 
@@ -390,7 +391,9 @@ class Runner:
     def _join_others(self) -> str | None:
         """Wait until trainer and recorder have saved and ended; return what was lost, if any."""
         lost = []
-        if not self.trainer.join():
+        saved = self.trainer.join()
+        self._watch.pass_messages()
+        if not saved:
             lost.append(f"the last updates are not saved: {self.trainer.describe_end()}")
         # A dead recorder would be started once more, and begin a second folder.
         if self.recorder and self._lock.in_place and not self.recorder.join():

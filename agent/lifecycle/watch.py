@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from agent.lifecycle.recorder import Recorder
 from agent.ui.commands import Commands
 from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.trainer.process import TrainerProcess
+from pamiq_lightning.utils.outage import REPEAT_EVERY_S
 
-REPEAT_EVERY_S = 60.0
 FOLDER_GONE = "the run's folder was removed or renamed"
 
 
@@ -39,7 +38,6 @@ class ProcessWatch:
     commands: Commands
     lockstep: bool
     in_place: Callable[[], bool] = lambda: True
-    _save_error_at: float = -math.inf
     _reward_at: float = -math.inf
     _rewards_reported: int = 0
 
@@ -54,10 +52,15 @@ class ProcessWatch:
         now = time.monotonic()
         if self.recorder and (message := self.recorder.watch(self.board, now)):
             self.commands.notify(message)
-        self._report_save_errors(now)
+        self.pass_messages()
         self._report_rewards(now)
         if not self.lockstep and (message := self.trainer.watch(self.board, now)):
             self.commands.notify(message)
+
+    def pass_messages(self) -> None:
+        """Pass the trainer's messages on; its other output goes to its log alone."""
+        for text in self.board.new_messages():
+            self.commands.notify(text)
 
     def _report_rewards(self, now: float) -> None:
         """Report once a minute that rewards are not finite."""
@@ -69,16 +72,3 @@ class ProcessWatch:
                 f"rewards that are not finite so far: {count}; the steps they belong to are not "
                 "trained on and count in no mean: check the class that `curiosity` names"
             )
-
-    def _report_save_errors(self, now: float) -> None:
-        """Report once a minute that checkpoints cannot be written, and once that they can again."""
-        number = self.board.save_error
-        if number and now - self._save_error_at >= REPEAT_EVERY_S:
-            self._save_error_at = now
-            self.commands.notify(
-                f"no checkpoint can be saved ({os.strerror(number)}): agent and trainer continue, "
-                "and every rollout saving is tried again"
-            )
-        elif not number and self._save_error_at > -math.inf:
-            self._save_error_at = -math.inf
-            self.commands.notify("checkpoints are saved again")

@@ -1,17 +1,18 @@
 """The status board: progress of trainer and recorder, and the agent's requests to them.
 
-Every field is one word with one writing process. Only the trainer's row of learner metrics has
-several words; a reader may see words of two updates in it.
+Every field is one word with one writing process, but for two of the trainer's. A reader may see
+words of two updates in its row of learner metrics. Its messages to the person are in a ring.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pamiq_lightning.exchange.shared_memory import Layout, SharedFile, Word, layout
+from pamiq_lightning.exchange.shared_memory import Layout, SharedFile, SlotRing, Word, layout
 
 LEARNER_METRICS = (
     "rollouts",
@@ -25,6 +26,8 @@ LEARNER_METRICS = (
 )
 """Metrics of each learner: rollouts trained on, updates in all, updates from replay while no
 rollout was unread, updates skipped, rollbacks, training seconds, last loss, published version."""
+MESSAGES, MESSAGE_BYTES = 16, 1024
+"""Messages that the board keeps, and the longest; what is longer is cut."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class StatusBoardSpec:
     def layout(self) -> Layout:
         """The arrays of the file."""
         learners = ("learners", (len(self.roles), len(LEARNER_METRICS)), np.float64)
-        return layout([*Word.fields(StatusBoard), learners])
+        text = ("text", (MESSAGES, MESSAGE_BYTES), np.uint8)
+        return layout([*Word.fields(StatusBoard), learners, *SlotRing.fields(MESSAGES), text])
 
 
 class StatusBoard:
@@ -67,8 +71,6 @@ class StatusBoard:
     """Number of the newest save that succeeded."""
     save_failed = Word(int)
     """Number of the newest save that failed."""
-    save_error = Word(int)
-    """errno of the newest save, 0 if it succeeded."""
 
     # Written by the recorder.
     recorder_cursor = Word(int)
@@ -85,6 +87,8 @@ class StatusBoard:
     def __init__(self, spec: StatusBoardSpec, create: bool = False) -> None:
         self.spec = spec
         self.file = SharedFile(spec.path, spec.layout, create)
+        self._messages, self._posting = SlotRing(self.file), threading.Lock()
+        self._read = 0
 
     def request_stop(self) -> None:
         """Agent: request that trainer and recorder end."""
@@ -104,6 +108,25 @@ class StatusBoard:
         if self.save_done >= number:
             return True
         return False if self.save_failed >= number else None
+
+    def post(self, text: str) -> None:
+        """Trainer: add a message for the person; any thread may call it, and it never waits."""
+        content = np.frombuffer(text.encode()[:MESSAGE_BYTES], np.uint8)
+        with self._posting:
+            number = self._messages.filled
+            row = self.file["text"][self._messages.open(number)]
+            row[:] = 0
+            row[: len(content)] = content
+            self._messages.commit(number)
+
+    def new_messages(self) -> list[str]:
+        """Agent: return the messages since the last call, without those overwritten meanwhile."""
+        first, self._read = self._read, self._messages.filled
+        texts = (
+            self._messages.read(number, lambda slot: self.file["text"][slot].tobytes())
+            for number in range(max(first, self._read - MESSAGES), self._read)
+        )
+        return [text.rstrip(b"\0").decode(errors="ignore") for text in texts if text is not None]
 
     def learner(self, role: str) -> dict[str, float]:
         """Return the metrics of one learner."""

@@ -43,15 +43,8 @@ CSV_LOGGER = {
     "init_args": {"save_dir": FOLDER, "name": ""},
 }
 AIM_LOGGER = {
-    "class_path": "aim.pytorch_lightning.AimLogger",
-    "init_args": {
-        "repo": RUNS,
-        "experiment": "offline",
-        # These would log every environment variable.
-        "log_system_params": False,
-        "capture_terminal_logs": False,
-        "system_tracking_interval": None,
-    },
+    "class_path": "pamiq_lightning.offline.aim_logger.AimLogger",
+    "init_args": {"repo": RUNS, "experiment": "offline"},
 }
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pamiq_lightning.learners.imagination import HORIZONS
 from pamiq_lightning.learners.roles import Decoder, Dynamics, Encoder
+from pamiq_lightning.offline.aim_logger import AimLogger
 from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.offline.probe import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
@@ -100,10 +101,8 @@ def save_picture(picture: Image.Image, name: str, folder: Path, loggers: Sequenc
     folder.mkdir(parents=True, exist_ok=True)
     picture.save(folder / f"{name}.png")
     for logger in loggers:
-        if type(logger).__name__ == "AimLogger":
-            import aim
-
-            logger.experiment.track(aim.Image(picture), name=name)  # type: ignore[attr-defined]
+        if isinstance(logger, AimLogger):
+            logger.log_picture(name, picture)
 
 
 def _verdict(good: bool) -> str:

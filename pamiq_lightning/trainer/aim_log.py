@@ -1,110 +1,173 @@
-"""Logs to Aim from a thread, because a write to Aim can take as long as the disk does."""
+"""Logs to Aim through a process of its own, which is abandoned where it fails or hangs."""
 
 from __future__ import annotations
 
+import pickle
 import queue
+import subprocess
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from PIL import Image
-
-from pamiq_lightning.utils.atomic_io import replace_atomic
+from pamiq_lightning.trainer.aim_process import AimTarget, Parameters, Reply, Track
+from pamiq_lightning.utils.processes import start_module, stop_signals_blocked
 
 QUEUE_LENGTH = 10_000
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 60.0
+"""Delays before Aim is tried again: the first, doubled each time up to the longest."""
+CLOSE_LIMIT_S = 10.0
+_END_LIMIT_S = 5.0
+
+
+class AimError(Exception):
+    """The process that writes to Aim has failed; the message says why."""
+
+    def __init__(self, reason: str, permanent: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
 
 
 class AimLog:
-    """Writes metrics and images to Aim.
+    """Writes records to Aim without ever waiting for it.
 
-    If Aim is missing or fails, one line is reported and the run continues without it.
+    Where Aim fails, a message is sent, records are kept, and a new process is started after a
+    while. Where Aim is missing, the caller continues without it.
 
     Attributes:
-        lost: records dropped because Aim was too slow.
+        lost: records left out, because Aim was too slow or failed while it wrote them.
 
     Args:
-        repo: folder of the Aim repository.
-        experiment: name of the experiment in Aim.
-        settings: the run's settings.
-        notify: takes the message of a failure.
-        hash_file: stores the Aim run's hash, so a restarted trainer continues the same Aim run.
+        target: where to write.
+        notify: takes messages for the person; any thread may call it.
+        quiet: drop what Aim prints, instead of sending it to the standard error.
     """
 
     def __init__(
-        self,
-        repo: Path,
-        experiment: str,
-        settings: dict[str, Any],
-        notify: Callable[[str], None],
-        hash_file: Path,
+        self, target: AimTarget, notify: Callable[[str], object], quiet: bool = False
     ) -> None:
-        self._notify = notify
-        self._queue: queue.Queue[Callable[[Any], None] | None] = queue.Queue(QUEUE_LENGTH)
-        self._failed = threading.Event()
+        self._target, self._notify = target, notify
+        self._stderr = subprocess.DEVNULL if quiet else None
+        self._queue: queue.SimpleQueue[Track | Parameters | None] = queue.SimpleQueue()
+        self._given_up, self._closing = threading.Event(), threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failing, self._delay = False, FIRST_DELAY_S
         self.lost = 0
-        self._thread = threading.Thread(
-            target=self._run, args=(repo, experiment, settings, hash_file), name="aim", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="aim", daemon=True)
         self._thread.start()
 
-    def metrics(self, role: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Queue metrics of one role; never waits."""
-        context = {"learner": role} if role != "agent" else {"part": role}
-        self._put(lambda run: run.track(dict(metrics), step=step, context=context))
-
-    def image(self, name: str, step: int, image: Image.Image) -> None:
-        """Queue an image; never waits."""
-
-        def track(run: Any) -> None:
-            import aim
-
-            run.track(aim.Image(image), name=name, step=step)
-
-        self._put(track)
-
-    def _put(self, record: Callable[[Any], None]) -> None:
-        if self._failed.is_set():
+    def put(self, record: Track | Parameters) -> None:
+        """Queue a record; never waits."""
+        if self._given_up.is_set():
             return
-        try:
-            self._queue.put_nowait(record)
-        except queue.Full:
-            self.lost += 1
-            if self.lost == 1:
-                self._notify("Aim is too slow: some records are left out (metrics.jsonl has all)")
+        if self._queue.qsize() < QUEUE_LENGTH:
+            self._queue.put(record)
+            return
+        self.lost += 1
+        if self.lost == 1:
+            self._notify("Aim is too slow: some records are left out of it")
 
-    def close(self, timeout: float = 10.0) -> None:
+    def close(self, timeout: float = CLOSE_LIMIT_S) -> None:
         """Write what is queued, or give up after `timeout` seconds."""
-        if not self._failed.is_set():
-            with suppress(queue.Full):
-                self._queue.put(None, timeout=timeout)
+        self._closing.set()
+        self._queue.put(None)
         self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._given_up.set()
+            left = self.lost + self._queue.qsize()
+            self._notify(f"Aim did not finish within {timeout:.0f} s: {left} records are left out")
+            if self._process is not None:
+                self._process.kill()
 
-    def _run(self, *arguments: Any) -> None:
+    def _run(self) -> None:
+        while not self._given_up.is_set():
+            try:
+                return self._write_all()
+            except AimError as failure:
+                if self._given_up.is_set():
+                    return
+                self._report(failure)
+                if failure.permanent or self._closing.is_set():
+                    self._given_up.set()
+                    return
+            # A last try is made at the end.
+            self._closing.wait(self._delay)
+            self._delay = min(2 * self._delay, LONGEST_DELAY_S)
+
+    def _report(self, failure: AimError) -> None:
+        """Send one message for all failures in a row."""
+        if failure.permanent:
+            self._notify(f"Aim is not available ({failure}): logging continues without it")
+        elif self._closing.is_set():
+            left = self.lost + max(self._queue.qsize() - 1, 0)
+            self._notify(f"Aim failed at the end ({failure}): {left} records are left out")
+        elif not self._failing:
+            self._notify(f"Aim takes no records ({failure}): they are kept, and it is tried again")
+        self._failing = True
+
+    def _write_all(self) -> None:
+        """Write until the end.
+
+        Raises:
+            AimError: a new process may succeed.
+        """
+        with self._start() as process:
+            self._exchange(process, self._target)
+            while (record := self._queue.get()) is not None:
+                try:
+                    self._exchange(process, record)
+                except AimError:
+                    self.lost += 1
+                    raise
+                self._report_recovery()
+            self._exchange(process, None)
+
+    def _report_recovery(self) -> None:
+        self._delay = FIRST_DELAY_S
+        if self._failing:
+            self._failing = False
+            self._notify(f"Aim takes records again: {self.lost} are left out so far")
+
+    @contextmanager
+    def _start(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Start the process; at the end of the body, end it whatever it does."""
         try:
-            self._write(*arguments)
-        # No failure of an optional backend may end the run; it is reported once.
-        except Exception as error:
-            self._failed.set()
-            self._notify(f"Aim is not available ({type(error).__name__}: {error}); logging goes on")
+            with stop_signals_blocked():
+                process = start_module(
+                    "pamiq_lightning.trainer.aim_process", subprocess.PIPE, self._stderr
+                )
+        except OSError as error:
+            raise AimError(f"its process could not be started: {error.strerror}") from error
+        self._process = process
+        try:
+            yield process
+        finally:
+            for stream in (process.stdin, process.stdout):
+                # Closing flushes, and nobody may read any more.
+                with suppress(OSError):
+                    stream.close()  # type: ignore[union-attr]
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_END_LIMIT_S)
+            process.kill()
+            # A process that waits for a dead disk cannot be killed; it is left behind.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_END_LIMIT_S)
 
-    def _write(
-        self, repo: Path, experiment: str, settings: dict[str, Any], hash_file: Path
+    def _exchange(
+        self, process: subprocess.Popen[bytes], message: AimTarget | Track | Parameters | None
     ) -> None:
-        import aim
+        """Send a message and return when it was answered.
 
-        run = aim.Run(
-            hash_file.read_text() if hash_file.is_file() else None,
-            repo=str(repo),
-            experiment=experiment,
-            # By default Aim would store every environment variable.
-            log_system_params=False,
-            capture_terminal_logs=False,
-            system_tracking_interval=None,
-        )
-        replace_atomic(hash_file, run.hash.encode())
-        run["settings"] = settings
-        while (record := self._queue.get()) is not None:
-            record(run)
-        run.close()
+        Raises:
+            AimError: it failed, or there is no answer any more.
+        """
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            pickle.dump(message, process.stdin)
+            process.stdin.flush()
+            reply: Reply = pickle.load(process.stdout)
+        except (OSError, EOFError) as error:
+            raise AimError("its process hung or was ended") from error
+        for note in reply.notes:
+            self._notify(note)
+        if reply.error:
+            raise AimError(reply.error, reply.permanent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,8 +28,7 @@ from pamiq_lightning.trainer.settings import TrainerSettings
 from pamiq_lightning.trainer.worker import LearnerWorker
 from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.json_text import json_text
-
-_WARN_EVERY_S = 60.0
+from pamiq_lightning.utils.outage import Outage
 
 
 class Checkpointer:
@@ -44,7 +42,7 @@ class Checkpointer:
         settings: of the run, stored in each checkpoint.
         exact: also save the weights published before the latest, so that a lockstep run resumes
             exactly.
-        on_saved: called after each attempt with the errno of its failure, or 0.
+        notify: takes messages for the person.
     """
 
     def __init__(
@@ -55,15 +53,15 @@ class Checkpointer:
         trainer: TrainerSettings,
         settings: Mapping[str, Any],
         exact: bool,
-        on_saved: Callable[[int], None] = lambda number: None,
+        notify: Callable[[str], object] = safe_print,
     ) -> None:
         self._run_folder, self._workers, self._reader = run_folder, workers, reader
         self._trainer, self._settings, self._exact = trainer, settings, exact
         self._agent_state: bytes | None = None
         # The first after one rollout: an encoder's early updates are not all in its acting module.
         self._next = reader.cursor + 1
-        self._warned_at = -_WARN_EVERY_S
-        self._on_saved = on_saved
+        self._notify = notify
+        self._outage = Outage(notify, "checkpoints are saved again")
 
     def __call__(self, rollout: Rollout) -> None:
         """Save if it is time; a failed save is tried again at the next rollout."""
@@ -71,16 +69,16 @@ class Checkpointer:
             self._next = rollout.number + 1 + self._trainer.save_every
 
     def try_to_save(self) -> bool:
-        """Save; on a disk error log it, once a minute, and return False."""
+        """Save; on a disk error report it, once a minute, and return False."""
         try:
             self.save()
         except OSError as error:
-            self._on_saved(error.errno or errno.EIO)
-            if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
-                self._warned_at = time.monotonic()
-                safe_print(f"not saved: {error}")
+            self._outage.failed(
+                f"no checkpoint can be saved ({error.strerror or error}): agent and trainer "
+                "continue, and every rollout saving is tried again"
+            )
             return False
-        self._on_saved(0)
+        self._outage.succeeded()
         return True
 
     def save(self) -> Path:
@@ -154,7 +152,7 @@ class Checkpointer:
             except (KeyError, ValueError, TypeError, RuntimeError) as error:
                 raise misfit(checkpoint, role, error) from error
             if lost:
-                safe_print(f"{role}: part of the replay buffer is lost: {lost}")
+                self._notify(f"{role}: part of the replay buffer is lost: {lost}")
         if checkpoint.agent is not None:
             self._agent_state = (checkpoint.folder / AGENT).read_bytes()
         load_rng_state_dict(checkpoint.trainer["rng"])

@@ -23,8 +23,8 @@ from pamiq_lightning.exchange.status_board import StatusBoard
 from pamiq_lightning.exchange.weights import WeightsReader, WeightsWriter, tensors_of
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.factory import make_replay
-from pamiq_lightning.run_files import AIM_RUN
 from pamiq_lightning.trainer.aim_log import AimLog
+from pamiq_lightning.trainer.aim_process import AimTarget, Parameters
 from pamiq_lightning.trainer.checkpointer import Checkpointer
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.trainer.loop import RolloutCallback, TrainerLoop
@@ -40,6 +40,8 @@ from pamiq_lightning.utils.cpu import keep_off, usable_cores
 from pamiq_lightning.utils.file_lock import FileLock
 from pamiq_lightning.utils.instantiate import instantiate
 
+Notify = Callable[[str], object]
+"""Takes messages for the person."""
 _LOCK_LIMIT_S = 30.0
 """How long an earlier trainer may still hold the run's replay files."""
 
@@ -64,25 +66,25 @@ def train(
     lock = FileLock(trainer_lock(config.run_folder))
     lock.wait(_LOCK_LIMIT_S)
     board, reader = StatusBoard(config.board), RolloutReader(config.rollouts)
-    log = _open_log(config)
+
+    def notify(text: str) -> None:
+        """Write a message to the log, and have the agent show it to the person."""
+        safe_print(text)
+        board.post(text)
+
+    log = _open_log(config, notify)
     workers = [_build_worker(role, settings, config) for role, settings in config.learners.items()]
     checkpointer = Checkpointer(
-        config.run_folder,
-        workers,
-        reader,
-        config.trainer,
-        config.settings,
-        config.lockstep,
-        lambda error: setattr(board, "save_error", error),
+        config.run_folder, workers, reader, config.trainer, config.settings, config.lockstep, notify
     )
     if config.resume:
-        _replace_dead_trainer(workers, checkpointer, reader, board, config)
+        _replace_dead_trainer(workers, checkpointer, reader, board, config, notify)
     elif config.checkpoint is not None:
         _resume(workers, checkpointer, read_checkpoint(config.checkpoint), config.lockstep)
     else:
         for worker in workers:
             worker.publish()
-    loop = _build_loop(config, workers, reader, board, log, wait, checkpointer, lock)
+    loop = _build_loop(config, workers, reader, board, log, wait, checkpointer, lock, notify)
     loop.begin()
     safe_print(f"ready at {time.strftime('%H:%M:%S')}")
     loop.run(notify_agent)
@@ -94,7 +96,7 @@ def train(
         checkpointer.save_for_lightning()
     except OSError as error:
         # The run can be resumed without them, and they can be made from its checkpoint.
-        safe_print(f"Lightning checkpoints not written: {error}")
+        notify(f"Lightning checkpoints not written: {error}")
     log.close()
     lock.release()
 
@@ -131,6 +133,7 @@ def _build_loop(
     wait: Callable[[bool], bool],
     checkpointer: Checkpointer,
     lock: FileLock,
+    notify: Notify,
 ) -> TrainerLoop:
     """Build the loop with its callbacks."""
 
@@ -140,7 +143,8 @@ def _build_loop(
 
     settings, learners = config.trainer, {worker.role: worker.learner for worker in workers}
     previews = PreviewRenderer(learners, log, settings.preview_every)
-    step_log = StepLog(config.run_folder, config.rollouts.shape) if settings.step_log else None
+    shape = config.rollouts.shape
+    step_log = StepLog(config.run_folder, shape, notify) if settings.step_log else None
     # Under lockstep nothing may depend on how long something took.
     use_replay = settings.replay_when_idle and not config.lockstep
     return TrainerLoop(
@@ -184,10 +188,11 @@ def _replace_dead_trainer(
     reader: RolloutReader,
     board: StatusBoard,
     config: TrainerConfig,
+    notify: Notify,
 ) -> None:
     """Continue for a trainer that died, from the newest valid checkpoint."""
     reader.cursor, reader.dropped = board.rounds, board.rollouts_dropped
-    checkpoint = _load_newest_valid(checkpointer, config.run_folder)
+    checkpoint = _load_newest_valid(checkpointer, config.run_folder, notify)
     # The agent's state in the checkpoint is older than its state in the ring.
     reader.read_latest_state()
     for worker in workers:
@@ -206,7 +211,9 @@ def _replace_dead_trainer(
         safe_print(f"{worker.role}: resumed from {source}")
 
 
-def _load_newest_valid(checkpointer: Checkpointer, run_folder: Path) -> Checkpoint | None:
+def _load_newest_valid(
+    checkpointer: Checkpointer, run_folder: Path, notify: Notify
+) -> Checkpoint | None:
     """Load the learners from the newest checkpoint that is valid; return None if none is."""
     for folder in find_checkpoints(run_folder):
         try:
@@ -214,19 +221,15 @@ def _load_newest_valid(checkpointer: Checkpointer, run_folder: Path) -> Checkpoi
             checkpointer.load_learners(checkpoint)
             return checkpoint
         except CheckpointError as error:
-            safe_print(f"{error}; trying the checkpoint before")
+            notify(f"{error}; trying the checkpoint before")
     return None
 
 
-def _open_log(config: TrainerConfig) -> RunLog:
+def _open_log(config: TrainerConfig, notify: Notify) -> RunLog:
     """Open metrics.jsonl, and Aim in the folder of all runs."""
     aim = None
     if config.trainer.aim:
-        aim = AimLog(
-            repo=config.run_folder.parent.parent,
-            experiment=config.run_folder.parent.name,
-            settings=config.settings,
-            notify=safe_print,
-            hash_file=config.run_folder / AIM_RUN,
-        )
-    return RunLog(config.run_folder, aim)
+        runs, experiment = config.run_folder.parent.parent, config.run_folder.parent.name
+        aim = AimLog(AimTarget(runs, experiment, config.run_folder), notify)
+        aim.put(Parameters("settings", config.settings))
+    return RunLog(config.run_folder, aim, notify)

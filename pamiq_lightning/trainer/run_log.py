@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from PIL import Image
 
 from pamiq_lightning.run_files import LIVE_PREVIEW, METRICS, PREVIEWS
 from pamiq_lightning.trainer.aim_log import AimLog
+from pamiq_lightning.trainer.aim_process import Track
 from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.json_text import json_text
+from pamiq_lightning.utils.outage import Outage
 
-_WARN_EVERY_S = 60.0
 _LONGEST_LINE = 1 << 16
 
 
@@ -28,16 +28,19 @@ class RunLog:
     Args:
         folder: the run's folder.
         aim: logs to Aim, or None.
+        notify: takes messages for the person.
     """
 
-    def __init__(self, folder: Path, aim: AimLog | None) -> None:
+    def __init__(
+        self, folder: Path, aim: AimLog | None, notify: Callable[[str], object] = safe_print
+    ) -> None:
         path = folder / METRICS
         _cut_torn_line(path)
         # Unbuffered: a line that a full disk refuses must not stay in a buffer and fail again.
         self._lines = path.open("ab", buffering=0)
         self._previews, self._live = folder / PREVIEWS, folder / LIVE_PREVIEW
         self._aim = aim
-        self._warned_at = -math.inf
+        self._outage = Outage(notify, "metrics and images are written again")
 
     def metrics(self, role: str, step: int, metrics: Mapping[str, float]) -> None:
         """Write metrics of one role (a learner's, or `agent`) at a step of that role."""
@@ -47,7 +50,8 @@ class RunLog:
         with self._warn_if_refused():
             self._write((json_text(record) + "\n").encode())
         if self._aim:
-            self._aim.metrics(role, step, metrics)
+            context = {"learner": role} if role != "agent" else {"part": role}
+            self._aim.put(Track(dict(metrics), step=step, context=context))
 
     def image(self, name: str, step: int, image: Image.Image) -> None:
         """Write an image as a PNG file and to Aim."""
@@ -55,7 +59,7 @@ class RunLog:
             self._previews.mkdir(exist_ok=True)
             image.save(self._previews / f"{name}_{step:06d}.png")
         if self._aim:
-            self._aim.image(name, step, image)
+            self._aim.put(Track(image, name, step))
 
     def live_image(self, image: Image.Image) -> None:
         """Replace the live image; a reader gets the old one or the new one, whole."""
@@ -74,10 +78,9 @@ class RunLog:
         """If the disk refuses, lose the record and warn once a minute."""
         try:
             yield
+            self._outage.succeeded()
         except OSError as error:
-            if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
-                self._warned_at = time.monotonic()
-                safe_print(f"metrics and images are being lost: {error}")
+            self._outage.failed(f"metrics and images are being lost: {error}")
 
     def close(self) -> None:
         """Close the file, and write what is queued for Aim."""

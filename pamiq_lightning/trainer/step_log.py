@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pamiq_lightning.step import StepShape
 from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.console import safe_print
 from pamiq_lightning.utils.json_text import json_text
+from pamiq_lightning.utils.outage import Outage
 
 OMITTED = ("frame", "latent", "state")
 """The large fields of a row."""
@@ -30,9 +32,13 @@ class StepLog:
     Args:
         folder: of the run.
         shape: the layout of the rows.
+        notify: takes messages for the person.
     """
 
-    def __init__(self, folder: Path, shape: StepShape) -> None:
+    def __init__(
+        self, folder: Path, shape: StepShape, notify: Callable[[str], object] = safe_print
+    ) -> None:
+        self._outage = Outage(notify, "the step log is written again")
         fields = {n: f for n, f in shape.fields().items() if n not in OMITTED}
         description = {
             "fields": [[n, np.dtype(f.dtype).str, list(f.shape)] for n, f in fields.items()],
@@ -49,8 +55,9 @@ class StepLog:
         try:
             with self._path.open("ab") as file:
                 file.write(rows.tobytes())
+            self._outage.succeeded()
         except OSError as error:
-            safe_print(f"rollout {rollout.number} is not in the step log: {error.strerror}")
+            self._outage.failed(f"the step log is losing rollouts: {error}")
 
 
 def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:

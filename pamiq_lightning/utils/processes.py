@@ -10,10 +10,12 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
+from pathlib import Path
 from typing import TypeAlias
 
 if sys.platform == "win32":
@@ -39,6 +41,37 @@ def context() -> Context:
     server = mp.get_context("forkserver")
     server.set_forkserver_preload(PRELOAD)
     return server
+
+
+def start_module(
+    name: str, stdout: int | None = None, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a module as a program of its own, out of reach of the terminal's Ctrl-C.
+
+    Unlike a child of `context`, it imports nothing but that module.
+
+    Args:
+        name: of the module, dotted.
+        stdout: as `subprocess.Popen` takes it.
+        stderr: as `subprocess.Popen` takes it.
+
+    Returns:
+        The process; its standard input is a pipe.
+
+    Raises:
+        OSError: the system could not start it.
+    """
+    search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return subprocess.Popen(
+        # -P: an agent.py in the working folder must not hide the package.
+        [sys.executable, "-P", "-m", name],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, "PYTHONPATH": search},
+        start_new_session=os.name == "posix",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
 
 
 @contextmanager

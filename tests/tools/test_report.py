@@ -76,7 +76,9 @@ def test_killed_run_is_reported_from_the_files_it_has(run: Path, tmp_path: Path)
         (killed / name).write_text((run / name).read_text())
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"role": "agent", "ti')
-    (killed / "trainer.log").write_text("ready\nnot saved: No space left on device\n")
+    (killed / "trainer.log").write_text(
+        "ready\nno checkpoint can be saved (No space left on device)\n"
+    )
     data = RunData(killed)
     page = render(data)
     assert "is missing" in page

@@ -19,7 +19,7 @@ from tools.saved_run import read_settings, read_summary
 
 Series = dict[str, tuple[list[float], list[float]]]
 """By name of the metric: hours since the first record, and values."""
-WARNINGS = ("error", "not saved", "not recorded", "warning", "killed", "hangs")
+WARNINGS = ("error", "can be saved", "lost", "losing", "Aim ", "warning", "killed", "hangs")
 """Words in lines of the trainer's log that report a fault."""
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +16,7 @@ from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.shared_frame import SharedFrame
 from agent.worlds.embedded.simulation import INFO_NAMES, Size
 from pamiq_lightning.utils.instantiate import user_code
+from pamiq_lightning.utils.processes import start_module
 
 HOST = "127.0.0.1"
 START_LIMIT = 60.0
@@ -74,16 +72,7 @@ class RealtimeWorld:
         """Start the process, out of reach of the terminal's Ctrl-C, and send its configuration."""
         with user_code(f"scene: {type(config.scene).__qualname__} cannot be sent to its process"):
             message = pickle.dumps(config)
-        search = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-        new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-        process = subprocess.Popen(
-            # -P: an agent.py in the working folder must not hide the package.
-            [sys.executable, "-P", "-m", "agent.worlds.embedded.realtime_process"],
-            stdin=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": search},
-            start_new_session=os.name == "posix",
-            creationflags=new_group,
-        )
+        process = start_module("agent.worlds.embedded.realtime_process")
         assert process.stdin is not None
         # A process that has died already is noticed while waiting for the first frame.
         with suppress(BrokenPipeError):

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from pamiq_lightning.recording.schema import NOT_RECORDED, DatasetSpec, recorder
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.file_lock import FileLock
+from tests.conftest import wait_until
 from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
 
 
@@ -109,14 +108,6 @@ def test_losses_are_reported_once_a_minute(board: StatusBoard) -> None:
     assert message is not None
     assert "5 rollouts lost" in message and "too slow or died: 2 rollouts lost" in message
     assert losses(board, 1e6) is None
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Poll until another process has made a condition true."""
-    limit = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < limit
-        os.sched_yield()
 
 
 def test_a_replaced_recorder_writes_no_rollout_twice(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import math
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent.lifecycle import watch
-from agent.lifecycle.watch import REPEAT_EVERY_S, ProcessWatch
+from agent.lifecycle.watch import ProcessWatch
+from pamiq_lightning.utils.outage import REPEAT_EVERY_S
 from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
 
@@ -39,23 +39,15 @@ def test_trainer_is_replaced_except_under_lockstep(run: FakeRun, lockstep: bool)
     assert bool(run.commands.messages) is not lockstep
 
 
-def test_save_error_is_reported_once_a_minute_and_its_end_once(run: FakeRun) -> None:
+def test_the_trainers_messages_reach_the_person_once(run: FakeRun) -> None:
     look = process_watch(run, lockstep=True)
-    run.board.save_error = errno.ENOSPC
-    for _ in range(3):
-        look()
-    run.clock.advance(REPEAT_EVERY_S)
+    run.board.post("no checkpoint can be saved")
     look()
-    run.board.save_error = 0
+    run.board.post("checkpoints are saved again")
     for _ in range(3):
         look()
     texts = [text for _, text in run.commands.messages]
-    assert [text.partition(" (")[0] for text in texts] == [
-        "no checkpoint can be saved",
-        "no checkpoint can be saved",
-        "checkpoints are saved again",
-    ]
-    assert "No space left on device" in texts[0]
+    assert texts == ["no checkpoint can be saved", "checkpoints are saved again"]
 
 
 def test_run_stops_and_replaces_nothing_when_its_folder_is_gone(run: FakeRun) -> None:

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pamiq_lightning.exchange.status_board import LEARNER_METRICS, StatusBoard, StatusBoardSpec
+from pamiq_lightning.exchange.status_board import (
+    LEARNER_METRICS,
+    MESSAGE_BYTES,
+    MESSAGES,
+    StatusBoard,
+    StatusBoardSpec,
+)
 
 
 def test_board_shows_one_process_what_the_other_wrote(tmp_path: Path) -> None:
@@ -43,3 +49,17 @@ def test_a_pause_is_requested_and_confirmed(tmp_path: Path) -> None:
     assert agent.paused
     agent.request_pause(False)
     assert not trainer.pause
+
+
+def test_messages_reach_the_agent_in_order_and_once(tmp_path: Path) -> None:
+    spec = StatusBoardSpec(tmp_path / "board", ())
+    agent, trainer = StatusBoard(spec, create=True), StatusBoard(spec)
+    trainer.post("ディスクが一杯です")
+    trainer.post("x" * (MESSAGE_BYTES + 1))
+    assert agent.new_messages() == ["ディスクが一杯です", "x" * MESSAGE_BYTES]
+    # A trainer that replaces a dead one goes on counting.
+    replacement = StatusBoard(spec)
+    for number in range(MESSAGES + 2):
+        replacement.post(str(number))
+    assert agent.new_messages() == [str(number) for number in range(2, MESSAGES + 2)]
+    assert agent.new_messages() == []

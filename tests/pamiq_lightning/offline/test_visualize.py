@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import types
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from torch.nn.functional import interpolate
 
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import Decoder, Dynamics
+from pamiq_lightning.offline.aim_logger import AimLogger
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.offline.evaluate import save_picture
 from pamiq_lightning.offline.visualize import SEQUENCES, draw_imagined, draw_reconstructed
+from pamiq_lightning.trainer.aim_log import AimLog
+from pamiq_lightning.trainer.aim_process import Track
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
 from tests.pamiq_lightning.offline.test_evaluate import here
@@ -82,18 +87,11 @@ def test_validate_saves_the_pictures(here: Path, capsys: pytest.CaptureFixture[s
             assert np.asarray(picture).std() > 0
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_save_picture_writes_to_aim(tmp_path: Path) -> None:
-    from aim import Image as AimImage
-    from aim.pytorch_lightning import AimLogger
-    from aim.storage.context import Context
-
-    logger = AimLogger(
-        repo=str(tmp_path), log_system_params=False, system_tracking_interval=None,
-        capture_terminal_logs=False,
-    )  # fmt: skip
-    save_picture(Image.new("RGB", (8, 8)), "reconstructed", tmp_path, [logger])
-    images = logger.experiment.get_image_sequence("reconstructed", Context({}))
-    _, (values, _, _) = images.data.items_list()
-    assert len(values) == 1 and isinstance(values[0], AimImage)
+    logger = AimLogger(str(tmp_path), "offline")
+    records: list[object] = []
+    logger._log = cast(AimLog, types.SimpleNamespace(put=records.append))
+    picture = Image.new("RGB", (8, 8))
+    save_picture(picture, "reconstructed", tmp_path, [logger])
+    assert records == [Track(picture, "reconstructed")]
     assert (tmp_path / "reconstructed.png").is_file()

@@ -62,7 +62,7 @@ class TrainerFixture:
         self.reader = RolloutReader(self.rollouts.spec)
         self.log = RunLog(exchange, None)
         self.workers = [self._worker(role, spec) for role, spec in learners.items()]
-        self.errors: list[int] = []
+        self.messages: list[str] = []
         self.checkpointer = Checkpointer(
             run_folder,
             self.workers,
@@ -70,7 +70,7 @@ class TrainerFixture:
             trainer or TrainerSettings(),
             SETTINGS,
             exact=True,
-            on_saved=self.errors.append,
+            notify=self.messages.append,
         )
 
     def _worker(self, role: str, spec: dict[str, Any]) -> LearnerWorker:
