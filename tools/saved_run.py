@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.run_dir import METRICS, SETTINGS, SUMMARY
+from pamiq_lightning.utils.console import print_error
+from pamiq_lightning.utils.usage_error import UsageError
 from pamiq_lightning.utils.yaml_files import read_yaml
 
 
@@ -16,14 +18,34 @@ def find_run(runs: Path) -> Path | None:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the settings of a run."""
-    return read_yaml(folder / SETTINGS)
+    """Return the settings of a run.
+
+    Raises:
+        UsageError: it has none, or the file is damaged.
+    """
+    path = folder / SETTINGS
+    if settings := read_yaml(path):
+        return settings
+    raise UsageError(f"{path} is empty: the run's settings are lost")
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """Return the summary of a run; None where it has none, because it still runs or was killed."""
+    """Return the summary of a run; None where it has none, because it still runs or was killed.
+
+    A damaged one counts as none, and is reported.
+    """
     path = folder / SUMMARY
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        print_error(f"{path} cannot be read and counts as missing: {error}")
+        return None
+    if isinstance(summary, dict) and "exit_code" in summary:
+        return summary
+    print_error(f"{path} is no summary of a run and counts as missing")
+    return None
 
 
 def read_metrics(folder: Path, role: str) -> list[dict[str, Any]]:

@@ -66,16 +66,18 @@ def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
     Incomplete rows are left out; of rows with the same index the last one counts.
 
     Raises:
-        StepLogError: the run has none.
+        StepLogError: the run has none, or it is damaged.
     """
     try:
         description = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
+        dtype = _row_dtype(description)
         written = (folder / STEP_LOG).read_bytes()
     except FileNotFoundError as error:
         raise StepLogError(
             f"{folder} has no step log: run it with trainer.step_log=true"
         ) from error
-    dtype = _row_dtype(description)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StepLogError(f"{folder / STEP_LOG_FIELDS} is damaged: {error}") from error
     whole = len(written) // dtype.itemsize
     rows = np.frombuffer(written, dtype, whole)
     _, last = np.unique(rows["index"][::-1], return_index=True)
@@ -83,11 +85,11 @@ def load_step_log(folder: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:
 
 
 def ticks_written(folder: Path) -> int:
-    """Return how many rows the step log of a run has by now; 0 if there is none yet."""
+    """Return how many rows the step log of a run has by now; 0 if none can be read yet."""
     try:
         description = json.loads((folder / STEP_LOG_FIELDS).read_text(encoding="utf-8"))
         size = (folder / STEP_LOG).stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return 0
     return int(size // _row_dtype(description).itemsize)
 

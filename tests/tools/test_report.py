@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tools.report.__main__ import main
 from tools.report.charts import binned
 from tools.report.page import faults, outcome, render
 from tools.report.run_data import ReportError, RunData, Steps
 from tools.report.strips import APART, choose
+from tools.saved_run import read_summary
 from tools.series import action_entropies
 
 
@@ -86,6 +88,36 @@ def test_killed_run_is_reported_from_the_files_it_has(run: Path, tmp_path: Path)
     found = faults(data)
     assert "1 lines of metrics.jsonl cannot be read" in found
     assert any("No space left" in line for line in found)
+
+
+def test_a_damaged_summary_is_reported_in_one_line_and_counts_as_missing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("settings.yaml", "metrics.jsonl"):
+        (tmp_path / name).write_text((run / name).read_text())
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\n5\n\0\0\0\n\xff\n")
+    (tmp_path / "summary.json").touch()
+    assert main([str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / 'summary.json'} ") and "counts as missing" in line
+    assert "is missing or damaged" in (tmp_path / "report.html").read_text()
+    for content in (b"{", b"\0\0", b"[]", b"{}", b"\xff"):
+        (tmp_path / "summary.json").write_bytes(content)
+        assert read_summary(tmp_path) is None
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_report_that_cannot_be_made_or_written_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run), "--out", str(tmp_path / "nowhere" / "page.html")]) == 1
+    assert "cannot be written (No such file or directory); --out FILE" in capsys.readouterr().err
+    (tmp_path / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text())
+    (tmp_path / "settings.yaml").write_text("")
+    assert main([str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("settings.yaml is empty: the run's settings are lost")
 
 
 def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:

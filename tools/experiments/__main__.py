@@ -161,11 +161,20 @@ def check_folders(jobs: Sequence[Job]) -> None:
         UsageError: one has others.
     """
     for job in jobs:
-        path = job.folder / JOB
-        if job.finished() and json.loads(path.read_text())["arguments"] != job.arguments():
+        if job.finished() and _arguments_in(job.folder / JOB) != job.arguments():
             raise UsageError(
-                f"{job.folder} holds a finished run of other settings; move it away or use --out"
+                f"{job.folder} holds a finished run of other settings, or its {JOB} is damaged; "
+                "move it away or use --out"
             )
+
+
+def _arguments_in(path: Path) -> list[str] | None:
+    """Return the arguments of the run that a job file describes; None if it is damaged."""
+    try:
+        content: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        return content["arguments"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def run(spec: Spec, out: Path, cores: Sequence[int], console: Console) -> int:

@@ -10,25 +10,30 @@ import sys
 from pathlib import Path
 
 from pamiq_lightning.recording.schema import RecordingError
+from pamiq_lightning.utils.atomic_io import replace_atomic
 from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.usage_error import UsageError
 from tools.cli import make_parser
 from tools.report.page import render
 from tools.report.run_data import ReportError, RunData
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the page; return the exit code."""
     parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--out", type=Path, help="file to write; default: report.html in RUN")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    out = options.out or options.run / "report.html"
     try:
         page = render(RunData(options.run))
-    except (ReportError, RecordingError) as error:
+        replace_atomic(out, page.encode())
+    except (ReportError, RecordingError, UsageError) as error:
         print_error(f"error: {error}")
         return 1
-    out = options.out or options.run / "report.html"
-    out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        print_error(f"error: {out} cannot be written ({error.strerror}); --out FILE names another")
+        return 1
     safe_print(f"{out}: {len(page) / 1e6:.1f} MB")
     return 0
 

@@ -54,7 +54,7 @@ def _headline(settings: dict[str, Any]) -> str:
 def outcome(summary: dict[str, Any] | None, real: bool) -> list[tuple[str, str, bool]]:
     """Return label, value, and whether it is bad; under lockstep there are no times."""
     if summary is None:
-        return [(SUMMARY, "is missing: the run was killed, or still runs", True)]
+        return [(SUMMARY, "is missing or damaged: the run was killed, or still runs", True)]
     return [
         ("ended", str(summary["ended"]), summary["exit_code"] != 0),
         ("alive", f"{summary['alive_s'] / 3600:.2f} h", False),

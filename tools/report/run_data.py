@@ -51,6 +51,7 @@ class RunData:
 
     Raises:
         ReportError: it is no run folder.
+        UsageError: its settings are damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,12 +66,13 @@ class RunData:
         """Metrics by role."""
         found: dict[str, Series] = defaultdict(lambda: defaultdict(lambda: ([], [])))
         began: float | None = None
-        for line in (self.folder / METRICS).read_text().splitlines():
+        text = (self.folder / METRICS).read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             try:
                 record: dict[str, Any] = json.loads(line)
                 role, time = record.pop("role"), record.pop("time")
-            # The last line of a trainer that was killed may be incomplete.
-            except (json.JSONDecodeError, KeyError):
+            # The last line of a trainer that was killed may be incomplete, or zeros.
+            except (ValueError, KeyError, AttributeError):
                 self.unreadable_lines += 1
                 continue
             began = time if began is None else began
@@ -107,5 +109,9 @@ class RunData:
     def warnings(self) -> list[str]:
         """Return the lines of the trainer's log that report a fault."""
         path = self.folder / TRAINER_LOG
-        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        lines = (
+            path.read_text(encoding="utf-8", errors="replace").splitlines()
+            if path.is_file()
+            else []
+        )
         return [line for line in lines if any(word in line.lower() for word in WARNINGS)]

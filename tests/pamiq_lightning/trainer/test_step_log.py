@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pamiq_lightning.exchange.rollouts import Rollout
-from pamiq_lightning.run_files import STEP_LOG
+from pamiq_lightning.run_files import STEP_LOG, STEP_LOG_FIELDS
 from pamiq_lightning.trainer.step_log import StepLog, StepLogError, load_step_log, ticks_written
 from tests.synthetic import SHAPE, arrays
 
@@ -39,4 +39,12 @@ def test_step_log_leaves_out_a_partial_row_and_keeps_the_last_of_duplicates(tmp_
 def test_a_missing_step_log_names_the_setting(tmp_path: Path) -> None:
     assert ticks_written(tmp_path) == 0
     with pytest.raises(StepLogError, match=r"trainer\.step_log=true"):
+        load_step_log(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"fields": 1}'])
+def test_a_damaged_step_log_is_named(tmp_path: Path, content: str) -> None:
+    StepLog(tmp_path, SHAPE)(Rollout(0, arrays(8), {}))
+    (tmp_path / STEP_LOG_FIELDS).write_text(content)
+    with pytest.raises(StepLogError, match="is damaged"):
         load_step_log(tmp_path)
