@@ -135,9 +135,13 @@ def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
     except CaptureError as error:
         yield Finding("capture", False, str(error))
         return
-    Image.fromarray(frame.transpose(1, 2, 0)).save(context.picture)
-    wrong = blank(frame)
-    took = f"{1000 * statistics.median(durations):.1f} ms a capture; see {context.picture}"
+    wrong, picture = blank(frame), f"see {context.picture}"
+    try:
+        Image.fromarray(frame.transpose(1, 2, 0)).save(context.picture)
+    except (OSError, ValueError) as error:
+        # The check goes on: only --picture names a place or a kind of file that cannot be written.
+        picture = f"{context.picture} is not written: {error}"
+    took = f"{1000 * statistics.median(durations):.1f} ms a capture; {picture}"
     yield Finding("capture", wrong is None, f"{wrong}; {took}" if wrong else took)
 
 

@@ -11,5 +11,17 @@ class RunFailure(Exception):  # noqa: N818
     """The run cannot start or continue, and the usage is right; exit code 1."""
 
 
+def cannot_start(error: OSError, runs: str) -> RunFailure:
+    """Return the failure of a run that the system refuses something before the first tick.
+
+    Args:
+        error: of the system; that of a write names no file.
+        runs: the folder of all runs.
+    """
+    reason = error.strerror or str(error)
+    where = f"{error.filename}: {reason}" if error.filename else f"{reason} (runs={runs})"
+    return RunFailure(f"the run cannot start: {where}")
+
+
 class StoppedEarly(Exception):  # noqa: N818
     """A stop was requested before the first tick; exit code 0."""

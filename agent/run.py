@@ -7,12 +7,13 @@ summary. Exit codes: 0 stopped on request, 1 a failure, 2 wrong usage, 130 stopp
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from agent.capture.base import CaptureError
-from agent.errors import RunFailure, StoppedEarly, UsageError
+from agent.errors import RunFailure, StoppedEarly, UsageError, cannot_start
 from agent.lifecycle.resume import AUTO, resolve_checkpoint
 from agent.lifecycle.signals import ForceQuit, StopRequest
 from agent.osc.ports import bind_tcp
@@ -80,10 +81,12 @@ def _start(settings: Settings, experiment: str, resume: str | None, stop: StopRe
             checkpoint = resolve_checkpoint(resume, Path(settings.runs), experiment, safe_print)
         # Bound now and kept: a port that is taken is reported before anything heavy starts.
         listening = bind_tcp("127.0.0.1", settings.api_port or 0)
-    except (CaptureError, OSError) as error:
+    except CaptureError as error:
         raise RunFailure(str(error)) from error
+    except OSError as error:
+        raise cannot_start(error, settings.runs) from error
     # Started before torch is imported here, so that both processes load it at the same time.
-    trainer = TrainerProcess()
+    trainer = _start_trainer(listening)
     try:
         from agent.lifecycle.runner import Runner
 
@@ -93,6 +96,22 @@ def _start(settings: Settings, experiment: str, resume: str | None, stop: StopRe
     finally:
         trainer.kill()
         listening.close()
+
+
+def _start_trainer(listening: socket.socket) -> TrainerProcess:
+    """Start the trainer's process; close the socket if the system refuses.
+
+    Raises:
+        RunFailure: there is no room for what processes share.
+    """
+    try:
+        return TrainerProcess()
+    except OSError as error:
+        listening.close()
+        raise RunFailure(
+            f"the run cannot start: processes cannot share a semaphore ({error.strerror}); on "
+            "Linux /dev/shm must have room and be writable"
+        ) from error
 
 
 if __name__ == "__main__":

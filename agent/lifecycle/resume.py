@@ -12,7 +12,13 @@ from typing import Any
 from agent.errors import RunFailure, UsageError
 from agent.run_dir import RECORDING, RunLock
 from agent.settings.schema import Settings
-from pamiq_lightning.checkpoint.store import CheckpointError, find_checkpoints, trainer_lock, verify
+from pamiq_lightning.checkpoint.store import (
+    CheckpointError,
+    find_checkpoints,
+    last_saved,
+    trainer_lock,
+    verify,
+)
 from pamiq_lightning.recording.schema import recorder_lock
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
@@ -78,11 +84,15 @@ def find_run(resume: str, runs: Path, experiment: str, notify: Notify) -> Path:
             raise RunFailure(f"{folder} has no checkpoint to resume from")
         return folder
     found = [folder for folder in (runs / experiment).glob("*") if folder.is_dir()]
-    # By date and time of the start; a counter comes after none.
-    for folder in sorted(found, key=lambda folder: folder.name.partition("-"), reverse=True):
-        if find_checkpoints(folder):
-            return folder
-        notify(f"{folder} is skipped: it has no checkpoint.")
+    # By what was saved last: anybody can give a folder any name.
+    saved = {folder: time for folder in found if (time := last_saved(folder)) is not None}
+    newest = max(saved, key=saved.__getitem__, default=runs)
+    for folder in found:
+        # File times are coarse.
+        if folder not in saved and folder.stat().st_mtime > saved.get(newest, 0.0) - 1.0:
+            notify(f"{folder} is skipped: it has no checkpoint.")
+    if saved:
+        return newest
     raise RunFailure(
         f"resume=auto: no run in {runs / experiment} has a checkpoint; without resume= a new run "
         "starts"

@@ -17,7 +17,7 @@ from torch import nn
 from agent import run_dir
 from agent.actor import Actor
 from agent.clock import make_clock
-from agent.errors import RunFailure, StoppedEarly
+from agent.errors import RunFailure, StoppedEarly, cannot_start
 from agent.lifecycle import build
 from agent.lifecycle.actor_state import agent_state_bytes, first_rollout, is_exact, load_agent_state
 from agent.lifecycle.recorder import Recorder
@@ -40,10 +40,10 @@ from pamiq_lightning.curiosity.base import Curiosity
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.step import ACTING_ROLES, StepShape
-from pamiq_lightning.trainer.process import START_LIMIT_S, TrainerProcess
+from pamiq_lightning.trainer.process import REFUSED, START_LIMIT_S, TrainerProcess
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.console import print_error, safe_print
-from pamiq_lightning.utils.cpu import stay_on
+from pamiq_lightning.utils.cpu import describe_quota, stay_on
 from pamiq_lightning.utils.json_text import json_text
 
 POLL_S = 0.05
@@ -88,7 +88,10 @@ class Runner:
             RunFailure: the run cannot start, or failed.
         """
         with ExitStack() as end:
-            loop, status = self.build(end)
+            try:
+                loop, status = self.build(end)
+            except OSError as error:
+                raise cannot_start(error, self.settings.runs) from error
             code, failure = self._run_loop(loop, status)
             code = self.summarise(code, failure)
             if failure:
@@ -136,6 +139,8 @@ class Runner:
         """Set this process's threads, core and random seed."""
         if self.settings.trainer.aim and importlib.util.find_spec("aim") is None:
             safe_print(f"Aim is not installed: metrics go to {run_dir.METRICS} alone.")
+        if quota := describe_quota():
+            safe_print(quota)
         # One thread: a barrier among more misses the deadline while the trainer computes.
         torch.set_num_threads(1)
         sys.setswitchinterval(SWITCH_S)
@@ -252,6 +257,9 @@ class Runner:
         limit = time.monotonic() + START_LIMIT_S
         while not self.exchange.board.ready:
             if not self.trainer.alive:
+                if self.trainer.process.exitcode == REFUSED:
+                    reasons = "; ".join(self.exchange.board.new_messages())
+                    raise RunFailure(f"the run cannot start: {self.folder}: {reasons}")
                 self._keep_folder()
                 raise RunFailure(self.trainer.describe_end())
             if self.stop():

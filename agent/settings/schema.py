@@ -17,7 +17,7 @@ from agent.worlds.vrchat.settings import VRChatSettings
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.shapes import Shapes
 from pamiq_lightning.trainer.settings import LearnerSettings, TrainerSettings
-from pamiq_lightning.utils.cpu import can_pin, usable_cores
+from pamiq_lightning.utils.cpu import allowed_cores, can_pin
 from pamiq_lightning.utils.ranges import Count, Factor, Port, Range, Rate, Seconds, Seed, find_range
 from pamiq_lightning.utils.usage_error import check_names
 
@@ -209,11 +209,12 @@ def _problems(settings: Settings) -> Iterator[tuple[str, bool]]:
         f"time_scale={settings.time_scale}: only the embedded world in real time can be scaled",
         settings.time_scale != 1 and (lockstep or vrchat),
     )
-    core, cores = settings.agent_core, usable_cores() if can_pin() else 0
+    core, cores = settings.agent_core, allowed_cores() if can_pin() else []
     yield (
-        f"agent_core={core}: must be below the number of cores that can be chosen, {cores} here, "
-        "and leave one to the trainer",
-        core is not None and not 1 < cores > core,
+        f"agent_core={core}: must be one of the cores that this process may use "
+        f"({', '.join(map(str, cores)) or 'none can be chosen on this system'}), and leave one to "
+        "the trainer",
+        core is not None and (core not in cores or len(cores) == 1),
     )
     yield "clock=lockstep world=vrchat: VRChat keeps its own time; use real", lockstep and vrchat
     yield (

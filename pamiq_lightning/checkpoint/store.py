@@ -47,6 +47,18 @@ def find_checkpoints(run_folder: Path) -> list[Path]:
     return sorted(found, key=lambda folder: int(folder.name), reverse=True)
 
 
+def last_saved(run_folder: Path) -> float | None:
+    """Return when a run was saved last, in seconds since 1970; None if it has no checkpoint."""
+    newest = next(iter(find_checkpoints(run_folder)), None)
+    if newest is None:
+        return None
+    try:
+        # Not the file's time, which a copy or a restored backup does not keep.
+        return float(_read_manifest(newest / MANIFEST)["time"])
+    except CheckpointError:
+        return newest.stat().st_mtime
+
+
 def write_checkpoint(
     run_folder: Path, files: Iterable[tuple[str, bytes]], about: Mapping[str, Any]
 ) -> Path:
@@ -64,7 +76,7 @@ def write_checkpoint(
         OSError: the disk refuses; earlier checkpoints stay as they were.
     """
     root = checkpoints_folder(run_folder)
-    root.mkdir(exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     for leftover in root.glob(".*.part"):
         shutil.rmtree(leftover, ignore_errors=True)
     newest = next(iter(find_checkpoints(run_folder)), None)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 START_LIMIT_S = 300.0
 """How long the trainer may take to import, build and warm up."""
+REFUSED = 3
+"""Exit code of a trainer that the system refused something, such as room on the disk."""
 
 
 class TrainerProcess(SupervisedProcess):
@@ -114,6 +116,7 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
     """Run the trainer; the main function of its process."""
     open_missing_streams()
     ignore_stop_signals()
+    from pamiq_lightning.exchange.status_board import StatusBoard
     from pamiq_lightning.trainer.main import train
 
     try:
@@ -134,6 +137,11 @@ def _run(config_pipe: Connection, requests: Semaphore, rounds: Semaphore) -> Non
         os.nice(config.trainer.nice)
     try:
         train(config, wait=lambda block: _wait(requests, block), notify_agent=rounds.release)
+    except OSError as error:
+        # A disk that is full may have no room for the log either.
+        StatusBoard(config.board).post(f"the trainer ended: {error}")
+        print_error(traceback.format_exc())
+        sys.exit(REFUSED)
     except Exception:
         # The agent prints one line that names this log.
         print_error(traceback.format_exc())

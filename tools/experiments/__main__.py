@@ -29,7 +29,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import ticks_written
 from pamiq_lightning.utils.console import print_error, safe_stream
-from pamiq_lightning.utils.cpu import can_pin, stay_on
+from pamiq_lightning.utils.cpu import allowed_cores, can_pin, stay_on
 from pamiq_lightning.utils.json_text import json_text
 from pamiq_lightning.utils.ranges import Count, option
 from tools.experiments.spec import JOB, Job, Spec, read_spec, spec_parser
@@ -219,10 +219,7 @@ def main() -> None:
     parser = spec_parser(__doc__)
     parser.add_argument("--jobs", type=option(Count), help="runs at once; default: one per core")
     options = parser.parse_args()
-    if sys.platform == "linux":
-        cores = sorted(os.sched_getaffinity(0))
-    else:
-        cores = list(range(os.cpu_count() or 1))
+    cores = allowed_cores()
     jobs = options.jobs or len(cores)
     try:
         # More runs than cores share them.

@@ -25,6 +25,7 @@ from tools.faults import (
     learning,
     long_run,
     net,
+    refused_start,
     shutdown,
     time_faults,
     trainer,
@@ -35,7 +36,7 @@ from tools.faults.outcome import Outcome, render
 
 _MODULES = (
     *(trainer, kill_all, disk, shutdown, learning, capture_faults, net, instances, time_faults),
-    *(long_run, weight_tearing, containers),
+    *(long_run, weight_tearing, containers, refused_start),
 )
 GROUPS = {module.__name__.rpartition(".")[2]: module.run for module in _MODULES}
 FAULTS = {
@@ -54,6 +55,7 @@ FAULTS = {
     "F14": "weight_tearing",
     "F16": "learning",
     "F17": "containers",
+    "F18": "refused_start",
 }
 """Which group injects a fault; a group injects all of its faults."""
 

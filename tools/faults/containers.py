@@ -1,16 +1,15 @@
-"""F17: a second agent in a container of its own, which sees other process numbers."""
+"""F17: agents in containers: other process numbers, and a CPU quota."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
 
 from tools.agent_process import END_LIMIT_S, AgentProcess
-from tools.faults.machine import in_pid_namespace
+from tools.faults.machine import cpu_quota, in_pid_namespace
 from tools.faults.outcome import Outcome
-from tools.faults.subject import debug_agent
+from tools.faults.subject import debug_agent, short_run
 
 READY_S = 30.0
 
@@ -25,30 +24,23 @@ def run(trials: int) -> list[Outcome]:
             _start_elsewhere()
             replaced.values.append(_replace_trainer(first))
         stopped.values.append(_stop_elsewhere(first))
-    return [replaced, stopped]
+    return [replaced, stopped, _quota_reported()]
+
+
+def _quota_reported() -> Outcome:
+    """Do a short run with a CPU quota."""
+    outcome = Outcome("F17 CPU quota", "said at the start", 1, "lines")
+    with cpu_quota(1.5) as prefix:
+        done = short_run(prefix)
+    lines = [line for line in done.stdout.splitlines() if "CPU quota" in line]
+    outcome.values.append(float(len(lines)) if lines and not done.returncode else None)
+    outcome.notes = lines[0] if lines else "no line"
+    return outcome
 
 
 def _start_elsewhere() -> None:
     """Do a whole short run in another process namespace."""
-    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as runs:
-        arguments = (
-            "conf=debug",
-            "world=embedded",
-            f"runs={runs}",
-            "steps=30",
-            "trainer.aim=false",
-        )
-        _run_elsewhere("-m", "agent.run", *arguments).check_returncode()
-
-
-def _run_elsewhere(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        in_pid_namespace([sys.executable, *arguments]),
-        capture_output=True,
-        text=True,
-        timeout=2 * END_LIMIT_S,
-        check=False,
-    )
+    short_run(in_pid_namespace([])).check_returncode()
 
 
 def _replace_trainer(agent: AgentProcess) -> float | None:
@@ -83,6 +75,12 @@ else:
 print("hit" if bystander.poll() is not None else "spared")
 bystander.kill()
 """
-    done = _run_elsewhere("-c", script, str(agent.folder))
+    done = subprocess.run(
+        in_pid_namespace([sys.executable, "-c", script, str(agent.folder)]),
+        capture_output=True,
+        text=True,
+        timeout=2 * END_LIMIT_S,
+        check=False,
+    )
     spared = "not one of yours here" in done.stdout and done.stdout.endswith("spared\n")
     return 0.0 if spared and agent.alive else 1.0

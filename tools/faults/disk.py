@@ -51,7 +51,7 @@ def _fill_once(agent: AgentProcess, disk: Path) -> tuple[float, float, float, fl
     """
     before, warnings = ask(agent.folder, "status"), _warnings(agent)
     saved = find_checkpoints(agent.folder)
-    filler = _fill(disk)
+    filler = fill(disk)
     if not wait_until(lambda: _warnings(agent) > warnings, LIMIT_S, 0.2):
         raise RuntimeError(f"no warning within {LIMIT_S:.0f} s")
     time.sleep(FULL_S)
@@ -65,7 +65,7 @@ def _fill_once(agent: AgentProcess, disk: Path) -> tuple[float, float, float, fl
     return lines, bad, _standing_still(before, now), time.monotonic() - began
 
 
-def _fill(disk: Path) -> Path:
+def fill(disk: Path) -> Path:
     """Fill the disk to the last byte; return the file that does."""
     path = disk / "filler"
     with path.open("wb", buffering=0) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -54,6 +55,44 @@ def in_pid_namespace(command: Sequence[str]) -> list[str]:
     if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], check=False).returncode:
         raise FaultNotPossibleError("no process namespace can be made (needs root and unshare)")
     return [*prefix, *command]
+
+
+def with_shm(command: Sequence[str], options: str) -> list[str]:
+    """Return a command that runs another one with a /dev/shm of its own, mounted with options.
+
+    Raises:
+        FaultNotPossibleError: only root may mount.
+    """
+    script = f'mount -t tmpfs -o {options} tmpfs /dev/shm && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], check=False).returncode:
+        raise FaultNotPossibleError("no /dev/shm can be mounted (needs root and unshare)")
+    return [*prefix, *command]
+
+
+@contextmanager
+def cpu_quota(cpus: float) -> Iterator[list[str]]:
+    """Make a control group with a CPU quota; yield the prefix of commands that run in it.
+
+    Raises:
+        FaultNotPossibleError: only root may make one.
+    """
+    groups, period = Path("/sys/fs/cgroup"), 100_000
+    unified = (groups / "cgroup.controllers").exists()
+    group = (groups if unified else groups / "cpu") / f"pamiq-faults-{os.getpid()}"
+    quota = str(int(cpus * period))
+    try:
+        group.mkdir()
+        limit = ("cpu.max", f"{quota} {period}") if unified else ("cpu.cfs_quota_us", quota)
+        (group / limit[0]).write_text(limit[1])
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        raise FaultNotPossibleError(f"no CPU quota can be set (needs root): {error}") from error
+    try:
+        yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+    finally:
+        group.rmdir()
 
 
 def _mount(*arguments: str) -> None:

@@ -14,7 +14,14 @@ from typing import Any
 from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
 from pamiq_lightning.checkpoint.store import CheckpointError
 from pamiq_lightning.utils.console import safe_print
-from tools.agent_process import ENDLESS, START_LIMIT_S, AgentProcess, start_agent, wait_until
+from tools.agent_process import (
+    END_LIMIT_S,
+    ENDLESS,
+    START_LIMIT_S,
+    AgentProcess,
+    start_agent,
+    wait_until,
+)
 from tools.faults.outcome import Outcome
 from tools.faults.relay import Relay
 from tools.parts import build_parts, load_settings
@@ -41,6 +48,26 @@ def debug_agent(
         start_debug_agent(Path(runs), *settings, environment=environment) as agent,
     ):
         yield agent
+
+
+def short_run(
+    prefix: Sequence[str] = (), runs: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Do a run of conf=debug of a second or so to its end, below a command that hurts it.
+
+    Args:
+        prefix: the command, which runs the rest of its arguments.
+        runs: folder of the run; default: a temporary one.
+    """
+    with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
+        settings = ("conf=debug", "world=embedded", "steps=30", "trainer.aim=false")
+        return subprocess.run(
+            [*prefix, sys.executable, "-m", "agent.run", *settings, f"runs={runs or folder}"],
+            capture_output=True,
+            text=True,
+            timeout=START_LIMIT_S + END_LIMIT_S,
+            check=False,
+        )
 
 
 def usable(folder: Path) -> Checkpoint | None:

@@ -50,9 +50,11 @@ def checkpoint(run: Path) -> Path:
     return write_checkpoint(run, [("a.pt", b"abc"), ("settings.json", b"{}")], {"roles": []})
 
 
-def test_auto_finds_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
-    for name in ("20260101-000000", "20260101-000000-1", "20260101-000000-10", "20251231-235959"):
+def test_auto_finds_the_run_that_was_saved_last_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("20251231-235959", "2099", "backup of 2099", "20260101-000000-10"):
         checkpoint(tmp_path / "debug" / name)
+    # Copied or touched afterwards, which makes no run newer.
+    os.utime(tmp_path / "debug" / "2099" / "checkpoints" / "000001", (2**33, 2**33))
     (tmp_path / "debug" / "20260102-000000").mkdir()
     checkpoint(tmp_path / "other" / "20260103-000000")
     lines: list[str] = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -14,6 +15,7 @@ from agent.settings.help import render
 from agent.settings.schema import Settings, parse
 from pamiq_lightning.trainer.settings import LearnerSettings
 from pamiq_lightning.utils.builtin_types import to_plain
+from pamiq_lightning.utils.cpu import can_pin
 from pamiq_lightning.utils.ranges import find_range
 from pamiq_lightning.utils.yaml_files import dump_yaml
 
@@ -54,7 +56,7 @@ def test_the_shipped_files_are_sound(conf: str, size: str) -> None:
         ("learners", 5, ["learners=5", "policy"]),
         ("seed", 10**20, ["seed=", "to 4294967295"]),
         ("osc_port", 99999, ["osc_port=99999"]),
-        ("agent_core", 4096, ["agent_core=4096", "below the number of cores"]),
+        ("agent_core", 4096, ["agent_core=4096", "one of the cores that this process may use"]),
         ("time_scale", 0, ["time_scale=0", "above 0"]),
         ("curiosity", 3, ["curiosity=3", "class_path"]),
         ("learners.policy.model", "x", ["learners.policy.model=x", "class_path"]),
@@ -132,3 +134,13 @@ def test_a_wrong_value_of_a_file_is_named_with_file_and_line(tmp_path: Path) -> 
     path.write_text(f"extends: {Path('conf/debug.yaml').resolve()}\ntrainer:\n")
     with pytest.raises(UsageError, match=r"trainer=null \(.*mine.yaml:2\): must hold threads"):
         parsed(conf=str(path))
+
+
+@pytest.mark.skipif(not can_pin(), reason="cores cannot be chosen here")
+def test_agent_core_is_one_of_those_that_the_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 5, 6, 7})
+    assert parsed(("agent_core", 4)).agent_core == 4
+    with pytest.raises(UsageError, match=r"agent_core=0: .* \(4, 5, 6, 7\)"):
+        parsed(("agent_core", 0))

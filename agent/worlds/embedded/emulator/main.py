@@ -15,7 +15,6 @@ from typing import Annotated
 from jsonargparse import ArgumentError, ArgumentParser
 
 from agent.lifecycle.signals import ForceQuit, StopRequest
-from agent.osc.ports import PortTakenError
 from agent.osc.query import OscQueryError
 from agent.worlds.embedded.emulator.faults import CommandReader, FaultyDisplay
 from agent.worlds.embedded.emulator.server import Emulator
@@ -112,7 +111,7 @@ def main() -> int:
     except ArgumentError as error:
         print_error(f"error: {' '.join(str(error).split())} (try --help)")
         return 2
-    except (PortTakenError, OscQueryError, WindowError, ValueError) as error:
+    except (OSError, OscQueryError, WindowError, ValueError) as error:
         print_error(f"error: {error}")
         return 1
     except (KeyboardInterrupt, ForceQuit):
