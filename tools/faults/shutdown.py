@@ -20,7 +20,7 @@ _QUIET_S = 1.5
 
 
 def run(trials: int) -> list[Outcome]:
-    """Spread the trials over all six ways to end."""
+    """Spread the trials over all six ways to end; fewer trials try only the first ones."""
     ways: dict[str, tuple[float, Callable[[VRChatAgent], float]]] = {
         "SIGINT": (SOON_MS, _signal(signal.SIGINT)),
         "SIGTERM": (SOON_MS, _signal(signal.SIGTERM)),
@@ -48,7 +48,7 @@ def run(trials: int) -> list[Outcome]:
                 began = ways[name][1](agent)
                 outcomes[name].values.append(_measure(relay, began, hangs="hang" in name))
             safe_print(f"{outcomes[name].fault}: {outcomes[name].values[-1]} ms")
-    return list(outcomes.values())
+    return [outcome for outcome in outcomes.values() if outcome.values]
 
 
 def _measure(relay: Relay, began: float, hangs: bool) -> float | None:
