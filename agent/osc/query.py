@@ -9,6 +9,7 @@ Source: https://github.com/vrchat-community/osc/wiki/OSCQuery
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import threading
 import time
@@ -55,9 +56,10 @@ class Advertiser:
 
     Args:
         osc_port: the UDP port that listens.
-        name: shown in VRChat's OSC debug view.
+        name: shown in VRChat's OSC debug view, with six digits that make it unique, as VRChat's is.
 
     Attributes:
+        name: as announced.
         http_port: where the description is served, on this machine only.
 
     Raises:
@@ -66,7 +68,8 @@ class Advertiser:
 
     def __init__(self, osc_port: int, name: str = "pamiq-lightning") -> None:
         zeroconf = _zeroconf()
-        description = _description(name, osc_port)
+        self.name = f"{name}-{secrets.token_hex(3).upper()}"
+        description = _description(self.name, osc_port)
         self._server = ThreadingHTTPServer((_LOCAL, 0), _handler(description))
         self._server.daemon_threads = True
         self.http_port: int = self._server.server_address[1]
@@ -78,7 +81,8 @@ class Advertiser:
         try:
             self._zeroconf = zeroconf.Zeroconf(interfaces=zeroconf.InterfaceChoice.Default)
             for kind, port in ((QUERY_TYPE, self.http_port), (OSC_TYPE, osc_port)):
-                self._zeroconf.register_service(_service(kind, name, port), allow_name_change=True)
+                service = _service(kind, self.name, port)
+                self._zeroconf.register_service(service, allow_name_change=True)
         except (OSError, zeroconf.Error) as error:
             self.close()
             raise OscQueryError(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import urllib.error
@@ -116,7 +117,8 @@ def test_unknown_path_is_not_found(advertiser: Advertiser) -> None:
 
 
 def test_announced_client_is_found(advertiser: Advertiser) -> None:
-    assert find_clients() == [Found("VRChat-Client-TEST", "127.0.0.1", 12345, local=True)]
+    assert find_clients() == [Found(advertiser.name, "127.0.0.1", 12345, local=True)]
+    assert re.fullmatch(r"VRChat-Client-TEST-[0-9A-F]{6}", advertiser.name)
 
 
 def test_loopback_is_asked_without_a_proxy(
@@ -137,9 +139,9 @@ def test_all_clients_are_found_this_machine_s_first(
         network.announced[service] = info
     with closing(Advertiser(osc_port=9100, name="VRChat-Client-B")):
         found = find_clients()
-    assert [(client.name[-1], client.osc_port, client.local) for client in found] == [
+    assert [(client.name.split("-")[2], client.osc_port, client.local) for client in found] == [
         ("B", 9100, True),
-        ("T", 12345, True),
+        ("TEST", 12345, True),
         ("Z", None, True),
         ("A", None, False),
     ]

@@ -159,8 +159,10 @@ def test_avatar_velocities_are_in_the_avatar_frame() -> None:
 
 
 @pytest.mark.slow
-def test_emulator_is_found_on_the_network() -> None:
+def test_two_emulators_are_found_on_the_network() -> None:
     pytest.importorskip("zeroconf")
-    with emulator("--window=false", "--osc_out=0", "--oscquery=true") as (_, port):
+    options = ("--window=false", "--osc_out=0", "--oscquery=true")
+    with emulator(*options) as (_, first), emulator(*options) as (_, second):
         found = find_clients(10.0)
-    assert port in [client.osc_port for client in found]
+    assert {first, second} <= {client.osc_port for client in found if client.local}
+    assert len({client.name for client in found}) == len(found)
