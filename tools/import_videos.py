@@ -98,7 +98,10 @@ def read_actions(video: Path) -> ActionLog | None:
     path = next((p for name in names if (p := video.with_name(name)).is_file()), None)
     if path is None:
         return None
-    rows, stamps = _read_csv(path)
+    try:
+        rows, stamps = _read_csv(path)
+    except OSError as error:
+        raise ImportVideoError(f"{path}: cannot be read ({error.strerror})") from error
     actions = np.array(rows, np.int64).reshape(-1, len(ACTION_COLUMNS))
     wrong = ((actions < 0) | (actions >= CHOICES)).any(axis=1)
     if wrong.any():
@@ -313,8 +316,12 @@ def main(arguments: list[str] | None = None) -> int:
         videos = find_videos(options.source)
         with new_recording(options.out) as folder:
             safe_print(import_videos(videos, RecordingWriter(folder, spec, options.crf)))
-    except (ImportVideoError, RecordingError, OSError) as error:
+    except (ImportVideoError, RecordingError) as error:
         print_error(f"error: {error}")
+        return 1
+    except OSError as error:
+        reason = error.strerror or error
+        print_error(f"error: {options.out} cannot be written ({reason}): nothing is imported")
         return 1
     except KeyboardInterrupt:
         print_error("interrupted: nothing is imported")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -139,6 +140,25 @@ def test_bad_videos_are_skipped_and_the_rest_is_imported(
     assert last == "2 of 5 videos are imported; 3 skipped; 1 imported with a fault"
     assert np.diff(np.flatnonzero(RecordingReader(out).column("is_first"))).tolist() == [30]
     assert len(RecordingReader(out)) in range(40, 50)
+
+
+def test_actions_that_cannot_be_read_skip_their_video_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        film(tmp_path / f"{name}.mp4", 10, 10)
+        actions(tmp_path / f"{name}.csv", [[0] * 5] * 10)
+    opened = Path.open
+
+    def refuse(path: Path, *given: Any, **named: Any) -> Any:
+        if path.name == "a.csv":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert main([str(tmp_path), "--out", str(tmp_path / "out"), "--size", "24"]) == 0
+    assert "a.csv: cannot be read (Permission denied)" in capsys.readouterr().err
+    assert len(RecordingReader(tmp_path / "out")) == 10
 
 
 def test_an_import_that_ends_early_leaves_nothing_and_can_be_tried_again(

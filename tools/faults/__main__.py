@@ -5,8 +5,8 @@
     python -m tools.faults disk             a group by its name
 
 Faults of the body (F2, F4 to F7) need an X display without a VRChat window on it:
-`xvfb-run -a python -m tools.faults F2`. Faults that hurt the machine (F8) are skipped with a reason
-where this user may not inject them. Exit code 1 if a limit is missed.
+`xvfb-run -a python -m tools.faults F2`. Faults that hurt the machine (F8, F21) are skipped with a
+reason where this user may not inject them. Exit code 1 if a limit is missed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tools.faults import (
     capture_faults,
     containers,
     disk,
+    imports,
     instances,
     kill_all,
     learning,
@@ -36,7 +37,7 @@ from tools.faults.outcome import Outcome, render
 
 _MODULES = (
     *(trainer, kill_all, disk, shutdown, learning, capture_faults, net, instances, time_faults),
-    *(long_run, weight_tearing, containers, refused_start),
+    *(long_run, weight_tearing, containers, refused_start, imports),
 )
 GROUPS = {module.__name__.rpartition(".")[2]: module.run for module in _MODULES}
 FAULTS = {
@@ -56,6 +57,7 @@ FAULTS = {
     "F16": "learning",
     "F17": "containers",
     "F18": "refused_start",
+    "F21": "imports",
 }
 """Which group injects a fault; a group injects all of its faults."""
 
