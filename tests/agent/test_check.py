@@ -70,6 +70,12 @@ def test_capture_is_written_as_png(context: Context, parts: ExitStack) -> None:
         assert image.size == (8, 8)
 
 
+def test_picture_that_cannot_be_written_ends_no_check(context: Context, parts: ExitStack) -> None:
+    context.picture = context.picture.parent / "missing" / "capture.png"
+    (finding,) = capture(context, parts)
+    assert finding.works and "capture.png is not written: " in finding.detail
+
+
 @pytest.mark.parametrize(("level", "why"), [(0, "black"), (100, "one colour")])
 def test_blank_capture_is_reported_as_failed(
     context: Context, parts: ExitStack, level: int, why: str
