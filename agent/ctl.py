@@ -163,6 +163,9 @@ def main() -> int:
     except CommandError as error:
         print_error(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        print_error("Waits no longer; what was requested goes on.")
+        return 130
     return 0
 
 

@@ -6,23 +6,12 @@ summary. Exit codes: 0 stopped on request, 1 a failure, 2 wrong usage, 130 stopp
 
 from __future__ import annotations
 
-import shutil
-import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from agent.capture.base import CaptureError
-from agent.errors import RunFailure, StoppedEarly, UsageError, cannot_start
-from agent.lifecycle.resume import AUTO, resolve_checkpoint
+from agent.errors import RunFailure, StoppedEarly, UsageError
 from agent.lifecycle.signals import ForceQuit, StopRequest
-from agent.osc.ports import bind_tcp
-from agent.run_dir import SETTINGS
-from agent.settings.compose import compose, conf_name, read_command_line
-from agent.settings.schema import Settings, parse
-from agent.worlds.factory import resolve_world
-from pamiq_lightning.trainer.process import TrainerProcess
-from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
+from pamiq_lightning.utils.console import open_missing_streams, print_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_missing_streams()
     try:
         with StopRequest() as stop:
-            return _run(sys.argv[1:] if arguments is None else arguments, stop)
+            # Loading the rest takes a second, in which a person may press Ctrl-C.
+            from agent.lifecycle.start import start
+
+            return start(sys.argv[1:] if arguments is None else arguments, stop)
     except UsageError as error:
         print_error(f"error: {error}")
         return 2
@@ -43,75 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, ForceQuit):
         print_error("Stopped at once.")
         return 130
-
-
-def _run(arguments: Sequence[str], stop: StopRequest) -> int:
-    command = read_command_line(arguments)
-    if command.resume not in (None, AUTO) and not Path(str(command.resume)).is_dir():
-        raise UsageError(f"resume={command.resume}: is no folder; give that of a run, or auto")
-    settings = parse(compose(command, default_size))
-    if command.help:
-        from agent.settings.help import render
-
-        safe_print(render(settings))
-        return 0
-    return _start(settings, experiment_name(command.conf), command.resume, stop)
-
-
-def experiment_name(conf: str) -> str:
-    """Return the folder name of a conf's runs; for a run's own settings file, that of the run."""
-    path = Path(conf)
-    return path.resolve().parent.parent.name if path.name == SETTINGS else conf_name(path)
-
-
-def default_size() -> str:
-    """Return `small` where torch has CUDA, else `tiny`; import torch only with an NVIDIA driver."""
-    if shutil.which("nvidia-smi") is None:
-        return "tiny"
-    import torch
-
-    return "small" if torch.cuda.is_available() else "tiny"
-
-
-def _start(settings: Settings, experiment: str, resume: str | None, stop: StopRequest) -> int:
-    checkpoint = None
-    try:
-        resolve_world(settings, safe_print)
-        if resume is not None:
-            checkpoint = resolve_checkpoint(resume, Path(settings.runs), experiment, safe_print)
-        # Bound now and kept: a port that is taken is reported before anything heavy starts.
-        listening = bind_tcp("127.0.0.1", settings.api_port or 0)
-    except CaptureError as error:
-        raise RunFailure(str(error)) from error
-    except OSError as error:
-        raise cannot_start(error, settings.runs) from error
-    # Started before torch is imported here, so that both processes load it at the same time.
-    trainer = _start_trainer(listening)
-    try:
-        from agent.lifecycle.runner import Runner
-
-        if stop():
-            raise StoppedEarly
-        return Runner(settings, experiment, trainer, stop, listening, checkpoint).run()
-    finally:
-        trainer.kill()
-        listening.close()
-
-
-def _start_trainer(listening: socket.socket) -> TrainerProcess:
-    """Start the trainer's process; close the socket if the system refuses.
-
-    Raises:
-        RunFailure: there is no room for what processes share.
-    """
-    try:
-        return TrainerProcess()
-    except OSError as error:
-        listening.close()
-        raise RunFailure(
-            f"the run cannot start: processes cannot share a semaphore ({error.strerror}); on "
-            "Linux /dev/shm must have room and be writable"
-        ) from error
 
 
 if __name__ == "__main__":

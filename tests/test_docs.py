@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from lightning import LightningModule
 
-from agent.run import default_size
+from agent.lifecycle.start import default_size
 from agent.settings.compose import compose, read_command_line
 from agent.settings.schema import Settings, parse
 from agent.worlds.vrchat.settings import VRChatSettings

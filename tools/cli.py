@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from types import TracebackType
 
-from pamiq_lightning.utils.console import open_missing_streams
+from pamiq_lightning.utils.console import open_missing_streams, print_error
 
 
 def let_children_heed_signals() -> None:
@@ -20,12 +21,23 @@ def let_children_heed_signals() -> None:
             signal.signal(number, lambda number, frame: None)
 
 
+def _print_failure(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print_error("Stopped.")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help is a module's docstring, its lines kept as they are.
 
-    Every tool begins with this, so it also opens the standard streams that are missing.
+    Every tool begins with this, so it also opens the standard streams that are missing, and has
+    Ctrl-C end the tool without a traceback.
     """
     open_missing_streams()
+    sys.excepthook = _print_failure
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     prog = f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
     return argparse.ArgumentParser(

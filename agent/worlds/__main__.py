@@ -2,7 +2,16 @@
 
 import sys
 
-from agent.worlds.embedded.emulator.main import main
+
+def _main() -> int:
+    try:
+        # Loading the renderer takes a second, in which a person may press Ctrl-C.
+        from agent.worlds.embedded.emulator.main import main
+
+        return main()
+    except KeyboardInterrupt:
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

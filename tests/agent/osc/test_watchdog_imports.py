@@ -16,6 +16,12 @@ def test_capture_and_osc_import_no_heavy_libraries() -> None:
     assert found.stdout.strip() == b"[]"
 
 
+def test_run_heeds_signals_before_it_loads_anything_heavy() -> None:
+    program = "import sys, agent.run; print(sorted({'torch', 'numpy', 'yaml'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout.strip() == b"[]"
+
+
 def test_watchdog_process_imports_the_standard_library_only() -> None:
     root = Path(watchdog_process.__file__).parents[2]
     program = "import sys; sys.path.append(sys.argv[1]); import agent.osc.watchdog_process"

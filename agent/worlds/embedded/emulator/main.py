@@ -114,6 +114,6 @@ def main() -> int:
     except (OSError, OscQueryError, WindowError, ValueError) as error:
         print_error(f"error: {error}")
         return 1
-    except (KeyboardInterrupt, ForceQuit):
+    except ForceQuit:
         return 130
     return 0
