@@ -161,3 +161,15 @@ def test_stop_signals_no_process_that_is_not_proven_to_be_the_agent(
     # A dead run whose number was given to another process.
     assert call(monkeypatch, "stop", "--run", str(tmp_path)) == 1
     assert "no agent runs in" in capsys.readouterr().err
+
+
+def test_interrupted_wait_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(command: str, run: Path) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ctl, "_do", interrupted)
+    monkeypatch.setattr(sys, "argv", ["ctl", "stop"])
+    assert ctl.main() == 130
+    assert "goes on" in capsys.readouterr().err
