@@ -3,14 +3,19 @@
 import sys
 
 from pamiq_lightning.utils.console import print_error
+from pamiq_lightning.utils.usage_error import UsageError, check_interpreter
 
 
 def _main() -> int:
     try:
+        check_interpreter()
         # Loading torch takes seconds, in which a person may press Ctrl-C.
         from pamiq_lightning.offline.cli import main
 
         return main()
+    except UsageError as error:
+        print_error(f"error: {error}")
+        return 2
     except KeyboardInterrupt:
         print_error("Stopped before it began.")
         return 130

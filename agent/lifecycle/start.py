@@ -18,6 +18,7 @@ from agent.settings.schema import Settings, parse
 from agent.worlds.factory import resolve_world
 from pamiq_lightning.trainer.process import TrainerProcess
 from pamiq_lightning.utils.console import safe_print
+from pamiq_lightning.utils.usage_error import check_interpreter
 
 
 def start(arguments: Sequence[str], stop: StopRequest) -> int:
@@ -28,6 +29,7 @@ def start(arguments: Sequence[str], stop: StopRequest) -> int:
         RunFailure: the run cannot start, or failed.
         StoppedEarly: it was stopped before the first tick.
     """
+    check_interpreter()
     command = read_command_line(arguments)
     if command.resume not in (None, AUTO) and not Path(str(command.resume)).is_dir():
         raise UsageError(f"resume={command.resume}: is no folder; give that of a run, or auto")

@@ -6,13 +6,14 @@ import importlib.util
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from jsonargparse import set_parsing_settings
+from jsonargparse import ArgumentError, set_parsing_settings
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from pamiq_lightning.checkpoint.files import CheckpointError
@@ -24,6 +25,9 @@ from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.shapes import Shapes
 from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_streams
+from pamiq_lightning.utils.instantiate import check_numbers, find_class, user_code
+from pamiq_lightning.utils.usage_error import UsageError
+from pamiq_lightning.utils.yaml_files import read_yaml
 
 SHAPES = "shapes.yaml"
 RUNS = "runs"
@@ -74,7 +78,45 @@ class LearnerCLI(LightningCLI):
         shapes = [path for file in files if (path := Path(file).with_name(SHAPES)).is_file()]
         # Before the first of them, so that what they say counts.
         given[1:1] = [f"--config={path}" for path in shapes]
+        for class_path in _model_classes(files, given):
+            find_class(Learner, class_path, "model")
         self.config = parser.parse_args(given)
+
+    def instantiate_classes(self) -> None:
+        """Build learner, data and trainer; what the learner's class raises becomes one line."""
+        model = self.config[self.subcommand].get("model") if self.subcommand else None
+        base = f"{Learner.__module__}.{Learner.__qualname__}"
+        if not model or model.get("class_path", base) == base:
+            raise UsageError("model: names no class; give model.class_path or --config FILE")
+        arguments = model.get("init_args")
+        check_numbers(arguments.as_dict() if arguments else {}, "model.init_args")
+        with user_code(f"model={model.class_path}", RecordingError, CheckpointError):
+            try:
+                super().instantiate_classes()
+            except ValueError as error:
+                # jsonargparse wraps what the class raised.
+                raise error.__cause__ or error from None
+
+
+def _model_classes(files: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Return the learner's class path of every file and argument that names one.
+
+    Raises:
+        UsageError: a file cannot be used.
+    """
+    contents = [read_yaml(Path(file)) for file in files]
+    if {} in contents:
+        raise UsageError(f"{files[contents.index({})]}: is empty")
+    models = [content.get("model") for content in contents]
+    paths = [model["class_path"] for model in models if _has_class(model)]
+    for flag, value in pairwise([*(part for each in arguments for part in each.split("=", 1)), ""]):
+        if flag == "--model.class_path" or (flag == "--model" and "." in value):
+            paths.append(value)
+    return paths
+
+
+def _has_class(model: object) -> TypeGuard[Mapping[str, str]]:
+    return isinstance(model, Mapping) and isinstance(model.get("class_path"), str)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with safe_streams(), Interrupts(given) as interrupts:
             _run(arguments, interrupts)
+    except ArgumentError as error:
+        print_error(f"error: {' '.join(str(error).split())} (try --help)")
+        return 2
+    except UsageError as error:
+        print_error(f"error: {error}")
+        return 2
+    except MisconfigurationException as error:
+        print_error(f"error: {' '.join(str(error).split())}")
+        return 2
     except (RecordingError, CheckpointError, ValueError) as error:
         print_error(f"error: {error}")
         return 1
@@ -108,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> None:
     # `${shapes.latent}` in a file of a subcommand refers to that subcommand's `shapes`.
-    mode = {"parser_mode": "omegaconf+"}
+    mode = {"parser_mode": "omegaconf+", "exit_on_error": False}
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     LearnerCLI(
         Learner,

@@ -106,11 +106,11 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
             init_args = parser.parse_object(dict(given)).as_dict()
         except ArgumentError as error:
             raise UsageError(f"{key}.init_args: {' '.join(str(error).split())}") from error
-    _check_numbers(init_args, f"{key}.init_args")
+    check_numbers(init_args, f"{key}.init_args")
     return {"class_path": class_path, "init_args": init_args}
 
 
-def _check_numbers(value: Any, key: str) -> None:
+def check_numbers(value: Any, key: str) -> None:
     """Check that every number is finite, and a whole one fits 64 bits.
 
     Raises:
@@ -118,10 +118,10 @@ def _check_numbers(value: Any, key: str) -> None:
     """
     if isinstance(value, Mapping):
         for name, item in value.items():
-            _check_numbers(item, f"{key}.{name}")
+            check_numbers(item, f"{key}.{name}")
     elif isinstance(value, list | tuple):
         for item in value:
-            _check_numbers(item, key)
+            check_numbers(item, key)
     elif isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{key}={value}: must be finite")
     elif isinstance(value, int) and abs(value) >= _LARGEST:

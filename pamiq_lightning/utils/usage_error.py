@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -27,6 +28,16 @@ def check_names(prefix: str, names: Iterable[object], known: Iterable[str]) -> N
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UsageError(f"{prefix}{name}: no such name{hint} (there are: {', '.join(known)})")
+
+
+def check_interpreter() -> None:
+    """Check that Python keeps docstrings: torchrl cannot be imported without.
+
+    Raises:
+        UsageError: it is `python -OO`, or PYTHONOPTIMIZE=2.
+    """
+    if sys.flags.optimize > 1:
+        raise UsageError("python -OO takes the docstrings away that torchrl needs; use python -O")
 
 
 def describe_error(error: BaseException, outer: int = 0) -> str:

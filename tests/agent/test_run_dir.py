@@ -109,3 +109,12 @@ def test_lock_refuses_a_second_agent_and_takes_over_from_a_dead_one(tmp_path: Pa
     lock.release()
     lock.take()
     lock.release()
+
+
+def test_an_error_is_one_line_with_its_place_and_a_traceback_in_a_file(tmp_path: Path) -> None:
+    try:
+        sys.exit(3)
+    except SystemExit as error:
+        failure = str(run_dir.write_error(tmp_path, error))
+    assert "sys.exit(3)" in failure and run_dir.ERROR_LOG in failure and "\n" not in failure
+    assert "SystemExit: 3" in (tmp_path / run_dir.ERROR_LOG).read_text()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.errors import UsageError
+from agent.lifecycle.start import experiment_name
 from agent.settings.compose import CommandLine, compose, format_argument, merge, read_command_line
 
 
@@ -122,6 +123,14 @@ def test_damaged_files_are_named(conf: Path) -> None:
     (conf / "bad.yaml").write_text("extends: nowhere.yaml")
     with pytest.raises(UsageError, match=r"no settings file .*nowhere\.yaml"):
         composed("conf=bad")
+
+
+def test_python_without_docstrings_is_refused() -> None:
+    for module in ("agent.run", "pamiq_lightning"):
+        command = [sys.executable, "-OO", "-m", module, "--help"]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 2
+        assert result.stderr.startswith("error: python -OO") and result.stderr.count("\n") == 1
 
 
 def test_composing_imports_nothing_heavy() -> None:
@@ -243,5 +252,6 @@ def test_places_are_those_of_the_last_file_that_sets_a_key(conf: Path) -> None:
 
 
 def test_names_of_confs_are_whole(conf: Path) -> None:
+    assert experiment_name("lr0.3") == experiment_name("elsewhere/lr0.3.yaml") == "lr0.3"
     write(conf.parent, {"lr0.1.yaml": "extends: base.yaml", "lr0.3.yaml": "extends: base.yaml"})
     assert composed("conf=lr0.3")["rate"] == 10

@@ -9,6 +9,7 @@ import yaml
 
 from pamiq_lightning.checkpoint.files import load_weights
 from pamiq_lightning.learners.base import Learner
+from pamiq_lightning.learners.ppo import PPO as PPO_CLASS
 from pamiq_lightning.offline.cli import main
 from pamiq_lightning.utils.instantiate import build
 from tests.pamiq_lightning.offline.test_dataset import checkpoint
@@ -87,3 +88,47 @@ def test_fit_asks_for_the_checkpoints_that_are_missing(
         assert "--data.dynamics FILE" in capsys.readouterr().err
     else:
         assert main([*fit, *encoder]) == 0
+
+
+class Failing(PPO_CLASS):
+    """Its constructor fails."""
+
+    def __init__(self, lr: float = 0.1) -> None:
+        raise KeyError("gone")
+
+
+CONFIGS = {
+    "twice": (b"model: {}\nmodel: {}\n", "twice.yaml:2: model is given twice"),
+    "tab": (b"model:\n\tclass_path: x\n", "tab.yaml:2: is not YAML"),
+    "utf16": ("model: {}".encode("utf-16"), "utf16.yaml:1: is not UTF-8"),
+    "list": (b"[1]", "list.yaml:1: must hold keys and values"),
+    "empty": (b"", "empty.yaml: is empty"),
+    "number": (b"model: 5", "model"),
+    "no_class": (b"model: {}", "model: names no class"),
+    "nowhere": (b"model: {class_path: nowhere.X}", "model.class_path=nowhere.X: there is no such"),
+    "failing": (
+        f"model: {{class_path: {__name__}.Failing}}".encode(),
+        "Failing: KeyError: 'gone' (",
+    ),
+    "infinite": (
+        f"model: {{class_path: {__name__}.Failing, init_args: {{lr: .inf}}}}".encode(),
+        "model.init_args.lr=inf: must be finite",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_file_or_class_that_cannot_be_used_is_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    content, words = CONFIGS[name]
+    (here / f"{name}.yaml").write_bytes(content)
+    assert main(["fit", "--config", f"{name}.yaml", *FIT[3:], *QUIET]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    (error,) = [line for line in lines if line.startswith("error: ")]
+    assert words in error and lines[-1] == error
+
+
+def test_a_wrong_option_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, "--widht=3"]) == 2
+    assert capsys.readouterr().err.startswith("error: unrecognized arguments: --widht=3")

@@ -14,7 +14,9 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from agent.worlds.embedded.lockstep import LockstepWorld
 from agent.worlds.embedded.realtime import RealtimeWorld
+from agent.worlds.embedded.scenes.base import BuiltScene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
+from pamiq_lightning.utils.usage_error import UsageError
 
 SCENE = FoodRoom(pool=2)
 TURN_PER_STEP = math.radians(120.0) / 30.0
@@ -97,6 +99,31 @@ def test_dead_process_is_an_error(world: RealtimeWorld) -> None:
 def test_taken_port_is_named_in_the_error(world: RealtimeWorld) -> None:
     with pytest.raises(RuntimeError, match=f"UDP port {world.port} is taken"):
         RealtimeWorld(SCENE, 32, 0, osc_port=world.port)
+
+
+@pytest.mark.parametrize("world", [LockstepWorld, RealtimeWorld])
+def test_a_scene_whose_build_fails_is_one_line(
+    world: type[LockstepWorld] | type[RealtimeWorld], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((UsageError, RuntimeError), match=r"Broken .* KeyError: 'gone' \(.*\.py:"):
+        world(Broken(), 32, 0, 10)
+    with pytest.raises((UsageError, RuntimeError), match=r"Exiting .* sys\.exit\(3\) \(.*\.py:"):
+        world(Exiting(), 32, 0, 10)
+    assert capfd.readouterr().err == ""
+
+
+class Broken(FoodRoom):
+    """Its build fails."""
+
+    def build(self, seed: int) -> BuiltScene:
+        raise KeyError("gone")
+
+
+class Exiting(FoodRoom):
+    """Its build exits."""
+
+    def build(self, seed: int) -> BuiltScene:
+        sys.exit(3)
 
 
 def test_world_closes_twice_and_leaves_no_file(world: RealtimeWorld) -> None:
