@@ -116,8 +116,8 @@ def capture(context: Context, parts: ExitStack) -> Iterator[Finding]:
     """Find the window and capture it for a second."""
     if context.source is None:
         try:
-            takers = partial(input_takers, context.host, context.port)
-            screen = Screen(360, context.title, takers=takers)
+            find_takers = partial(input_takers, context.host, context.port)
+            screen = Screen(360, context.title, find_takers=find_takers)
         except CaptureError as error:
             yield Finding("window", False, str(error))
             return

@@ -40,7 +40,9 @@ class Candidate:
         return place + of + ("" if self.visible else ", hidden")
 
 
-def choose(title: str, found: Sequence[Candidate], takers: Takers) -> tuple[Candidate, str] | None:
+def choose(
+    title: str, found: Sequence[Candidate], find_takers: FindTakers
+) -> tuple[Candidate, str] | None:
     """Return the visible window that belongs to the takers, else the largest one; and a note.
 
     The note names all windows where there are several, and says where the takers own none.
@@ -51,6 +53,7 @@ def choose(title: str, found: Sequence[Candidate], takers: Takers) -> tuple[Cand
     visible = sorted((each for each in found if each.visible), key=_rank)
     if not visible:
         return None
+    takers = find_takers()
     own = [each for each in found if each.process in takers]
     chosen = next((each for each in visible if each in own), None)
     if own and chosen is None:

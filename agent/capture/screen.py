@@ -30,7 +30,7 @@ class Screen:
         size: pixels a side of the frames.
         title: the exact title of the window.
         clock: monotonic seconds.
-        takers: finds the processes that take the inputs; of several windows theirs is captured.
+        find_takers: finds the processes that take the inputs; their window is captured.
 
     Attributes:
         area: the client area of the last capture, in screen pixels.
@@ -45,12 +45,12 @@ class Screen:
         size: int,
         title: str = "VRChat",
         clock: Callable[[], float] = time.monotonic,
-        takers: FindTakers = dict,
+        find_takers: FindTakers = dict,
     ) -> None:
         self._size = size
         self._title = title
         self._clock = clock
-        self._takers = takers
+        self._find_takers = find_takers
         self._window: Window | None = None
         self._grabber: Grabber | None = None
         self._lost = CaptureError("the screen is closed")
@@ -93,7 +93,7 @@ class Screen:
 
     def _attach(self) -> None:
         # In this order: on Windows the grabber makes the process DPI-aware.
-        self._window = attach_window(self._title, self._takers())
+        self._window = attach_window(self._title, self._find_takers)
         self._open_grabber()
 
     def _open_grabber(self) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from types import MappingProxyType
 from typing import Protocol
 
 from agent.capture.base import CaptureError, Rectangle
-from agent.capture.choice import Takers
+from agent.capture.choice import FindTakers
 
 
 class Window(Protocol):
@@ -32,7 +31,7 @@ class Window(Protocol):
         ...
 
 
-def attach_window(title: str = "VRChat", takers: Takers = MappingProxyType({})) -> Window:
+def attach_window(title: str = "VRChat", find_takers: FindTakers = dict) -> Window:
     """Return the window with exactly this title.
 
     Of several, that of the process which takes the inputs, then Unity's, then the largest.
@@ -44,11 +43,11 @@ def attach_window(title: str = "VRChat", takers: Takers = MappingProxyType({})) 
     if sys.platform == "win32":
         from agent.capture.window_windows import attach
 
-        return attach(title, takers)
+        return attach(title, find_takers)
     if sys.platform == "linux":
         from agent.capture.window_x11 import attach
 
-        return attach(title, takers)
+        return attach(title, find_takers)
     raise CaptureError(
         f"Windows cannot be found on {sys.platform}, only on Linux with X11 and on Windows: "
         "run the embedded world (world=embedded)."

@@ -7,7 +7,7 @@ import sys
 from ctypes import wintypes
 
 from agent.capture.base import CaptureError, Rectangle
-from agent.capture.choice import Candidate, Takers, choose
+from agent.capture.choice import Candidate, FindTakers, choose
 
 assert sys.platform == "win32", "this module is for Windows only"
 
@@ -57,7 +57,7 @@ class Win32Window:
         """Do nothing: a handle found by enumeration has no owner here."""
 
 
-def attach(title: str, takers: Takers) -> Win32Window:
+def attach(title: str, find_takers: FindTakers) -> Win32Window:
     """Return the visible window with this title, as `choose` does; Unity's before others.
 
     A folder named VRChat opens a window of the same title, hence the preference.
@@ -76,7 +76,7 @@ def attach(title: str, takers: Takers) -> Win32Window:
         return True
 
     _user32.EnumWindows(_EnumProc(consider), 0)
-    chosen = choose(title, found, takers)
+    chosen = choose(title, found, find_takers)
     if chosen is None:
         raise CaptureError(
             f"There is no visible window titled {title!r}: start VRChat in desktop mode and keep "

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.capture.base import CaptureError, Rectangle
-from agent.capture.choice import Candidate, Takers, choose
+from agent.capture.choice import Candidate, FindTakers, choose
 
 if TYPE_CHECKING:
     from Xlib.display import Display
@@ -48,7 +48,7 @@ class X11Window:
             self._display = None
 
 
-def attach(title: str, takers: Takers) -> X11Window:
+def attach(title: str, find_takers: FindTakers) -> X11Window:
     """Return the visible window with exactly this title, as `choose` does.
 
     Raises:
@@ -58,7 +58,7 @@ def attach(title: str, takers: Takers) -> X11Window:
     from Xlib import error
 
     try:
-        chosen = choose(title, list(_candidates(display, title)), takers)
+        chosen = choose(title, list(_candidates(display, title)), find_takers)
     except CaptureError:
         close(display)
         raise

@@ -93,7 +93,7 @@ def test_noise_is_not_blank() -> None:
 def test_missing_window_is_reported(
     context: Context, parts: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(size: int, title: str, takers: object) -> None:
+    def missing(size: int, title: str, find_takers: object) -> None:
         raise CaptureError(f"no window {title}")
 
     monkeypatch.setattr(check, "Screen", missing)
@@ -200,7 +200,7 @@ def options(receiver: Receiver, tmp_path: Path) -> list[str]:
 def test_table_lists_what_fails(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def missing(size: int, title: str, takers: object) -> None:
+    def missing(size: int, title: str, find_takers: object) -> None:
         raise CaptureError("no screen here")
 
     monkeypatch.setattr(check, "Screen", missing)
@@ -219,7 +219,7 @@ def test_ctrl_c_releases_all_inputs(
 ) -> None:
     screen = FrameSource()
     screen.area, screen.notes = Rectangle(0, 0, 640, 360), ()  # type: ignore[attr-defined]
-    monkeypatch.setattr(check, "Screen", lambda size, title, takers: screen)
+    monkeypatch.setattr(check, "Screen", lambda size, title, find_takers: screen)
     terminal = Terminal("Ctrl-C")
     assert main(options, terminal.ask, terminal.sleep) == 0
     assert "inputs are released" in capsys.readouterr().out

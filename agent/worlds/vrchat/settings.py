@@ -75,19 +75,21 @@ def enter_vrchat(
         settings.disabled_actions, settings.turn_speed, settings.smoothing_s
     )
     listen = None if settings.listen == "off" else settings.listen
-    takers = partial(input_takers, host, port)
-    source = open_capture(settings.capture, size, settings.title, takers)
+    find_takers = partial(input_takers, host, port)
+    source = open_capture(settings.capture, size, settings.title, find_takers)
     return VRChat(size, host, port, settings.title, source, listen, action_filter, rate_hz)
 
 
-def open_capture(capture: str, size: int, title: str, takers: FindTakers = dict) -> FrameSource:
+def open_capture(
+    capture: str, size: int, title: str, find_takers: FindTakers = dict
+) -> FrameSource:
     """Open the frame source that the settings name.
 
     Args:
         capture: the setting.
         size: pixels a side of the frames.
         title: of the window, for the screen.
-        takers: finds the processes that take the inputs, for the screen.
+        find_takers: finds the processes that take the inputs, for the screen.
 
     Raises:
         ValueError: no such frame source.
@@ -96,7 +98,7 @@ def open_capture(capture: str, size: int, title: str, takers: FindTakers = dict)
     source, target = find_capture(capture)
     with user_code(f"capture={capture}", CaptureError):
         if capture == "screen":
-            return source(size, title, takers=takers)
+            return source(size, title, find_takers=find_takers)
         return source(size, target)
 
 
@@ -132,4 +134,4 @@ def check_vrchat(
     if isinstance(settings.listen, int):
         bind_udp(LISTEN_HOST, settings.listen).close()
     if settings.capture == "screen":
-        attach_window(settings.title, input_takers(host, port)).close()
+        attach_window(settings.title, partial(input_takers, host, port)).close()

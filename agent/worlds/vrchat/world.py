@@ -75,8 +75,8 @@ class VRChat:
         self._stuck_check = StuckCheck()
         self._released = True
         with ExitStack() as parts:
-            takers = partial(input_takers, host, port)
-            self._source = source if source is not None else Screen(size, title, clock, takers)
+            find_takers = partial(input_takers, host, port)
+            self._source = source if source is not None else Screen(size, title, clock, find_takers)
             parts.callback(self._source.close)
             self._listener = self._listen(listen, parts)
             # Before the sender: no input is ever sent unwatched.

@@ -144,7 +144,7 @@ def test_window_of_the_process_that_takes_the_inputs_is_captured() -> None:
         assert other.stdin is not None and other.stdout is not None
         assert other.stdout.readline() == "ready\n"
         for process, left in ((os.getpid(), 40), (other.pid, 410)):
-            source = Screen(12, takers=lambda taker=process: {taker: "client"})
+            source = Screen(12, find_takers=lambda taker=process: {taker: "client"})
             assert source.area.left == left
             assert f"of process {process}, which takes the inputs" in source.notes[0]
             source.close()
@@ -152,7 +152,7 @@ def test_window_of_the_process_that_takes_the_inputs_is_captured() -> None:
         other.stdin.flush()
         assert other.stdout.readline() == "hidden\n"
         with pytest.raises(CaptureError, match=rf"process {other.pid}\).*hidden"):
-            Screen(12, takers=lambda: {other.pid: "client"})
+            Screen(12, find_takers=lambda: {other.pid: "client"})
         other.kill()
     painted.close()
 

@@ -23,7 +23,7 @@ from tests.agent.worlds.vrchat.test_world import FORWARD, ScriptedSource
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> ScriptedSource:
     source = ScriptedSource()
-    monkeypatch.setattr("agent.capture.screen.Screen", lambda size, title, takers: source)
+    monkeypatch.setattr("agent.capture.screen.Screen", lambda size, title, find_takers: source)
     return source
 
 
