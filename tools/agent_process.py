@@ -25,7 +25,7 @@ from tools.saved_run import read_summary
 
 START_LIMIT_S = 120.0
 END_LIMIT_S = 60.0
-ENDLESS = ("steps=1000000", "trainer.aim=false")
+ENDLESS = ("steps=1000000",)
 """Settings of a run that only a tool ends."""
 _RUN_FOLDER = "Run folder: "
 

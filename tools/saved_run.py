@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agent.run_dir import METRICS, SETTINGS, SUMMARY
+from agent.run_dir import AIM_RUN, METRICS, SETTINGS, SUMMARY
 from pamiq_lightning.utils.console import print_error
 from pamiq_lightning.utils.usage_error import UsageError
 from pamiq_lightning.utils.yaml_files import read_yaml
@@ -52,3 +52,14 @@ def read_metrics(folder: Path, role: str) -> list[dict[str, Any]]:
     """Return the metrics of one role, a record per line."""
     lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
     return [record for line in lines if (record := json.loads(line))["role"] == role]
+
+
+def last_step_in_aim(folder: Path, metric: str) -> int:
+    """Return the last step at which a run logged a metric to Aim; -1 where it never did."""
+    import aim
+
+    known = (folder / AIM_RUN).read_text()
+    repo = aim.Repo.from_path(str(folder.parent.parent))
+    run = repo.request_tree("meta", known, read_only=True).subtree(("meta", "chunks", known))
+    traces = [found[metric] for found in run.get("traces", {}).values() if metric in found]
+    return max((int(trace["last_step"]) for trace in traces), default=-1)
