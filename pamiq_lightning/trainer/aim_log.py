@@ -74,7 +74,7 @@ class AimLog:
         if self._thread.is_alive():
             self._given_up.set()
             left = self.lost + self._queue.qsize()
-            self._notify(f"Aim did not finish within {timeout:.0f} s: {left} records are left out")
+            self._notify(f"Aim did not finish within {timeout:.0f} s; records left out: {left}")
             if self._process is not None:
                 self._process.kill()
 
@@ -99,7 +99,7 @@ class AimLog:
             self._notify(f"Aim is not available ({failure}): logging continues without it")
         elif self._closing.is_set():
             left = self.lost + max(self._queue.qsize() - 1, 0)
-            self._notify(f"Aim failed at the end ({failure}): {left} records are left out")
+            self._notify(f"Aim failed at the end ({failure}); records left out: {left}")
         elif not self._failing:
             self._notify(f"Aim takes no records ({failure}): they are kept, and it is tried again")
         self._failing = True
@@ -125,7 +125,7 @@ class AimLog:
         self._delay = FIRST_DELAY_S
         if self._failing:
             self._failing = False
-            self._notify(f"Aim takes records again: {self.lost} are left out so far")
+            self._notify(f"Aim takes records again; left out so far: {self.lost}")
 
     @contextmanager
     def _start(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -32,6 +32,7 @@ WRITE_LIMIT_S = 60.0
 """How long Aim may take for one record; after that this process ends."""
 LOCK_LIMIT_S = 60.0
 """How long another process may take to open the repository, or to finish the same run."""
+LONGEST_ERROR = 160
 REPO_LOCK = ".aim.lock"
 """Beside the repository, which may have to be moved: one process at a time opens it."""
 _STALE_LOCK_S = 30.0
@@ -140,8 +141,15 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     # Whatever fails in the optional store is reported, and the caller of `AimLog` goes on.
     except Exception as error:
         _kept.append(error)
-        permanent = isinstance(error, ImportError)
-        reply(Reply(f"{type(error).__name__}: {error}".replace("\n", " "), permanent))
+        reply(Reply(_describe(error), permanent=isinstance(error, ImportError)))
+
+
+def _describe(error: Exception) -> str:
+    """Return an error in one short line; RocksDB's are bytes, and long."""
+    first = error.args[0] if error.args else ""
+    text = first.decode(errors="replace") if isinstance(first, bytes) else str(error)
+    line = f"{type(error).__name__}: {' '.join(text.split())}"
+    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]}..."
 
 
 def _receive(requests: IO[bytes]) -> Track | Parameters | None:

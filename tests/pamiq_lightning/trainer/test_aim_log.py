@@ -76,7 +76,7 @@ def test_after_a_full_disk_the_records_that_were_kept_are_written(
     log.close()
     assert tracked(tmp_path)[0] == "0" and "No space left on device" in messages[0]
     assert messages[0].endswith("they are kept, and it is tried again") and len(messages) == 2
-    assert messages[1] == f"Aim takes records again: {log.lost} are left out so far"
+    assert messages[1] == f"Aim takes records again; left out so far: {log.lost}"
     assert len(tracked(tmp_path)) + log.lost == 4
 
 
@@ -88,7 +88,7 @@ def test_an_aim_that_hangs_is_abandoned_at_the_end(tmp_path: Path, fake_aim: Non
         log.put(Track(number))
     wait_until(lambda: bool((tmp_path / "hangs").read_text()))
     log.close(timeout=0.01)
-    assert len(messages) == 1 and messages[0].startswith("Aim did not finish within 0 s: ")
+    assert len(messages) == 1 and messages[0].startswith("Aim did not finish within 0 s; ")
     assert log._process is not None
     assert log._process.wait(30) < 0
 
