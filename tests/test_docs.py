@@ -207,7 +207,7 @@ def test_where_is_what_names_real_files_and_names() -> None:
     text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
     table = text.split("## Where is what")[1].split("##")[0]
     rows = re.findall(r"^\| (.*?\?) \| `([^`]+)`(?:, `([\w.]+)`)?.*\|$", table, re.MULTILINE)
-    assert len(rows) == 12
+    assert len(rows) == 15
     for question, path, name in rows:
         assert (ROOT / path).exists(), question
         if name:

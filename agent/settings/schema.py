@@ -129,7 +129,8 @@ def convert(hint: Any, value: Any, key: str = "", places: Mapping[str, str] = _N
     if is_dataclass(hint) or get_origin(hint) is dict:
         hints = get_type_hints(hint, include_extras=True) if is_dataclass(hint) else {}
         if not isinstance(value, Mapping):
-            needed = "class_path, init_args" if hint == ClassSpec else ", ".join(hints) or "names"
+            names = ", ".join(hints) or "names"
+            needed = "keys and values, such as class_path" if hint == ClassSpec else names
             raise UsageError(f"{problem} hold {needed}")
         prefix = f"{key}." if key else ""
         hints = hints or dict.fromkeys(value, get_args(hint)[1])
