@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.offline.dataset import HEAVY, RecordingDataset
 from pamiq_lightning.offline.frozen import FrozenEncoders, choose_frozen
+from pamiq_lightning.offline.sizes import check_sizes
 from pamiq_lightning.recording.schema import find_recording
 from pamiq_lightning.replay.base import fill_replay, training_round
 from pamiq_lightning.replay.factory import make_replay
@@ -76,8 +77,8 @@ class RecordingDataModule(L.LightningDataModule):
         """Open the recordings, and recompute the latents and states that the learner needs.
 
         Raises:
-            RecordingError: a folder is not a recording, or is empty, or there is no checkpoint to
-                compute the latents or states that the learner needs.
+            RecordingError: a folder is not a recording, or is empty, or of another size than the
+                learner, or there is no checkpoint to compute the latents or states it needs.
             CheckpointError: a checkpoint cannot be used.
             ValueError: no recording was named.
         """
@@ -88,7 +89,9 @@ class RecordingDataModule(L.LightningDataModule):
         for name in self._folders:
             folder = find_recording(Path(name))
             frozen = choose_frozen(folder, self.frozen, self.learner)
-            self.datasets.append(RecordingDataset(folder, frozen, shape))
+            dataset = RecordingDataset(folder, frozen, shape)
+            check_sizes(folder, dataset.spec, frozen, self.learner)
+            self.datasets.append(dataset)
         for dataset in self.datasets:
             dataset.recompute(_wanted(self.learner))
 

@@ -64,9 +64,10 @@ class RecordingDataset:
     ) -> None:
         self._reader = RecordingReader(path)
         self.folder, self.frozen, self._state_shape = self._reader.folder, frozen, state_shape
-        self.info_names = self._reader.spec.info_names
-        self._rows = self._reader.spec.rollout_length
-        seconds = elapsed(self._reader.column("time"), 1 / self._reader.spec.fps)
+        self.spec = self._reader.spec
+        self.info_names = self.spec.info_names
+        self._rows = self.spec.rollout_length
+        seconds = elapsed(self._reader.column("time"), 1 / self.spec.fps)
         self.split: Split = split(seconds)
 
     def __len__(self) -> int:
