@@ -7,7 +7,7 @@ import signal
 import sys
 from types import TracebackType
 
-from pamiq_lightning.utils.console import open_missing_streams, print_error
+from pamiq_lightning.utils.console import open_missing_streams, os_error_text, print_error
 
 
 def let_children_heed_signals() -> None:
@@ -26,6 +26,9 @@ def _print_failure(
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):
         print_error("Stopped.")
+    elif isinstance(error, OSError):
+        # A disk that is full or read-only, or a file that is not there.
+        print_error(f"error: {os_error_text(error)}")
     else:
         sys.__excepthook__(kind, error, trace)
 
@@ -34,7 +37,7 @@ def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help is a module's docstring, its lines kept as they are.
 
     Every tool begins with this, so it also opens the standard streams that are missing, and has
-    Ctrl-C end the tool without a traceback.
+    Ctrl-C and an error of the system end the tool with one line.
     """
     open_missing_streams()
     sys.excepthook = _print_failure

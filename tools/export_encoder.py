@@ -20,6 +20,7 @@ from pamiq_lightning.checkpoint.files import (
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import Encoder
 from pamiq_lightning.offline.frozen import from_checkpoint
+from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import print_error, safe_print
 from tools.cli import make_parser
 
@@ -30,14 +31,15 @@ def export(source: Path, target: Path) -> None:
     Raises:
         CheckpointError: the checkpoint cannot be used, or is no encoder's.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     learner = from_checkpoint(source, Encoder)
     assert isinstance(learner, Learner)
-    target.write_bytes(weights_bytes(learner))
-    weights, metadata = read_tensors(target)
-    derived = learner.derived_prefixes
-    exported = {name: weights[name] for name in weights if not name.startswith(derived)}
-    target.write_bytes(tensor_bytes(exported, metadata))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with staged(target) as part:
+        part.write_bytes(weights_bytes(learner))
+        weights, metadata = read_tensors(part)
+        derived = learner.derived_prefixes
+        exported = {name: weights[name] for name in weights if not name.startswith(derived)}
+        part.write_bytes(tensor_bytes(exported, metadata))
 
 
 def main() -> int:

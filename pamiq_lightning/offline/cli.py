@@ -24,7 +24,12 @@ from pamiq_lightning.offline.interrupts import Interrupted, Interrupts
 from pamiq_lightning.offline.predict import Predictions
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.shapes import Shapes
-from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_streams
+from pamiq_lightning.utils.console import (
+    open_missing_streams,
+    os_error_text,
+    print_error,
+    safe_streams,
+)
 from pamiq_lightning.utils.instantiate import check_numbers, find_class, user_code
 from pamiq_lightning.utils.usage_error import UsageError
 from pamiq_lightning.utils.yaml_files import read_yaml
@@ -150,6 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (RecordingError, CheckpointError, ValueError) as error:
         print_error(f"error: {error}")
+        return 1
+    except OSError as error:
+        # A disk that is full or read-only.
+        print_error(f"error: {os_error_text(error)}")
         return 1
     except Interrupted as end:
         print_error(f"Stopped ({end}).")

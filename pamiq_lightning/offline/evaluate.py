@@ -18,6 +18,7 @@ from pamiq_lightning.offline.datamodule import RecordingDataModule
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.offline.probe import PIXELS, RANDOM, TRAINED, probe_rows, probe_table
 from pamiq_lightning.offline.visualize import draw_imagined, draw_reconstructed, held_out_sequences
+from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import safe_print
 
 ERROR_LIMIT, ACTION_LIMIT, PROBE_LIMIT, RANK_LIMIT = 0.7, 1.2, 0.8, 5.0
@@ -99,7 +100,8 @@ def draw(module: L.LightningModule, data: RecordingDataModule) -> dict[str, Imag
 def save_picture(picture: Image.Image, name: str, folder: Path, loggers: Sequence[Logger]) -> None:
     """Write a picture as PNG, and to Aim if that is among the loggers."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture.save(folder / f"{name}.png")
+    with staged(folder / f"{name}.png") as part:
+        picture.save(part, "PNG")
     for logger in loggers:
         if isinstance(logger, AimLogger):
             logger.log_picture(name, picture)

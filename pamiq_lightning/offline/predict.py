@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tensordict import TensorDict
 
+from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import safe_print
 
 FOLDER = "predictions"
@@ -37,7 +38,9 @@ class Predictions(L.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         rows = {name: tensor.cpu().contiguous() for name, tensor in outputs.items()}
         rows["index"] = batch["index"].cpu().contiguous()
-        save_file(rows, folder / f"{batch_idx:06d}.safetensors")
+        # As bytes: safetensors reports a full disk as an error of its own.
+        with staged(folder / f"{batch_idx:06d}.safetensors") as part:
+            part.write_bytes(save(rows))
         self._written += 1
         # Lightning would hold every output to return it; the CLI has no use for it.
         outputs.clear()

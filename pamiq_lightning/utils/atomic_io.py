@@ -95,7 +95,13 @@ def _create(path: Path, mode: int) -> tuple[Path, AbstractContextManager[object]
     """Create an empty file beside `path`; return it, and what keeps it from being a leftover."""
     while True:
         part = path.with_name(f"{path.name}.{secrets.token_hex(_DIGITS // 2)}.{_STAGED}")
-        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b")
+        try:
+            file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b")
+        except FileExistsError:
+            continue
+        except OSError as error:
+            # By the name that a person knows.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         if sys.platform == "win32":
             # There a file in use cannot be removed, nor can one that is open be renamed.
             file.close()

@@ -30,6 +30,12 @@ def print_error(text: object) -> None:
     _write(sys.stderr, f"{text}\n")
 
 
+def os_error_text(error: OSError) -> str:
+    """Return the file and the reason of a system's error, without its number."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
 def safe_stream() -> TextIO:
     """Return the standard output for libraries that print, as Rich; writing to it never raises."""
     return _SafeStream(lambda: sys.stdout)  # type: ignore[return-value]

@@ -30,3 +30,13 @@ def test_children_heed_a_signal_that_is_ignored_here() -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert ended.returncode == -signal.SIGHUP
+
+
+def test_tool_that_the_system_refuses_ends_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    make_parser(None)
+    error = OSError(30, "Read-only file system", "film.mp4")
+    sys.excepthook(OSError, error, None)
+    assert capsys.readouterr().err == "error: film.mp4: Read-only file system\n"

@@ -26,6 +26,7 @@ from tools.faults import (
     learning,
     long_run,
     net,
+    offline,
     refused_start,
     shutdown,
     time_faults,
@@ -37,7 +38,7 @@ from tools.faults.outcome import Outcome, render
 
 _MODULES = (
     *(trainer, kill_all, disk, shutdown, learning, capture_faults, net, instances, time_faults),
-    *(long_run, weight_tearing, containers, refused_start, imports),
+    *(long_run, weight_tearing, containers, refused_start, imports, offline),
 )
 GROUPS = {module.__name__.rpartition(".")[2]: module.run for module in _MODULES}
 FAULTS = {
@@ -58,6 +59,7 @@ FAULTS = {
     "F17": "containers",
     "F18": "refused_start",
     "F21": "imports",
+    "F22": "offline",
 }
 """Which group injects a fault; a group injects all of its faults."""
 

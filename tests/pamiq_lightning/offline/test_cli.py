@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -132,3 +134,18 @@ def test_a_file_or_class_that_cannot_be_used_is_one_line(
 def test_a_wrong_option_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIT, "--widht=3"]) == 2
     assert capsys.readouterr().err.startswith("error: unrecognized arguments: --widht=3")
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_folder(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "recording/cache/latent.npy")
+
+    monkeypatch.setattr("pamiq_lightning.offline.datamodule.RecordingDataset", refuse)
+    log = "--trainer.logger=pamiq_lightning.offline.csv_log.CSVLog"
+    options = ["--trainer.logger.save_dir=runs/offline", "--trainer.logger.name="]
+    assert main([*FIT, *QUIET, log, *options]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert lines == ["error: recording/cache/latent.npy: No space left on device"]
+    assert not list(here.glob("runs/offline/*"))
