@@ -77,6 +77,9 @@ def _writable(files: list[Path]) -> Iterator[Path]:
             file.parent.mkdir(parents=True, exist_ok=True)
             _take(lock, file)
         except OSError as error:
+            with suppress(OSError):
+                # It exists on a disk without room for what is written into it.
+                lock.path.unlink()
             if error.errno not in _NOT_WRITABLE or file == files[-1]:
                 raise
             safe_print(f"{file.parent} cannot be written to ({error.strerror}): not cached there")

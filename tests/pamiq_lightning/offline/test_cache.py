@@ -89,3 +89,16 @@ def test_a_recording_that_cannot_be_written_to_is_cached_elsewhere(
     # Found there without another look at the recording's folder.
     assert np.array_equal(cached_rows(recording, "latent", "a", 6, compute), ROWS)
     assert "recomputing" not in capsys.readouterr().out
+
+
+def test_a_disk_without_room_for_the_lock_keeps_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(lock: FileLock) -> None:
+        lock.path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(FileLock, "take", refuse)
+    with pytest.raises(OSError, match="No space left on device"):
+        cached_rows(tmp_path, "latent", "a", 6, compute)
+    assert not list((tmp_path / CACHE).iterdir())
