@@ -154,8 +154,7 @@ def write_address(folder: Path, address: Address) -> None:
     # The mode is set when the file is made, not after.
     with staged(folder / ADDRESS, mode=0o600) as part:
         content = {**asdict(address), "page": address.page}
-        part.write_text(json.dumps(content), encoding="ascii")
-        part.write_text(json_text(asdict(address)), encoding="ascii")
+        part.write_text(json_text(content), encoding="ascii")
 
 
 def read_address(folder: Path) -> Address:

@@ -271,7 +271,7 @@ def _open_repo(folder: Path) -> Any:
             raise
         aside = folder / f".aim.broken-{time.strftime('%Y%m%d-%H%M%S')}"
         repo.rename(aside)
-        raise RepoError(f"{repo} was half made ({error}); it is now {aside.name}") from error
+        raise RepoError(f"{repo.name} was half made and is now {aside} ({error})") from error
 
 
 def _remove_stale_lock(path: Path) -> None:

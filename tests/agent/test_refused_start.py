@@ -41,7 +41,7 @@ def test_start_without_room_for_semaphores_is_refused_in_one_line(
     def refuse() -> None:
         raise FULL
 
-    monkeypatch.setattr(run, "TrainerProcess", refuse)
+    monkeypatch.setattr("agent.lifecycle.start.TrainerProcess", refuse)
     assert "/dev/shm" in start(tmp_path, capsys)
 
 
@@ -51,7 +51,7 @@ def test_start_names_the_runs_folder_where_the_system_names_no_file(
     def refuse(runner: Runner, end: object) -> None:
         raise FULL
 
-    monkeypatch.setattr(run, "TrainerProcess", NoProcess)
+    monkeypatch.setattr("agent.lifecycle.start.TrainerProcess", NoProcess)
     monkeypatch.setattr(Runner, "build", refuse)
     assert str(tmp_path) in start(tmp_path, capsys)
 
@@ -71,7 +71,7 @@ def test_reason_of_a_trainer_that_was_refused_is_given_and_no_folder_left(
         runner.exchange = exchange  # type: ignore[assignment]
         runner._wait_for_trainer()
 
-    monkeypatch.setattr(run, "TrainerProcess", NoProcess)
+    monkeypatch.setattr("agent.lifecycle.start.TrainerProcess", NoProcess)
     monkeypatch.setattr(Runner, "build", build)
     start(tmp_path / "runs", capsys)
     assert not [*(tmp_path / "runs").glob("*/*")]
