@@ -30,12 +30,17 @@ PRELOAD = ["pamiq_lightning.trainer.main"]
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 POLL_S = 0.5
 """Longest wait of one process without a look at whether the other is alive."""
+_SILENT = "ignore:resource_tracker:UserWarning"
+"""Python's tracker removes the semaphores of a killed process; a person need not read that."""
 
 
 def context() -> Context:
     """Return the multiprocessing context of this project."""
     # OpenMP threads that spin while they wait would take the core from the agent.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Handed on to the processes that multiprocessing starts, the tracker among them.
+    if _SILENT not in sys.warnoptions:
+        sys.warnoptions.append(_SILENT)
     if sys.platform == "win32" or "forkserver" not in mp.get_all_start_methods():
         return mp.get_context("spawn")
     server = mp.get_context("forkserver")
