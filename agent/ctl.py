@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.run_dir import LOCK_FILE, agent_alive, agent_process, read_address
-from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
+from pamiq_lightning.utils.console import (
+    open_missing_streams,
+    print_error,
+    print_failure,
+    safe_print,
+)
 from pamiq_lightning.utils.json_text import json_text
 
 COMMANDS = {
@@ -161,8 +166,7 @@ def main() -> int:
     try:
         safe_print(_do(options.command, options.run))
     except CommandError as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     except KeyboardInterrupt:
         print_error("Waits no longer; what was requested goes on.")
         return 130

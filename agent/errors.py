@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pamiq_lightning.utils.console import os_error_text
 from pamiq_lightning.utils.usage_error import UsageError
 
 __all__ = ["RunFailure", "StoppedEarly", "UsageError"]
@@ -18,8 +19,7 @@ def cannot_start(error: OSError, runs: str) -> RunFailure:
         error: of the system; that of a write names no file.
         runs: the folder of all runs.
     """
-    reason = error.strerror or str(error)
-    where = f"{error.filename}: {reason}" if error.filename else f"{reason} (runs={runs})"
+    where = os_error_text(error) + ("" if error.filename else f" (runs={runs})")
     return RunFailure(f"the run cannot start: {where}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from agent.errors import RunFailure, StoppedEarly, UsageError
 from agent.lifecycle.signals import ForceQuit, StopRequest
-from pamiq_lightning.utils.console import open_missing_streams, print_error
+from pamiq_lightning.utils.console import open_missing_streams, print_error, print_failure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return start(sys.argv[1:] if arguments is None else arguments, stop)
     except UsageError as error:
-        print_error(f"error: {error}")
-        return 2
+        return print_failure(error, 2)
     except RunFailure as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     except StoppedEarly:
         print_error("Stopped before the first tick.")
         return 0

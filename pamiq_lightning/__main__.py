@@ -2,7 +2,7 @@
 
 import sys
 
-from pamiq_lightning.utils.console import print_error
+from pamiq_lightning.utils.console import print_error, print_failure
 from pamiq_lightning.utils.usage_error import UsageError, check_interpreter
 
 
@@ -14,8 +14,7 @@ def _main() -> int:
 
         return main()
     except UsageError as error:
-        print_error(f"error: {error}")
-        return 2
+        return print_failure(error, 2)
     except KeyboardInterrupt:
         print_error("Stopped before it began.")
         return 130

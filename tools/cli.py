@@ -7,7 +7,7 @@ import signal
 import sys
 from types import TracebackType
 
-from pamiq_lightning.utils.console import open_missing_streams, os_error_text, print_error
+from pamiq_lightning.utils.console import open_missing_streams, print_error, print_failure
 
 
 def let_children_heed_signals() -> None:
@@ -28,7 +28,7 @@ def _print_failure(
         print_error("Stopped.")
     elif isinstance(error, OSError):
         # A disk that is full or read-only, or a file that is not there.
-        print_error(f"error: {os_error_text(error)}")
+        print_failure(error)
     else:
         sys.__excepthook__(kind, error, trace)
 

@@ -21,7 +21,7 @@ from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.learners.roles import Encoder
 from pamiq_lightning.offline.frozen import from_checkpoint
 from pamiq_lightning.utils.atomic_io import staged
-from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.console import print_failure, safe_print
 from tools.cli import make_parser
 
 
@@ -51,8 +51,7 @@ def main() -> int:
     try:
         export(options.source, options.target)
     except CheckpointError as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     safe_print(f"{options.target}: {options.target.stat().st_size / 1e6:.2f} MB")
     return 0
 

@@ -35,7 +35,7 @@ from agent.capture.video_file import VideoFile, upright_bgr
 from pamiq_lightning.recording.schema import DatasetSpec, RecordingError, recorder_lock
 from pamiq_lightning.recording.settings import Crf, RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
-from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.console import print_error, print_failure, safe_print
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
 from pamiq_lightning.utils.ranges import Rate, Width, option
 from tools.cli import make_parser
@@ -254,7 +254,7 @@ def new_recording(out: Path) -> Iterator[Path]:
     try:
         lock.take()
     except HeldError as holder:
-        raise ImportVideoError(f"{out}: process {holder} is importing into it") from holder
+        raise ImportVideoError(f"{out}: {holder} is importing into it") from holder
     try:
         for left in part.iterdir():
             if left.is_dir():
@@ -317,12 +317,10 @@ def main(arguments: list[str] | None = None) -> int:
         with new_recording(options.out) as folder:
             safe_print(import_videos(videos, RecordingWriter(folder, spec, options.crf)))
     except (ImportVideoError, RecordingError) as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     except OSError as error:
         reason = error.strerror or error
-        print_error(f"error: {options.out} cannot be written ({reason}): nothing is imported")
-        return 1
+        return print_failure(f"{options.out} cannot be written ({reason}): nothing is imported")
     except KeyboardInterrupt:
         print_error("interrupted: nothing is imported")
         return 130

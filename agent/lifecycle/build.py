@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from agent.errors import UsageError
 from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle.actor_state import check_agent_state
 from agent.lifecycle.resume import no_valid_checkpoint
+from agent.run_dir import METRICS
 from agent.settings.schema import Settings
 from pamiq_lightning.checkpoint.files import CheckpointError, load_weights
 from pamiq_lightning.checkpoint.snapshot import Checkpoint, check_fit, read_checkpoint
@@ -33,9 +36,26 @@ from pamiq_lightning.recording.writer import check_recording
 from pamiq_lightning.step import ACTING_ROLES, LOGGED_REWARD_PREFIX, StepShape
 from pamiq_lightning.trainer.config import TrainerConfig
 from pamiq_lightning.utils.builtin_types import to_plain
+from pamiq_lightning.utils.cpu import describe_quota, stay_on
 from pamiq_lightning.utils.instantiate import instantiate, resolve
 
 Notify = Callable[[str], None]
+SWITCH_S = 0.001
+"""How long another thread may keep the interpreter from a tick that wants it."""
+
+
+def configure_process(settings: Settings, notify: Notify) -> None:
+    """Set this process's threads, core and random seed; say what the run does without."""
+    if settings.trainer.aim and importlib.util.find_spec("aim") is None:
+        notify(f"Aim is not installed: metrics go to {METRICS} alone.")
+    if quota := describe_quota():
+        notify(quota)
+    # One thread: a barrier among more misses the deadline while the trainer computes.
+    torch.set_num_threads(1)
+    sys.setswitchinterval(SWITCH_S)
+    if settings.agent_core is not None:
+        stay_on(settings.agent_core)
+    torch.manual_seed(settings.seed)
 
 
 def choose_device(wanted: str, notify: Notify) -> torch.device:

@@ -21,11 +21,10 @@ from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
 from pamiq_lightning.utils.file_lock import FileLock, HeldError
+from pamiq_lightning.utils.outage import REPEAT_EVERY_S
 from pamiq_lightning.utils.processes import POLL_S, context, ignore_stop_signals, parent_alive
 from pamiq_lightning.utils.supervisor import SupervisedProcess
 
-WARN_EVERY_S = 60.0
-"""Shortest time between two messages about lost rollouts."""
 LOCK_LIMIT_S = 30.0
 """How long an earlier recorder may still write."""
 CANNOT_RECORD = 2
@@ -102,7 +101,7 @@ class LossMessages:
 
     def __init__(self) -> None:
         self._reported = (0, 0)
-        self._reported_at = -WARN_EVERY_S
+        self._reported_at = -REPEAT_EVERY_S
 
     def __call__(self, board: StatusBoard, now: float) -> str | None:
         """Return a message about new losses; None if there are none or the last was too recent.
@@ -112,7 +111,7 @@ class LossMessages:
             now: monotonic seconds.
         """
         dropped, refused = losses = board.recorder_dropped, board.recorder_refused
-        if losses == self._reported or now < self._reported_at + WARN_EVERY_S:
+        if losses == self._reported or now < self._reported_at + REPEAT_EVERY_S:
             return None
         messages = []
         if refused > self._reported[1]:

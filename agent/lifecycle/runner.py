@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import socket
-import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -42,13 +40,10 @@ from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import REFUSED, START_LIMIT_S, TrainerProcess
 from pamiq_lightning.utils.builtin_types import to_plain
-from pamiq_lightning.utils.console import print_error, safe_print
-from pamiq_lightning.utils.cpu import describe_quota, stay_on
+from pamiq_lightning.utils.console import print_error, print_failure, safe_print
 from pamiq_lightning.utils.json_text import json_text
 
 POLL_S = 0.05
-SWITCH_S = 0.001
-"""How long another thread may keep the interpreter from a tick that wants it."""
 
 
 class Runner:
@@ -102,7 +97,7 @@ class Runner:
         """Build everything up to the first tick; `end` undoes it."""
         settings = self.settings
         device = build.choose_device(settings.device, safe_print)
-        self._configure_process()
+        build.configure_process(settings, safe_print)
         rewards = [build.build_curiosity(settings), *build.build_logged_rewards(settings)]
         build.enable_aux_heads(settings, rewards)
         learners = build.build_learners(settings, resuming=self._start is not None)
@@ -134,19 +129,6 @@ class Runner:
         if self._checkpoint is not None:
             self._resume(self._checkpoint, loop, actor, acting)
         return loop, self._status(loop, actor, tuple(learners))
-
-    def _configure_process(self) -> None:
-        """Set this process's threads, core and random seed."""
-        if self.settings.trainer.aim and importlib.util.find_spec("aim") is None:
-            safe_print(f"Aim is not installed: metrics go to {run_dir.METRICS} alone.")
-        if quota := describe_quota():
-            safe_print(quota)
-        # One thread: a barrier among more misses the deadline while the trainer computes.
-        torch.set_num_threads(1)
-        sys.setswitchinterval(SWITCH_S)
-        if self.settings.agent_core is not None:
-            stay_on(self.settings.agent_core)
-        torch.manual_seed(self.settings.seed)
 
     def _open_checkpoint(self, start: Path, learners: dict[str, Learner]) -> None:
         """Load the checkpoint into the learners, and print which settings differ."""
@@ -385,8 +367,7 @@ class Runner:
             except ForceQuit:
                 code, lost = 130, None
             if lost and not failure:
-                print_error(f"error: {lost}")
-                code, failure = 1, RunFailure(lost)
+                code, failure = print_failure(lost), RunFailure(lost)
         ended = str(failure) if failure else self.stop.reason or "as set"
         summary = self.commands.summary(ended, 1 if failure else code)
         if self._lock.in_place:

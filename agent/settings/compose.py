@@ -140,13 +140,22 @@ def compose(command: CommandLine, default_size: Callable[[], str]) -> Composed:
         for name in [*places]:
             if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
                 del places[name]
-    learners = settings.get("learners") or {}
-    for given in (roles, learners):
+    _check_roles(settings.get("learners") or {}, roles, places)
+    return _resolve(settings, places)
+
+
+def _check_roles(learners: Any, in_files: Any, places: Mapping[str, str]) -> None:
+    """Check that the learners stand by role, and the command line adds no role to the files'."""
+    for given in (in_files, learners):
         if not isinstance(given, Mapping):
-            known = f": {', '.join(sorted(roles))}" if isinstance(roles, Mapping) else ""
+            known = f": {', '.join(sorted(in_files))}" if isinstance(in_files, Mapping) else ""
             at = place_of("learners", places)
             raise UsageError(f"learners={given}{at}: must hold the learners by role{known}")
-    check_names("learners.", learners, roles)
+    check_names("learners.", learners, in_files)
+
+
+def _resolve(settings: Any, places: Mapping[str, str]) -> Composed:
+    """Return the settings with every `${...}` replaced by what it refers to."""
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(to_plain(settings)), resolve=True)
     except OmegaConfBaseException as error:

@@ -126,19 +126,21 @@ def convert(hint: Any, value: Any, key: str = "", places: Mapping[str, str] = _N
     if hint is Any:
         return value
     problem = f"{key}={'null' if value is None else value}{place_of(key, places)}: must"
-    if is_dataclass(hint) or get_origin(hint) is dict:
-        hints = get_type_hints(hint, include_extras=True) if is_dataclass(hint) else {}
-        if not isinstance(value, Mapping):
-            names = ", ".join(hints) or "names"
-            needed = "keys and values, such as class_path" if hint == ClassSpec else names
-            raise UsageError(f"{problem} hold {needed}")
-        prefix = f"{key}." if key else ""
-        hints = hints or dict.fromkeys(value, get_args(hint)[1])
-        check_names(prefix, value, hints)
-        parts = {
-            name: convert(hints[name], value[name], f"{prefix}{name}", places) for name in value
-        }
-        return hint(**parts) if isinstance(hint, type) else parts
+    if not is_dataclass(hint) and get_origin(hint) is not dict:
+        return _convert_value(hint, value, problem)
+    hints = get_type_hints(hint, include_extras=True) if is_dataclass(hint) else {}
+    if not isinstance(value, Mapping):
+        names = ", ".join(hints) or "names"
+        needed = "keys and values, such as class_path" if hint == ClassSpec else names
+        raise UsageError(f"{problem} hold {needed}")
+    prefix = f"{key}." if key else ""
+    hints = hints or dict.fromkeys(value, get_args(hint)[1])
+    check_names(prefix, value, hints)
+    parts = {name: convert(hints[name], value[name], f"{prefix}{name}", places) for name in value}
+    return hint(**parts) if isinstance(hint, type) else parts
+
+
+def _convert_value(hint: Any, value: Any, problem: str) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
     problem = f"{problem} be {_allowed(hint)}"

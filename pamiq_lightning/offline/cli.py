@@ -26,8 +26,8 @@ from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.shapes import Shapes
 from pamiq_lightning.utils.console import (
     open_missing_streams,
-    os_error_text,
     print_error,
+    print_failure,
     safe_streams,
 )
 from pamiq_lightning.utils.instantiate import check_numbers, find_class, user_code
@@ -145,21 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with safe_streams(), Interrupts(given) as interrupts:
             _run(arguments, interrupts)
     except ArgumentError as error:
-        print_error(f"error: {' '.join(str(error).split())} (try --help)")
-        return 2
-    except UsageError as error:
-        print_error(f"error: {error}")
-        return 2
-    except MisconfigurationException as error:
-        print_error(f"error: {' '.join(str(error).split())}")
-        return 2
-    except (RecordingError, CheckpointError, ValueError) as error:
-        print_error(f"error: {error}")
-        return 1
-    except OSError as error:
-        # A disk that is full or read-only.
-        print_error(f"error: {os_error_text(error)}")
-        return 1
+        return print_failure(f"{error} (try --help)", 2)
+    except (UsageError, MisconfigurationException) as error:
+        return print_failure(error, 2)
+    # Of the system: a disk that is full or read-only.
+    except (RecordingError, CheckpointError, ValueError, OSError) as error:
+        return print_failure(error)
     except Interrupted as end:
         print_error(f"Stopped ({end}).")
         return end.exit_code

@@ -8,17 +8,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
 
 from pamiq_lightning.offline.datamodule import Progress, RecordingDataModule
 from pamiq_lightning.utils.atomic_io import staged
-from pamiq_lightning.utils.console import leave_closed_terminal, print_error, safe_print
+from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.stop_signals import StopSignals
 
 CHECKPOINT = "interrupted.ckpt"
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _COMMAND = ("python", "-m", "pamiq_lightning")
 
 
@@ -30,12 +29,12 @@ class Interrupted(BaseException):
         between_updates: whether the learner's state is whole.
     """
 
-    def __init__(self, number: int, between_updates: bool = False) -> None:
-        super().__init__(signal.Signals(number).name)
+    def __init__(self, number: signal.Signals, between_updates: bool = False) -> None:
+        super().__init__(number.name)
         self.exit_code, self.between_updates = 128 + number, between_updates
 
 
-class Interrupts(L.Callback):
+class Interrupts(StopSignals, L.Callback):
     """Context and callback in which a signal ends a command.
 
     While a learner trains, the first signal lets the update end and saves a checkpoint; a second
@@ -46,28 +45,15 @@ class Interrupts(L.Callback):
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__()
         self._arguments = list(arguments)
         self._progress = Progress()
         self._skip = 0
         self._training = False
-        self._signal: int | None = None
-        self._previous: dict[int, object] = {}
+        self._signal: signal.Signals | None = None
 
-    def __enter__(self) -> Interrupts:
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)
-            # What the caller ignores, as nohup does with SIGHUP, stays ignored.
-            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if signal.Signals(number).name == "SIGHUP":
-            leave_closed_terminal()
+    def take(self, number: signal.Signals) -> None:
+        """End the command, or request the end of training."""
         if not self._training or self._signal is not None:
             raise Interrupted(number)
         self._signal = number
@@ -84,8 +70,7 @@ class Interrupts(L.Callback):
         self._progress, self._training = data.progress, True
         self._progress.before_batch = self._before_batch
         self._progress.skip, self._skip = self._skip, 0
-        for number in self._previous:
-            signal.signal(number, self._take)
+        self.take_back()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the next epoch at the first rollout."""

@@ -57,11 +57,7 @@ def train(
             False if the agent is gone.
         notify_agent: called when all learners have finished one more rollout.
     """
-    if config.agent_core is not None:
-        keep_off(config.agent_core)
-    cores = usable_cores()
-    torch.set_num_threads(config.trainer.threads or (1 if config.lockstep else max(1, cores - 1)))
-    torch.manual_seed(config.seed)
+    _configure_process(config)
     checkpoints_folder(config.run_folder).mkdir(exist_ok=True)
     lock = FileLock(trainer_lock(config.run_folder))
     lock.wait(_LOCK_LIMIT_S)
@@ -99,6 +95,15 @@ def train(
         notify(f"Lightning checkpoints not written: {error}")
     log.close()
     lock.release()
+
+
+def _configure_process(config: TrainerConfig) -> None:
+    """Set this process's cores, threads and random seed."""
+    if config.agent_core is not None:
+        keep_off(config.agent_core)
+    others = 1 if config.lockstep else max(1, usable_cores() - 1)
+    torch.set_num_threads(config.trainer.threads or others)
+    torch.manual_seed(config.seed)
 
 
 def _build_worker(role: str, settings: LearnerSettings, config: TrainerConfig) -> LearnerWorker:

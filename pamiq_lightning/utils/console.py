@@ -30,6 +30,13 @@ def print_error(text: object) -> None:
     _write(sys.stderr, f"{text}\n")
 
 
+def print_failure(error: object, code: int = 1) -> int:
+    """Print the one line with which a program ends, and return its exit code."""
+    text = os_error_text(error) if isinstance(error, OSError) else str(error)
+    print_error(f"error: {' '.join(line.strip() for line in text.splitlines())}")
+    return code
+
+
 def os_error_text(error: OSError) -> str:
     """Return the file and the reason of a system's error, without its number."""
     reason = error.strerror or str(error)

@@ -18,6 +18,8 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import TypeAlias
 
+from pamiq_lightning.utils.stop_signals import stop_signals
+
 if sys.platform == "win32":
     Context: TypeAlias = SpawnContext
 else:
@@ -27,7 +29,6 @@ else:
 
 PRELOAD = ["pamiq_lightning.trainer.main"]
 """Imported by the fork server before its first child."""
-STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 POLL_S = 0.5
 """Longest wait of one process without a look at whether the other is alive."""
 _SILENT = "ignore:resource_tracker:UserWarning"
@@ -89,8 +90,7 @@ def stop_signals_blocked() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    blocked = {getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
     try:
         yield
     finally:
@@ -99,9 +99,8 @@ def stop_signals_blocked() -> Iterator[None]:
 
 def ignore_stop_signals() -> None:
     """In a child: ignore stop signals; the agent decides what a signal to the group means."""
-    for name in STOP_SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def parent_alive() -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,8 @@ def test_two_imports_never_write_one_recording(
     lock.take()
     video = film(tmp_path / "v.mp4", 10, 10)
     assert main([str(video), "--out", str(tmp_path / "out")]) == 1
-    assert "is importing into it" in capsys.readouterr().err
+    expected = f"error: {tmp_path / 'out'}: process {os.getpid()} is importing into it"
+    assert expected in capsys.readouterr().err.splitlines()
     lock.release()
 
 

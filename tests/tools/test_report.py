@@ -169,3 +169,20 @@ def test_outcome_marks_missed_ticks_and_has_no_times_under_lockstep() -> None:
     assert shown["missed ticks"] == ("3", True)
     assert shown["tick, ms"][0] == "p50 1.0, p95 1.0, p99 2.0, max 3.0"
     assert "tick, ms" not in {label for label, *_ in outcome(summary, real=False)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no checkpoint can be saved (No space left on device)",
+        "metrics and images are being lost: disk",
+        "the step log is losing rollouts: disk",
+        "Aim takes no records (OSError): they are kept, and it is tried again",
+    ],
+)
+def test_page_has_the_faults_in_the_log_of_the_trainer(
+    run: Path, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "settings.yaml").write_bytes((run / "settings.yaml").read_bytes())
+    (tmp_path / "trainer.log").write_text(f"{line}\nsaved 000020 in 0.1 s\n")
+    assert RunData(tmp_path).warnings() == [line]

@@ -28,7 +28,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import ticks_written
-from pamiq_lightning.utils.console import print_error, safe_stream
+from pamiq_lightning.utils.console import print_error, print_failure, safe_stream
 from pamiq_lightning.utils.cpu import allowed_cores, can_pin, stay_on
 from pamiq_lightning.utils.json_text import json_text
 from pamiq_lightning.utils.ranges import Count, option
@@ -224,19 +224,10 @@ def main() -> None:
     try:
         # More runs than cores share them.
         slots = [cores[n % len(cores)] for n in range(jobs)]
-        sys.exit(
-            bool(
-                run(
-                    read_spec(options.spec),
-                    options.out.resolve(),
-                    slots,
-                    Console(file=safe_stream()),
-                )
-            )
-        )
+        console = Console(file=safe_stream())
+        sys.exit(bool(run(read_spec(options.spec), options.out.resolve(), slots, console)))
     except UsageError as error:
-        print_error(f"error: {error}")
-        sys.exit(2)
+        sys.exit(print_failure(error, 2))
     except KeyboardInterrupt:
         print_error("Stopped; the same command resumes.")
         sys.exit(130)

@@ -36,7 +36,7 @@ from pamiq_lightning.nets.aux_heads import Novelty
 from pamiq_lightning.nets.forward_dynamics import Prediction
 from pamiq_lightning.offline.frozen import from_checkpoint, untrained
 from pamiq_lightning.trainer.step_log import StepLogError
-from pamiq_lightning.utils.console import print_error, safe_stream
+from pamiq_lightning.utils.console import print_failure, safe_stream
 from pamiq_lightning.utils.usage_error import UsageError
 from tools.cli import make_parser
 from tools.experiments.film import RenderError, render_again
@@ -207,8 +207,7 @@ def main() -> None:
     try:
         Console(file=safe_stream()).print(table_of(options.run, options.encoder))
     except (StepLogError, CheckpointError, RenderError, UsageError) as error:
-        print_error(f"error: {error}")
-        sys.exit(2)
+        sys.exit(print_failure(error, 2))
 
 
 if __name__ == "__main__":

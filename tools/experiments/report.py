@@ -20,7 +20,7 @@ from typing import Any
 
 from agent.errors import UsageError
 from pamiq_lightning.trainer.step_log import StepLogError
-from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.console import print_failure, safe_print
 from tools.experiments.film import film
 from tools.experiments.metrics import CLASSES, Run, measure, read_run
 from tools.experiments.spec import Spec, point_name, read_spec, spec_parser
@@ -204,11 +204,9 @@ def main() -> None:
         folder = options.to or out / spec.name / "report"
         write(results, folder)
     except (UsageError, StepLogError) as error:
-        print_error(f"error: {error}")
-        sys.exit(2)
+        sys.exit(print_failure(error, 2))
     except ModuleNotFoundError as error:
-        print_error(f"error: {error}; install it with pip install -e '.[report]'")
-        sys.exit(2)
+        sys.exit(print_failure(f"{error}; install it with pip install -e '.[report]'", 2))
     safe_print((folder / "table.md").read_text(encoding="utf-8"))
     if results.missing:
         safe_print(f"{results.missing} runs are not finished and omitted.")

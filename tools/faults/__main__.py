@@ -5,8 +5,8 @@
     python -m tools.faults disk             a group by its name
 
 Faults of the body (F2, F4 to F7) need an X display without a VRChat window on it:
-`xvfb-run -a python -m tools.faults F2`. Faults that hurt the machine (F8, F21) are skipped with a
-reason where this user may not inject them. Exit code 1 if a limit is missed.
+`xvfb-run -a python -m tools.faults F2`. Faults that hurt the machine (F8, F17, F18, F21, F22) are
+skipped with a reason where this user may not inject them. Exit code 1 if a limit is missed.
 """
 
 from __future__ import annotations

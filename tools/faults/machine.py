@@ -51,10 +51,7 @@ def in_pid_namespace(command: Sequence[str]) -> list[str]:
     Raises:
         FaultNotPossibleError: only root may make a namespace.
     """
-    prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], check=False).returncode:
-        raise FaultNotPossibleError("no process namespace can be made (needs root and unshare)")
-    return [*prefix, *command]
+    return _unshare(["--pid", "--fork", "--mount-proc", "--kill-child"], command)
 
 
 def with_shm(command: Sequence[str], options: str) -> list[str]:
@@ -64,10 +61,7 @@ def with_shm(command: Sequence[str], options: str) -> list[str]:
         FaultNotPossibleError: only root may mount.
     """
     script = f'mount -t tmpfs -o {options} tmpfs /dev/shm && exec "$@"'
-    prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
-    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], check=False).returncode:
-        raise FaultNotPossibleError("no /dev/shm can be mounted (needs root and unshare)")
-    return [*prefix, *command]
+    return _unshare(["--mount", "sh", "-c", script, "sh"], command)
 
 
 @contextmanager
@@ -93,6 +87,13 @@ def cpu_quota(cpus: float) -> Iterator[list[str]]:
         yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
     finally:
         group.rmdir()
+
+
+def _unshare(how: Sequence[str], command: Sequence[str]) -> list[str]:
+    prefix = ["unshare", *how]
+    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], check=False).returncode:
+        raise FaultNotPossibleError(f"{' '.join(prefix)} does not work (needs root and unshare)")
+    return [*prefix, *command]
 
 
 def _mount(*arguments: str) -> None:

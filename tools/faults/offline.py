@@ -1,4 +1,4 @@
-"""Offline tools on a disk that is full, and beside a recording that cannot be written to."""
+"""F22: offline tools on a disk that is full, and beside a recording that cannot be written to."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ROOM = 300_000
 
 def run(trials: int) -> list[Outcome]:
     """Run every tool once on each machine; they are hurt in the same way every time."""
-    full = Outcome("offline: full disk", "one line, exit code 1, nothing half", 0, "faults")
-    locked = Outcome("offline: read-only recording", "trains, cached elsewhere", 0, "faults")
-    refused = Outcome("offline: read-only target", "one line, exit code 1", 0, "faults")
+    full = Outcome("F22 full disk", "one line, exit code 1, nothing half", 0, "faults")
+    locked = Outcome("F22 read-only recording", "trains, cached elsewhere", 0, "faults")
+    refused = Outcome("F22 read-only target", "one line, exit code 1", 0, "faults")
     with tempfile.TemporaryDirectory(prefix="pamiq-faults-") as folder:
         run_folder = _record(Path(folder))
         with small_disk(DISK_MB) as disk:

@@ -15,13 +15,14 @@ are 4:4:4, which many do not.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,14 +38,13 @@ from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.step import is_transition
 from pamiq_lightning.trainer.previews import colour
 from pamiq_lightning.utils.atomic_io import staged
-from pamiq_lightning.utils.console import print_error, safe_print
-from pamiq_lightning.utils.ranges import Range, Seconds, option
+from pamiq_lightning.utils.console import print_error, print_failure, safe_print
+from pamiq_lightning.utils.ranges import Seconds, Start, option
 from tools.cli import make_parser
 from tools.player.sheet import HEIGHT, WIDTH, Sheet, enlarged
 
 JUMP_S = 10.0
 ROLES = ("encoder", "dynamics", "decoder")
-Second = Annotated[float, Range(0, 10**9)]
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -193,21 +193,26 @@ def make_predictor(reader: RecordingReader, named: dict[str, Path | None]) -> Pr
     return Predictor(reader, FrozenEncoders(paths["encoder"], paths["dynamics"]), decoder)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Play; return the exit code."""
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("recording", type=Path, metavar="RUN", help="folder of a run or recording")
     parser.add_argument("--mp4", type=Path, metavar="FILE", help="write a video, open no window")
     parser.add_argument("--frames-only", action="store_true", help="with --mp4: no curves")
-    parser.add_argument("--start", type=option(Second), default=0.0, help="seconds to start at")
+    parser.add_argument("--start", type=option(Start), default=0.0, help="seconds to start at")
     parser.add_argument("--seconds", type=option(Seconds), help="how many to play; default: all")
     for role in ROLES:
         parser.add_argument(
             f"--{role}", type=Path, metavar="FILE", help=f"checkpoint of the {role}"
         )
-    options = parser.parse_args(arguments)
+    options: argparse.Namespace = parser.parse_args(arguments)
     if options.frames_only and not options.mp4:
         parser.error("--frames-only needs --mp4 FILE")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play; return the exit code."""
+    options = _parse(arguments)
     torch.set_num_threads(1)
     try:
         reader = RecordingReader(options.recording)
@@ -231,11 +236,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             play_in_window(player, start, stop)
     except ModuleNotFoundError as error:
-        print_error(f"error: {error}; pip install -e '.[window]', or --mp4 FILE")
-        return 1
+        return print_failure(f"{error}; pip install -e '.[window]', or --mp4 FILE")
     except (RecordingError, CheckpointError, ValueError, OSError) as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     return 0
 
 

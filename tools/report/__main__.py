@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pamiq_lightning.recording.schema import RecordingError
 from pamiq_lightning.utils.atomic_io import replace_atomic
-from pamiq_lightning.utils.console import print_error, safe_print
+from pamiq_lightning.utils.console import print_failure, safe_print
 from pamiq_lightning.utils.usage_error import UsageError
 from tools.cli import make_parser
 from tools.report.page import render
@@ -29,11 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         page = render(RunData(options.run))
         replace_atomic(out, page.encode())
     except (ReportError, RecordingError, UsageError) as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     except OSError as error:
-        print_error(f"error: {out} cannot be written ({error.strerror}); --out FILE names another")
-        return 1
+        reason = f"cannot be written ({error.strerror})"
+        return print_failure(f"{out} {reason}; --out FILE names another")
     safe_print(f"{out}: {len(page) / 1e6:.1f} MB")
     return 0
 

@@ -19,7 +19,7 @@ from tools.saved_run import read_settings, read_summary
 
 Series = dict[str, tuple[list[float], list[float]]]
 """By name of the metric: hours since the first record, and values."""
-WARNINGS = ("error", "can be saved", "lost", "losing", "Aim ", "warning", "killed", "hangs")
+WARNINGS = ("error", "can be saved", "lost", "losing", "aim ", "warning", "killed", "hangs")
 """Words in lines of the trainer's log that report a fault."""
 
 
@@ -109,9 +109,7 @@ class RunData:
     def warnings(self) -> list[str]:
         """Return the lines of the trainer's log that report a fault."""
         path = self.folder / TRAINER_LOG
-        lines = (
-            path.read_text(encoding="utf-8", errors="replace").splitlines()
-            if path.is_file()
-            else []
-        )
+        if not path.is_file():
+            return []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         return [line for line in lines if any(word in line.lower() for word in WARNINGS)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.lifecycle.recorder import WARN_EVERY_S, LossMessages, Recorder, record
+from agent.lifecycle.recorder import LossMessages, Recorder, record
 from pamiq_lightning.exchange.rollouts import RolloutReader, RolloutWriter
 from pamiq_lightning.exchange.status_board import StatusBoard, StatusBoardSpec
 from pamiq_lightning.recording.reader import RecordingReader
@@ -17,6 +17,7 @@ from pamiq_lightning.recording.schema import NOT_RECORDED, DatasetSpec, recorder
 from pamiq_lightning.recording.settings import RecordingSettings
 from pamiq_lightning.recording.writer import RecordingWriter
 from pamiq_lightning.utils.file_lock import FileLock
+from pamiq_lightning.utils.outage import REPEAT_EVERY_S
 from tests.conftest import wait_until
 from tests.pamiq_lightning.exchange.test_rollouts import fill, ring
 
@@ -103,8 +104,8 @@ def test_losses_are_reported_once_a_minute(board: StatusBoard) -> None:
     message = losses(board, 1.0)
     assert message == "the disk refuses the recording (No space left on device): 1 rollouts lost"
     board.recorder_dropped, board.recorder_refused = 2, 5
-    assert losses(board, WARN_EVERY_S) is None
-    message = losses(board, 1.0 + WARN_EVERY_S)
+    assert losses(board, REPEAT_EVERY_S) is None
+    message = losses(board, 1.0 + REPEAT_EVERY_S)
     assert message is not None
     assert "5 rollouts lost" in message and "too slow or died: 2 rollouts lost" in message
     assert losses(board, 1e6) is None

@@ -23,7 +23,7 @@ from agent.worlds.embedded.fixed_timestep import LOCKSTEP_RATES, PHYSICS_HZ, Fix
 from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.scenes.street import Street
 from agent.worlds.embedded.simulation import Simulation
-from pamiq_lightning.utils.console import open_missing_streams, print_error, safe_print
+from pamiq_lightning.utils.console import open_missing_streams, print_failure, safe_print
 from pamiq_lightning.utils.instantiate import instantiate
 from pamiq_lightning.utils.ranges import FreeOrPort, Range, Seconds, Seed, check_ranges
 
@@ -109,11 +109,9 @@ def main() -> int:
             options["scene"] = instantiate(Scene, {"init_args": {}, **spec}, "scene")
         run(**options)
     except ArgumentError as error:
-        print_error(f"error: {' '.join(str(error).split())} (try --help)")
-        return 2
+        return print_failure(f"{error} (try --help)", 2)
     except (OSError, OscQueryError, WindowError, ValueError) as error:
-        print_error(f"error: {error}")
-        return 1
+        return print_failure(error)
     except ForceQuit:
         return 130
     return 0
