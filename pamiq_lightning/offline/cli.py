@@ -55,6 +55,7 @@ AIM_LOGGER = {
     "class_path": "pamiq_lightning.offline.aim_logger.AimLogger",
     "init_args": {"repo": RUNS, "experiment": "offline"},
 }
+WHOLE_CHECKPOINTS = "pamiq_lightning.offline.whole_checkpoints.WholeCheckpoints"
 
 
 def default_loggers() -> list[dict[str, Any]]:
@@ -171,6 +172,7 @@ def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> None:
         trainer_defaults={
             **TRAINER_DEFAULTS,
             "logger": default_loggers(),
+            "plugins": [{"class_path": WHOLE_CHECKPOINTS}],
             "callbacks": [Evaluation(), Predictions(), interrupts],
         },
         save_config_kwargs={"overwrite": True},

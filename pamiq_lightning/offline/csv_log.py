@@ -26,6 +26,17 @@ class CSVLog(CSVLogger):
                 self._version = number
         return self._version
 
+    def save(self) -> None:
+        """Write the metrics.
+
+        Raises:
+            OSError: the disk refuses; the error names the file.
+        """
+        try:
+            super().save()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.experiment.metrics_file_path) from error
+
     def finalize(self, status: str) -> None:
         """Write what is left; remove the folder if it is empty."""
         super().finalize(status)

@@ -13,7 +13,6 @@ from typing import Any
 import lightning as L
 
 from pamiq_lightning.offline.datamodule import Progress, RecordingDataModule
-from pamiq_lightning.utils.atomic_io import staged
 from pamiq_lightning.utils.console import print_error, safe_print
 from pamiq_lightning.utils.stop_signals import StopSignals
 
@@ -91,16 +90,23 @@ class Interrupts(StopSignals, L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Save a checkpoint, if the learner's state is whole, and print how to go on."""
+        """Save a checkpoint, if the learner's state is whole, and print how to go on.
+
+        After a disk has refused to take something, print how to go on from the newest checkpoint.
+        """
         self._training = False
-        if not isinstance(exception, Interrupted) or not exception.between_updates:
-            return
         others = getattr(trainer.checkpoint_callback, "dirpath", None)
         path = Path(others or trainer.log_dir or trainer.default_root_dir) / CHECKPOINT
+        if isinstance(exception, OSError):
+            saved = sorted(path.parent.glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
+            if saved:
+                safe_print(f"The newest checkpoint is {saved[-1]}. To go on:")
+                safe_print(self._resume_command(saved[-1]))
+            return
+        if not isinstance(exception, Interrupted) or not exception.between_updates:
+            return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with staged(path) as part:
-                trainer.save_checkpoint(part, weights_only=False)
+            trainer.save_checkpoint(path, weights_only=False)
         except OSError as error:
             print_error(f"error: {path} cannot be written ({error.strerror or error})")
             return

@@ -140,7 +140,11 @@ def replace_atomic(path: Path, content: bytes, folder: Path | None = None) -> No
         OSError: the disk refuses; the old file stays as it was.
     """
     with staged(path, folder=folder) as part:
-        write_synced(part, content)
+        try:
+            write_synced(part, content)
+        except OSError as error:
+            # By the name that a person knows.
+            raise OSError(error.errno, error.strerror, str(path)) from error
     sync_folder(path.parent)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.loggers import CSVLogger
 
 from pamiq_lightning.offline.csv_log import CSVLog
 
@@ -20,3 +21,14 @@ def test_two_commands_begun_together_have_folders_of_their_own(
         log.finalize("failed")
     # One that has written nothing leaves no folder.
     assert [path.name for path in tmp_path.iterdir()] == ["version_0"]
+
+
+def test_a_disk_that_refuses_metrics_is_reported_with_the_name_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(log: CSVLogger) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CSVLogger, "save", refuse)
+    with pytest.raises(OSError, match=r"metrics\.csv"):
+        CSVLog(tmp_path, "").save()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import sys
@@ -91,3 +92,24 @@ def test_a_signal_before_training_ends_at_once_and_an_ignored_one_stays_ignored(
         assert end.value.exit_code == 130
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_disk_that_fills_leaves_the_newest_checkpoint_whole_and_names_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[Path] = []
+
+    def fill_disk(path: Path, content: bytes) -> None:
+        written.append(path)
+        path.write_bytes(content if len(written) == 1 else content[:100])
+        if len(written) > 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pamiq_lightning.utils.atomic_io.write_synced", fill_disk)
+    assert main([*FIT, *QUIET, *WITHOUT_AIM, "--trainer.max_epochs=3"]) == 1
+    (saved,) = here.glob("runs/offline/*/checkpoints/*")
+    assert torch.load(saved, weights_only=True)["epoch"] == 0
+    told = capsys.readouterr()
+    assert re.search(r"^error: \S*epoch=1-step=\d+.ckpt: No space left on device$", told.err, re.M)
+    (command,) = [line for line in told.out.splitlines() if "--ckpt_path" in line]
+    assert here / shlex.split(command)[-1] == saved
