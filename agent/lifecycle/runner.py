@@ -41,6 +41,7 @@ from pamiq_lightning.step import ACTING_ROLES, StepShape
 from pamiq_lightning.trainer.process import REFUSED, START_LIMIT_S, TrainerProcess
 from pamiq_lightning.utils.builtin_types import to_plain
 from pamiq_lightning.utils.console import print_error, print_failure, safe_print
+from pamiq_lightning.utils.instantiate import user_code
 from pamiq_lightning.utils.json_text import json_text
 
 POLL_S = 0.05
@@ -252,9 +253,12 @@ class Runner:
             time.sleep(POLL_S)
 
     def _warm_up(self, actor: Actor, frame_size: int) -> None:
+        compiler_failed = torch._dynamo.exc.BackendCompilerFailed
         try:
-            actor.warm_up(np.zeros((3, frame_size, frame_size), np.uint8))
-        except torch._dynamo.exc.BackendCompilerFailed as error:
+            # A reward of the user's may raise anything.
+            with user_code("the agent's first step failed", compiler_failed):
+                actor.warm_up(np.zeros((3, frame_size, frame_size), np.uint8))
+        except compiler_failed as error:
             self._keep_folder()
             raise RunFailure(
                 f"compile=true: {str(error).splitlines()[0]} (it needs a C++ compiler, "

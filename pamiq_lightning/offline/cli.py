@@ -7,12 +7,15 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from jsonargparse import ArgumentError, set_parsing_settings
+import yaml
+from jsonargparse import ArgumentError, set_loader, set_parsing_settings
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
+from jsonargparse._optionals import get_omegaconf_loader
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -32,7 +35,7 @@ from pamiq_lightning.utils.console import (
 )
 from pamiq_lightning.utils.instantiate import check_numbers, find_class, user_code
 from pamiq_lightning.utils.usage_error import UsageError
-from pamiq_lightning.utils.yaml_files import read_yaml
+from pamiq_lightning.utils.yaml_files import dump_yaml, read_text, read_yaml
 
 SHAPES = "shapes.yaml"
 RUNS = "runs"
@@ -46,6 +49,8 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 1,
     "enable_model_summary": False,
 }
+_MODE = "omegaconf+"
+"""How jsonargparse reads `${shapes.latent}`."""
 # Lightning puts checkpoints beside the first logger's files.
 CSV_LOGGER = {
     "class_path": "pamiq_lightning.offline.csv_log.CSVLog",
@@ -158,9 +163,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _load(text: str) -> Any:
+    """Load a settings file or a value of the command line as the agent does: 010 is ten."""
+    load = get_omegaconf_loader(_MODE)  # type: ignore[no-untyped-call]
+    # Text that is no YAML, or a path such as C:, jsonargparse takes as it is.
+    with suppress(UsageError):
+        content = read_text(text)
+        values = content.values() if isinstance(content, dict) else content
+        if isinstance(content, dict | list) and any(value is not None for value in values):
+            return load(dump_yaml(content))
+    return load(text)
+
+
 def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> None:
     # `${shapes.latent}` in a file of a subcommand refers to that subcommand's `shapes`.
-    mode = {"parser_mode": "omegaconf+", "exit_on_error": False}
+    mode = {"parser_mode": _MODE, "exit_on_error": False}
+    set_loader(_MODE, _load, (yaml.YAMLError,))
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     LearnerCLI(
         Learner,

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from tensordict import TensorDict
+from torchrl import torchrl_logger
 
 from pamiq_lightning.learners.base import Learner, ReplaySpec
 
-# TorchRL logs every storage it creates.
-logging.getLogger("torchrl").setLevel(logging.WARNING)
+# TorchRL logs every storage it creates. Importing it sets the level that it has by itself.
+torchrl_logger.setLevel(logging.WARNING)
 
 
 class ReplayBuffer(Protocol):

@@ -7,7 +7,8 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -102,12 +103,32 @@ def resolve(base: type[T], spec: Mapping[str, Any], key: str) -> dict[str, Any]:
         # Arguments that a class passes to its base class (`**kwargs`) are among them.
         known = parser.add_class_arguments(cls, None)
         check_names(f"{key}.init_args.", given, known)
+        _check_texts(cls, given, f"{key}.init_args")
         try:
             init_args = parser.parse_object(dict(given)).as_dict()
         except ArgumentError as error:
             raise UsageError(f"{key}.init_args: {' '.join(str(error).split())}") from error
     check_numbers(init_args, f"{key}.init_args")
     return {"class_path": class_path, "init_args": init_args}
+
+
+def _check_texts(cls: type, given: Mapping[str, Any], key: str) -> None:
+    """Check that no number is given where a class takes only a text, such as a folder named 2024.
+
+    Which text was meant is not known any more: 010 is read as 10.
+
+    Raises:
+        UsageError: one is.
+    """
+    hints = get_type_hints(cls.__init__)  # type: ignore[misc]
+    for name, value in given.items():
+        hint = hints.get(name)
+        kinds = {get_origin(kind) or kind for kind in (hint, *get_args(hint))}
+        if isinstance(value, int | float) and kinds <= {str, Union, UnionType, NoneType}:
+            raise UsageError(
+                f"{key}.{name}={value}: must be a text; put quotes round it (on a command line "
+                f"{name}='\"{value}\"')"
+            )
 
 
 def check_numbers(value: Any, key: str) -> None:

@@ -148,6 +148,15 @@ def parse_value(text: str) -> Any:
     return text if isinstance(value, str) else value
 
 
+def read_text(text: str) -> Any:
+    """Return the plain content of a YAML document.
+
+    Raises:
+        UsageError: it is not YAML, or a key stands twice.
+    """
+    return to_plain(_load(text, ""))
+
+
 def dump_yaml(content: Any) -> str:
     """Return plain values as YAML that reads back the same."""
     text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent import run
+from agent.errors import UsageError
+from agent.lifecycle.build import build_curiosity
 from agent.lifecycle.runner import Runner
+from agent.lifecycle.signals import StopRequest
+from agent.settings.compose import compose, read_command_line
+from agent.settings.schema import parse
+from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.trainer.process import REFUSED
 from tests.agent.lifecycle.run_fixture import FakeRun
 from tests.conftest import VirtualClock
@@ -43,6 +50,28 @@ def test_start_without_room_for_semaphores_is_refused_in_one_line(
 
     monkeypatch.setattr("agent.lifecycle.start.TrainerProcess", refuse)
     assert "/dev/shm" in start(tmp_path, capsys)
+
+
+class Exits(Curiosity):
+    """Its first reward ends Python."""
+
+    def reward(self, inputs: RewardInputs) -> float:
+        sys.exit(0)
+
+
+def test_a_reward_that_ends_python_before_the_first_tick_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = parse(compose(read_command_line(["conf=debug"]), lambda: "debug"))
+    settings.curiosity = {"class_path": f"{__name__}.Exits", "init_args": {}}
+    runner = Runner(settings, "e", NoProcess(), StopRequest(), None)  # type: ignore[arg-type]
+
+    class Failing:
+        def warm_up(self, frame: object) -> None:
+            build_curiosity(settings).reward(None)  # type: ignore[arg-type]
+
+    with pytest.raises(UsageError, match=r"first step failed: it calls sys.exit\(0\) \(.*\.py:"):
+        runner._warm_up(Failing(), 8)  # type: ignore[arg-type]
 
 
 def test_start_names_the_runs_folder_where_the_system_names_no_file(

@@ -131,6 +131,16 @@ def test_a_file_or_class_that_cannot_be_used_is_one_line(
     assert words in error and lines[-1] == error
 
 
+def test_fit_reads_a_number_with_a_leading_zero_as_the_agent_does(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "zero.yaml").write_text("model: {init_args: {updates: 010}}\nshapes: {latent: [4, 8]}")
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "ijepa.yaml", "--config", "zero.yaml", "--print_config"])
+    printed = capsys.readouterr().out
+    assert "updates: 10\n" in printed
+
+
 def test_a_wrong_option_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIT, "--widht=3"]) == 2
     assert capsys.readouterr().err.startswith("error: unrecognized arguments: --widht=3")

@@ -12,6 +12,13 @@ from pamiq_lightning.utils.usage_error import UsageError
 from tests.synthetic import PPO
 
 
+class Named(Learner):
+    """Takes a text."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        super().__init__()
+
+
 def with_args(**changes: object) -> dict[str, object]:
     return {**PPO, "init_args": {**PPO["init_args"], **changes}}  # type: ignore[dict-item]
 
@@ -51,6 +58,11 @@ def test_what_was_filled_in_is_itself_accepted(name: str) -> None:
         (with_args(lr=float("inf")), ["k.init_args.lr=inf", "finite"]),
         (with_args(lr=float("nan")), ["k.init_args.lr=nan", "finite"]),
         (with_args(latent=[10**30, 1]), ["k.init_args.latent=", "below"]),
+        (
+            {"class_path": "tests.pamiq_lightning.utils.test_instantiate.Named"}
+            | {"init_args": {"folder": 2024}},
+            ["k.init_args.folder=2024", "text", "quotes"],
+        ),
         ({"class_path": "PPO"}, ["k.class_path=PPO", "MODULE.NAME"]),
         ({"class_path": ".ppo.PPO"}, ["k.class_path=.ppo.PPO", "MODULE.NAME"]),
         ({**PPO, "init_args": 5}, ["k.init_args=5"]),
