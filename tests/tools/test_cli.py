@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +42,17 @@ def test_tool_that_the_system_refuses_ends_with_one_line(
     error = OSError(30, "Read-only file system", "film.mp4")
     sys.excepthook(OSError, error, None)
     assert capsys.readouterr().err == "error: film.mp4: Read-only file system\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C ends a process as on POSIX")
+@pytest.mark.parametrize(
+    "name", ["agent.ctl", "agent.check", "tools.import_videos", "tools.player"]
+)
+def test_program_interrupted_while_it_loads_ends_with_one_line(name: str, tmp_path: Path) -> None:
+    # Imported by each of them, and found first.
+    (tmp_path / "argparse.py").write_text("raise KeyboardInterrupt")
+    search = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", name]
+    ended = subprocess.run(command, cwd=tmp_path, env=search, capture_output=True, text=True)
+    assert ended.stderr == "Stopped.\n"
+    assert ended.returncode == -signal.SIGINT

@@ -109,7 +109,9 @@ def test_a_disk_that_fills_leaves_the_newest_checkpoint_whole_and_names_it(
     assert main([*FIT, *QUIET, *WITHOUT_AIM, "--trainer.max_epochs=3"]) == 1
     (saved,) = here.glob("runs/offline/*/checkpoints/*")
     assert torch.load(saved, weights_only=True)["epoch"] == 0
-    told = capsys.readouterr()
-    assert re.search(r"^error: \S*epoch=1-step=\d+.ckpt: No space left on device$", told.err, re.M)
-    (command,) = [line for line in told.out.splitlines() if "--ckpt_path" in line]
+    printed = capsys.readouterr()
+    assert re.search(
+        r"^error: \S*epoch=1-step=\d+.ckpt: No space left on device$", printed.err, re.M
+    )
+    (command,) = [line for line in printed.out.splitlines() if "--ckpt_path" in line]
     assert here / shlex.split(command)[-1] == saved
