@@ -184,7 +184,8 @@ def _load(text: str, name: str) -> Any:
         place = f"{name}:{text.count(chr(10), 0, error.position) + 1}: " if name else ""
         raise UsageError(f"{place}is not YAML: a control character stands in it") from error
     except RecursionError as error:
-        raise UsageError(f"{name}: is not YAML: it nests too deeply") from error
+        place = f"{name}: " if name else ""
+        raise UsageError(f"{place}is not YAML: it nests too deeply") from error
     finally:
         if loader is not None:
             loader.dispose()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pamiq_lightning.utils.usage_error import UsageError
-from pamiq_lightning.utils.yaml_files import dump_yaml, read_yaml
+from pamiq_lightning.utils.yaml_files import dump_yaml, parse_value, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,8 @@ def test_a_file_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: &a [*a]\n")
     with pytest.raises(UsageError, match=r"a\.yaml:1: "):
         read_yaml(tmp_path / "a.yaml")
+
+
+def test_a_value_that_nests_too_deeply_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^is not YAML: it nests too deeply$"):
+        parse_value("[" * 10_000)

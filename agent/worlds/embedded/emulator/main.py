@@ -110,7 +110,9 @@ def main() -> int:
         run(**options)
     except ArgumentError as error:
         return print_failure(f"{error} (try --help)", 2)
-    except (OSError, OscQueryError, WindowError, ValueError) as error:
+    except ValueError as error:
+        return print_failure(error, 2)
+    except (OSError, OscQueryError, WindowError) as error:
         return print_failure(error)
     except ForceQuit:
         return 130

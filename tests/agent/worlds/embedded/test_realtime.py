@@ -4,8 +4,7 @@ import math
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,10 @@ from agent.worlds.embedded.realtime import RealtimeWorld
 from agent.worlds.embedded.scenes.base import BuiltScene
 from agent.worlds.embedded.scenes.food_room import FoodRoom
 from pamiq_lightning.utils.usage_error import UsageError
+from tests.conftest import wait_until
 
 SCENE = FoodRoom(pool=2)
 TURN_PER_STEP = math.radians(120.0) / 30.0
-PATIENCE = 30.0
-"""Seconds before a test that waits for the other process gives up."""
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, "the world did not do it in time"
 
 
 def value(world: RealtimeWorld, name: str) -> float:
@@ -69,20 +61,22 @@ def test_realtime_renders_the_same_frames_as_lockstep(world: RealtimeWorld) -> N
     lockstep = LockstepWorld(SCENE, 32, 0, 30)
     names = world.info_names
     moved_at = None
-    world.act(np.array([1, 0, 1, 0, 0]))
+    # One input: between two messages there may be a step.
+    turn = np.array([0, 0, 1, 0, 0])
+    world.act(turn)
     frames = {}
     while len(frames) < 20:
         frame, info = world.observe()
         frames[int(info[names.index("step")])] = frame, info
-        if moved_at is None and info[names.index("velocity_y")] > 0.0:
-            # The first step with the input; a body that starts off is fast at once.
+        if moved_at is None and info[names.index("angular_velocity")] > 0.0:
+            # The first step with the input; a body that starts to turn is fast at once.
             moved_at = round(float(info[names.index("heading")] / TURN_PER_STEP))
             moved_at = int(info[names.index("step")]) - moved_at + 1
             frames.clear()
     last = max(frames)
     for step in range(last + 1):
         if step == moved_at:
-            lockstep.act(np.array([1, 0, 1, 0, 0]))
+            lockstep.act(turn)
         frame, info = lockstep.observe()
         if step in frames:
             assert (frame == frames[step][0]).all()
