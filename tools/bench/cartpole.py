@@ -124,12 +124,12 @@ def learn(seed: int, memory: bool, limit: int) -> Outcome:
     return Outcome(poles.steps, mean, time.perf_counter() - began)
 
 
-def measurements(seeds: int, memory: bool, limit: int) -> Iterator[Measurement]:
+def measurements(seeds: int, memory: bool, steps: int) -> Iterator[Measurement]:
     """Yield each seed's measurements, then the limits over all."""
     torch.set_num_threads(1)
     means = []
     for seed in range(seeds):
-        outcome = learn(seed, memory, limit)
+        outcome = learn(seed, memory, steps)
         means.append(outcome.mean)
         yield measured(f"seed {seed}: steps", outcome.steps, "")
         yield measured(f"seed {seed}: mean of last {EPISODES}", outcome.mean, "")
