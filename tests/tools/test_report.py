@@ -184,5 +184,6 @@ def test_page_has_the_faults_in_the_log_of_the_trainer(
     run: Path, tmp_path: Path, line: str
 ) -> None:
     (tmp_path / "settings.yaml").write_bytes((run / "settings.yaml").read_bytes())
+    (tmp_path / "metrics.jsonl").touch()
     (tmp_path / "trainer.log").write_text(f"{line}\nsaved 000020 in 0.1 s\n")
     assert RunData(tmp_path).warnings() == [line]
