@@ -18,13 +18,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from agent.gaits import Gait
 from agent.hot_swap import DoubleBufferedModule
 from pamiq_lightning.checkpoint.files import value_bytes
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.learners.roles import ActingDynamics, ActingEncoder, ActingPolicy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import Prediction
-from pamiq_lightning.step import ACTING_ROLES, StepShape
+from pamiq_lightning.step import ACTING_ROLES, NO_ACTION, StepShape
 
 WARM_UP_TICKS = 3
 """After as many no call is slow: compiled CUDA code is first run, then recorded."""
@@ -73,7 +74,7 @@ class Actor:
         modules: the acting modules.
         curiosity: the intrinsic reward.
         shape: sizes of a step; the last of its `info` are the logged rewards.
-        random_policy: choose every action uniformly instead of by the policy.
+        gait: chooses every action instead of the policy; default: the policy does.
         seed: of the actions sampled.
         device: where the modules are.
         logged_rewards: rewards that are logged and not learned from.
@@ -84,9 +85,9 @@ class Actor:
         modules: ActingModules,
         curiosity: Curiosity,
         shape: StepShape,
-        random_policy: bool,
         seed: int,
         device: torch.device,
+        gait: Gait | None = None,
         logged_rewards: Sequence[Curiosity] = (),
     ) -> None:
         self.modules, self.device = modules, device
@@ -94,7 +95,8 @@ class Actor:
         self._horizon = max(reward.horizon for reward in self._rewards)
         self._info_keys = shape.info_names[: len(shape.info_names) - len(logged_rewards)]
         self._choices = shape.action_choices
-        self._random_policy = random_policy
+        self._gait = gait
+        self._no_action = torch.full((1, len(self._choices)), NO_ACTION)
         self._generator = torch.Generator().manual_seed(seed)
         self._blank_state = torch.zeros(1, *shape.state, device=device)
         self.reset()
@@ -109,9 +111,12 @@ class Actor:
         """Encode a frame (3, H, W) and sample an action (A,)."""
         self._frame = torch.from_numpy(frame)[None].to(self.device)
         self._latent = self.modules.encoder.active(self._frame)
-        output = self.modules.policy.active(self._latent, self._state)
-        logits = torch.zeros_like(output.logits) if self._random_policy else output.logits
-        actions = ActionDistribution(logits.cpu(), self._choices)
+        self._last_action = self._pending.action if self._pending else self._no_action
+        output = self.modules.policy.active(
+            self._latent, self._state, self._last_action.to(self.device)
+        )
+        logits = self._gait(self._last_action) if self._gait else output.logits.cpu()
+        actions = ActionDistribution(logits, self._choices)
         self._action = actions.sample(self._generator)
         self._log_prob = float(actions.log_prob(self._action))
         self._value = float(output.value)
@@ -133,6 +138,7 @@ class Actor:
             "latent": self._latent[0].cpu().numpy(),
             "state": self._state[0].cpu().numpy(),
             "action": self._action[0].numpy(),
+            "last_action": self._last_action[0].numpy(),
             "log_prob": self._log_prob,
             "value": self._value,
             "reward": reward,

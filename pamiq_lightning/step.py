@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 ACTING_ROLES = ("encoder", "dynamics", "policy")
 """The roles whose weights the agent uses, in the order of the row's `versions`."""
+
+NO_ACTION = -1
+"""The last choice in each category where there is no last action."""
 
 LOGGED_REWARD_PREFIX = "reward_"
 """Prefix of the names in `info` of rewards that are logged but train no policy."""
@@ -57,6 +60,9 @@ class StepShape:
             "latent": Field(self.latent, np.float32, "the encoder's output for the frame"),
             "state": Field(self.state, np.float32, "the dynamics' state before this frame"),
             "action": Field((len(self.action_choices),), np.int64, "choice in each category"),
+            "last_action": Field(
+                (len(self.action_choices),), np.int64, "action of t-1; NO_ACTION where is_first"
+            ),
             "log_prob": Field((), np.float32, "joint log-probability of the action"),
             "value": Field((), np.float32, "the policy's value estimate, for display only"),
             "reward": Field((), np.float32, "raw reward of t-1 -> t; 0 where is_first"),
@@ -83,6 +89,20 @@ def is_transition(steps: Mapping[str, Any]) -> Any:
     follows = steps["index"][1:] == steps["index"][:-1] + 1
     valid = steps["valid"][1:] & steps["valid"][:-1]
     return follows & valid & ~steps["is_first"][1:]
+
+
+def last_actions(steps: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return the last action of each row of unbroken or broken steps (N, ...).
+
+    It is NO_ACTION at the first row, at every `is_first`, and after every jump of `index`.
+
+    Returns:
+        (N, A)
+    """
+    last = np.full_like(steps["action"], NO_ACTION)
+    follows = (np.diff(steps["index"]) == 1) & ~steps["is_first"][1:]
+    last[1:][follows] = steps["action"][:-1][follows]
+    return last
 
 
 def is_transition_into(steps: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from tensordict import TensorDict
 
 from pamiq_lightning.recording.schema import DatasetSpec
 from pamiq_lightning.recording.writer import RecordingWriter
-from pamiq_lightning.step import StepShape
+from pamiq_lightning.step import NO_ACTION, StepShape
 
 SHAPE = StepShape(
     frame_size=24, latent=(4, 8), state=(2, 16), action_choices=(3, 3, 3, 2, 2), info_names=("x",)
@@ -94,12 +94,26 @@ def arrays(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> dict[s
     steps["frame"] = random.integers(0, 256, (rows, *SHAPE.fields()["frame"].shape), np.uint8)
     steps["index"] = np.arange(start, start + rows)
     steps["time"] = steps["index"].astype(np.float64)
-    steps["action"] = random.integers(0, SHAPE.action_choices, (rows, 5))
-    steps["log_prob"] = np.full(rows, -np.log(108), np.float32)
     steps["is_first"] = steps["index"] == 0
+    actions = np.array([_action(tick, seed) for tick in range(start - 1, start + rows)])
+    steps["last_action"], steps["action"] = actions[:-1], actions[1:]
+    steps["last_action"][steps["is_first"]] = NO_ACTION
+    steps["log_prob"] = keep_log_prob(steps["action"], steps["last_action"])
     steps["valid"] = np.ones(rows, np.bool_)
     steps["versions"] = np.full((rows, 3), version)
     return steps
+
+
+def _action(tick: int, seed: int) -> np.ndarray:
+    """Return the random action of a tick, the same in all rollouts."""
+    return np.random.default_rng([seed, tick + 1]).integers(0, SHAPE.action_choices)
+
+
+def keep_log_prob(action: np.ndarray, last_action: np.ndarray, keep: float = 0.9) -> np.ndarray:
+    """Return the log-probability (N,) of actions (N, A) by an untrained policy."""
+    choices = np.array(SHAPE.action_choices)
+    each = np.where(action == last_action, keep, (1 - keep) / (choices - 1))
+    return np.log(np.where(last_action < 0, 1 / choices, each)).sum(axis=1).astype(np.float32)
 
 
 def rollout(rows: int, start: int = 0, version: int = 1, seed: int = 0) -> TensorDict:

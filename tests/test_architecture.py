@@ -36,7 +36,8 @@ FLOORS = {
         ("hot_swap", "settings"),
         ("worlds",),
         ("osc", "capture"),
-        ("lifecycle.signals", "run_dir", "clock", "pause", "metrics", "actions"),
+        ("lifecycle.signals", "run_dir", "clock", "pause", "metrics", "gaits"),
+        ("actions",),
         ("errors",),
     ),
 }

@@ -15,6 +15,7 @@ from torch import nn
 from agent.actions import ACTIONS, CHOICES
 from agent.actor import ActingModules, Actor
 from agent.errors import UsageError
+from agent.gaits import make_gait
 from agent.hot_swap import DoubleBufferedModule
 from agent.lifecycle.actor_state import check_agent_state
 from agent.lifecycle.resume import no_valid_checkpoint
@@ -350,8 +351,8 @@ def build_actor(
         ActingModules(**hot),  # type: ignore[arg-type]
         curiosity,
         exchange.rollouts.shape,
-        random_policy=settings.policy == "random",
         seed=settings.seed,
         device=device,
+        gait=make_gait(settings.gait) if settings.policy == "random" else None,
         logged_rewards=logged_rewards,
     )

@@ -47,7 +47,9 @@ class Settings:
         compile: compile the nets with torch.compile. The first start takes minutes; it needs a C++
             compiler, on CUDA also Triton.
         agent_core: number of the core that the agent alone uses; default: the system decides.
-        policy: learned, or random for uniformly random actions (the policy then does not learn).
+        policy: learned, or random for a gait (the policy then does not learn).
+        gait: of policy=random: sticky keeps each choice for a second on average, jitter draws every
+            choice anew at every tick, forward is sticky and mostly walks forward.
         curiosity: class_path and init_args of the reward.
         logged_rewards: by a name of your own, class_path and init_args of rewards that are only
             logged, in each row's info and in the metrics; what they need is trained too.
@@ -80,6 +82,7 @@ class Settings:
     compile: bool = False
     agent_core: Annotated[int, Range(0, 10**4)] | None = None
     policy: Literal["learned", "random"] = "learned"
+    gait: Literal["sticky", "jitter", "forward"] = "sticky"
     curiosity: ClassSpec = field(default_factory=dict)
     logged_rewards: dict[str, ClassSpec] = field(default_factory=dict)
     pause: Literal["agent", "all"] = "agent"

@@ -13,7 +13,7 @@ import math
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torchrl.modules import PopArtValueNorm
@@ -32,6 +32,7 @@ SMALLEST_SPREAD = 1e-5
 """Smallest standard deviation of the return, as a share of its root mean square."""
 SMALLEST_RETURN = 1e-12
 """Smallest standard deviation of the return."""
+_NET_INPUTS = ("latent", "state", "last_action")
 _POLICY = ACTING_ROLES.index("policy")
 
 
@@ -43,10 +44,13 @@ class PPOPolicy(nn.Module):
         self.net, self.value_norm = net, value_norm
 
     def forward(
-        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L S"]
+        self,
+        latent: Float[Tensor, "B P D"],
+        state: Float[Tensor, "B L S"],
+        last_action: Int[Tensor, "B A"],
     ) -> ActorCriticOutput:
         """Return logits (B, C) and values (B,) of the scaled, not normalised, return."""
-        output = self.net(latent, state)
+        output = self.net(latent, state, last_action)
         return ActorCriticOutput(output.logits, self.value_norm.denormalize(output.value).float())
 
 
@@ -56,7 +60,7 @@ def _explained(value: Float[Tensor, " N"], target: Float[Tensor, " N"]) -> Tenso
 
 
 class PPO(Learner):
-    """PPO on (latent, dynamics' state before that latent); role policy.
+    """PPO on (latent, dynamics' state before that latent, last action); role policy.
 
     Args:
         latent: tokens and features [P, D] of the latents.
@@ -65,11 +69,14 @@ class PPO(Learner):
         dim: width of the trunk.
         depth: residual layers of the trunk.
         mix_features: size the latent is squeezed to.
+        keep_probability: with which the untrained policy keeps each category's last choice.
         lr: learning rate of Adam.
         gamma: discount of one step.
         gae_lambda: lambda of the generalised advantage estimate.
         clip: how far the probability ratio may leave 1.
-        entropy_coef: weight of the entropy bonus.
+        entropy_coef: weight of the entropy bonus, which pulls towards uniform actions.
+        prior_coef: weight of the KL divergence from the untrained policy, which pulls towards
+            keeping the last action.
         value_coef: weight of the value loss.
         target_kl: a round ends when the approximate KL divergence exceeds this.
         scale_decay: decay of the running reward and return scales, per rollout.
@@ -84,6 +91,7 @@ class PPO(Learner):
         "latent",
         "state",
         "action",
+        "last_action",
         "log_prob",
         "reward",
         "is_first",
@@ -100,12 +108,14 @@ class PPO(Learner):
         action_choices: tuple[int, ...] = ACTION_CHOICES,
         dim: int = 256,
         depth: int = 2,
-        mix_features: int = 64,
+        mix_features: int = 256,
+        keep_probability: float = 0.9,
         lr: float = 3e-4,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
         clip: float = 0.2,
-        entropy_coef: float = 0.01,
+        entropy_coef: float = 0.0,
+        prior_coef: float = 0.01,
         value_coef: float = 0.5,
         target_kl: float = 0.03,
         scale_decay: float = 0.98,
@@ -118,11 +128,14 @@ class PPO(Learner):
         self.save_hyperparameters()
         self.require_positive("dim depth mix_features batch_size epochs lr")
         self.lr, self.gamma, self.gae_lambda, self.clip = lr, gamma, gae_lambda, clip
-        self.entropy_coef, self.value_coef, self.target_kl = entropy_coef, value_coef, target_kl
+        self.entropy_coef, self.prior_coef = entropy_coef, prior_coef
+        self.value_coef, self.target_kl = value_coef, target_kl
         self.max_version_lag, self.gradient_clip = max_version_lag, gradient_clip
         self.shared_shapes = {"latent": latent, "state": state, "action_choices": action_choices}
         self.replay = ReplaySpec("on_policy", 0, batch_size, epochs)
-        self.net = ActorCritic(latent, state, action_choices, dim, depth, mix_features)
+        self.net = ActorCritic(
+            latent, state, action_choices, dim, depth, mix_features, keep_probability
+        )
         # In double: a variance from the mean of squares cancels where the mean is far above it.
         self.value_norm = PopArtValueNorm(shape=1, beta=scale_decay).double()
         # Rewards may have any size: `reward_scale` bounds the scale, not this epsilon.
@@ -135,10 +148,13 @@ class PPO(Learner):
         return PPOPolicy(self.net, self.value_norm)
 
     def act(
-        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L S"]
+        self,
+        latent: Float[Tensor, "B P D"],
+        state: Float[Tensor, "B L S"],
+        last_action: Int[Tensor, "B A"],
     ) -> ActorCriticOutput:
         """Return logits (B, C) and values (B,)."""
-        output: ActorCriticOutput = self.acting_module(latent, state)
+        output: ActorCriticOutput = self.acting_module(latent, state, last_action)
         return output
 
     @property
@@ -161,12 +177,14 @@ class PPO(Learner):
 
     @torch.no_grad()
     def on_rollout(self, steps: TensorDict) -> None:
-        """Update the reward's running scale, once per rollout.
+        """Update the running scales of inputs and reward, once per rollout.
 
         The discounted return carries over gaps, as RND's does. It starts at its expected value:
         a ramp from 0 would dominate the scale for hours. Rewards that are all 0 at first give no
         scale yet. Rewards are clipped once their return has varied.
         """
+        steps = steps.to(self.device)
+        self.net.observe(steps["latent"][steps["valid"]], steps["state"][steps["valid"]])
         rewards = steps["reward"][is_transition_into(steps)].double()
         if not len(rewards):
             return
@@ -208,7 +226,7 @@ class PPO(Learner):
         """
         self.should_stop_round = False
         rollout = rollout.to(self.device)
-        output = self.net(rollout["latent"], rollout["state"])
+        output = self.net(*(rollout[key] for key in _NET_INPUTS))
         value = self.bootstrap_values(rollout, self.value_norm.denormalize(output.value).float())
         valid = is_transition(rollout)
         advantage = self.advantages(value, rollout["reward"] / self.reward_scale, valid)
@@ -218,7 +236,7 @@ class PPO(Learner):
         usable = valid & recent & near
         if usable.any():
             self.value_norm.update(target[usable].double()[:, None])
-        rows = rollout[:-1][usable].select("latent", "state", "action", "log_prob")
+        rows = rollout[:-1][usable].select(*_NET_INPUTS, "action", "log_prob")
         rows["advantage"] = advantage[usable]
         rows["value_target"] = self.value_norm.normalize(target[usable]).float()
         if len(rows) > 1:
@@ -277,11 +295,11 @@ class PPO(Learner):
         """Return PPO's loss of a minibatch of transitions (B,) as `prepare` makes them.
 
         loss = -min(ratio * advantage, clip(ratio) * advantage) + value_coef * value loss
-               - entropy_coef * entropy
+               - entropy_coef * entropy + prior_coef * KL(policy || untrained policy)
 
         The ratio is of the joint probability over the action categories.
         """
-        output = self.net(batch["latent"], batch["state"])
+        output = self.net(*(batch[key] for key in _NET_INPUTS))
         actions = self.net.distribution(output.logits.float())
         log_ratio = actions.log_prob(batch["action"]) - batch["log_prob"]
         ratio = log_ratio.exp()
@@ -292,8 +310,13 @@ class PPO(Learner):
         policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
         value_loss = 0.5 * mean_square(output.value.float() - batch["value_target"])
         entropies = actions.entropies().mean(dim=0)
+        untrained = self.net.distribution(self.net.prior.at_start(batch["last_action"]))
+        prior_kl = actions.divergences(untrained).sum(dim=-1).mean()
         loss: Tensor = (
-            policy_loss + self.value_coef * value_loss - self.entropy_coef * entropies.sum()
+            policy_loss
+            + self.value_coef * value_loss
+            - self.entropy_coef * entropies.sum()
+            + self.prior_coef * prior_kl
         )
         kl = (ratio - 1 - log_ratio).detach().mean()
         self.should_stop_round = bool(kl > self.target_kl)
@@ -303,6 +326,7 @@ class PPO(Learner):
                 "policy_loss": policy_loss,
                 "value_loss": value_loss,
                 "entropy": entropies.sum(),
+                "prior_kl": prior_kl,
                 "approx_kl": kl,
                 "clip_fraction": ((ratio - 1).abs() > self.clip).float().mean(),
                 **{f"entropy_{i}": entropy for i, entropy in enumerate(entropies)},
@@ -318,7 +342,7 @@ class PPO(Learner):
         """
         if len(batch) < 3:
             return
-        output = self.act(batch["latent"], batch["state"])
+        output = self.act(*(batch[key] for key in _NET_INPUTS))
         value, valid = output.value, is_transition(batch)
         target = self.advantages(value, batch["reward"] / self.reward_scale, valid) + value[:-1]
         actions = self.net.distribution(output.logits.float())
@@ -333,7 +357,7 @@ class PPO(Learner):
     @torch.no_grad()
     def predict_step(self, batch: TensorDict, batch_idx: int) -> dict[str, Tensor]:
         """Return logits (N, C) and values (N,) of a rollout [N]."""
-        output = self.act(batch["latent"], batch["state"])
+        output = self.act(*(batch[key] for key in _NET_INPUTS))
         return {"logits": output.logits.float(), "value": output.value}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -22,8 +22,11 @@ from pamiq_lightning.nets.forward_dynamics import Prediction
 
 ActingEncoder = Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B P D"]]
 """Called with frames, returns the latents that act."""
-ActingPolicy = Callable[[Float[Tensor, "B P D"], Float[Tensor, "B L N"]], ActorCriticOutput]
-"""Called with latents and the dynamics' state before them, returns logits and values."""
+ActingPolicy = Callable[
+    [Float[Tensor, "B P D"], Float[Tensor, "B L N"], Int[Tensor, "B A"]], ActorCriticOutput
+]
+"""Called with latents, the dynamics' state before them and the last action, returns logits and
+values."""
 
 
 class _Steps(Protocol):
@@ -102,11 +105,15 @@ class Policy(_Module, Protocol):
     """Chooses actions."""
 
     def act(
-        self, latent: Float[Tensor, "B P D"], state: Float[Tensor, "B L N"]
+        self,
+        latent: Float[Tensor, "B P D"],
+        state: Float[Tensor, "B L N"],
+        last_action: Int[Tensor, "B A"],
     ) -> ActorCriticOutput:
         """Return action logits (B, C) and values (B,).
 
-        `state` is the dynamics' state before `latent`.
+        `state` is the dynamics' state before `latent`; `last_action` is NO_ACTION where there is
+        none.
         """
 
 

@@ -24,6 +24,7 @@ from pamiq_lightning.recording.schema import (
     read_spec,
 )
 from pamiq_lightning.recording.video import VideoReader
+from pamiq_lightning.step import last_actions
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,8 @@ class RecordingReader:
                 yield Episode(files, len(table), table)
 
     def column(self, key: str) -> NDArray[Any]:
-        """Return one key of all steps, any but `frame`."""
-        parts = []
-        for episode in self.episodes:
-            table = episode.table
-            if table is None:
-                table = tables.read_table(episode.files.data, [COLUMNS.get(key, key)])
-            parts.append(tables.to_steps(self.spec, table, [key])[key])
-        return np.concatenate(parts)
+        """Return one recorded key of all steps, any but `frame`."""
+        return np.concatenate([self._rows(n, [key])[key] for n in range(len(self.episodes))])
 
     def read(self, start: int, stop: int, without: Collection[str] = ()) -> dict[str, NDArray[Any]]:
         """Return steps start to stop - 1 as arrays (stop - start, ...).
@@ -100,6 +95,9 @@ class RecordingReader:
             start: first step.
             stop: after the last step.
             without: keys to leave out; frames take nearly all of the time.
+
+        Returns:
+            Every recorded key, and `last_action`.
 
         Raises:
             RecordingError: a file is damaged.
@@ -123,12 +121,24 @@ class RecordingReader:
     def _tabular(self, number: int) -> dict[str, NDArray[Any]]:
         """Return all but the frames of one episode, with a cache of one episode."""
         if self._steps is None or self._steps[0] != number:
-            episode = self.episodes[number]
-            table = episode.table
-            if table is None:
-                table = tables.read_table(episode.files.data)
-            self._steps = number, tables.to_steps(self.spec, table)
+            steps = self._rows(number)
+            steps["last_action"] = last_actions(steps)
+            if number and not steps["is_first"][0]:
+                # A long trajectory goes on in the next episode.
+                before = self._rows(number - 1, ["index", "action"])
+                if before["index"][-1] + 1 == steps["index"][0]:
+                    steps["last_action"][0] = before["action"][-1]
+            self._steps = number, steps
         return self._steps[1]
+
+    def _rows(self, number: int, keys: list[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Return some recorded keys of one episode; default: all but the frames."""
+        episode = self.episodes[number]
+        table = episode.table
+        if table is None:
+            columns = keys and [COLUMNS.get(key, key) for key in keys]
+            table = tables.read_table(episode.files.data, columns)
+        return tables.to_steps(self.spec, table, keys)
 
     def _open(self, number: int) -> VideoReader:
         """Return the video of one episode, which stays open until the next one is read."""

@@ -39,8 +39,9 @@ FRAME_KEY = "observation.image"
 TASK = "explore"
 """LeRobot requires a task for every row; there is only this one."""
 FORMAT_VERSION = 2
-NOT_RECORDED = ("latent", "state")
-"""Keys of a step that are recomputed from the frames, by the encoder and dynamics."""
+NOT_RECORDED = ("latent", "state", "last_action")
+"""Keys of a step that follow from the others: from the frames, by the encoder and dynamics, and
+from the actions."""
 COLUMNS = {"index": "tick", "frame": FRAME_KEY}
 """Columns with another name than their key: LeRobot's `index` counts rows without gaps."""
 COUNTERS = {

@@ -13,7 +13,7 @@ from tensordict import TensorDict
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.replay.base import training_round
 from pamiq_lightning.replay.factory import make_replay
-from pamiq_lightning.step import StepShape
+from pamiq_lightning.step import NO_ACTION, StepShape
 from pamiq_lightning.trainer.update import Updater
 
 
@@ -44,7 +44,9 @@ def noise(shape: StepShape, rows: int) -> TensorDict:
         dtype = torch.from_numpy(np.zeros(0, field.dtype)).dtype
         steps[key] = torch.rand(rows, *field.shape).mul(255 if key == "frame" else 1).to(dtype)
     steps["index"] = torch.arange(rows)
-    # A uniform policy's: a policy drops actions whose probability has changed much.
+    # A uniform policy's, as an untrained one is without a last action: a policy drops actions whose
+    # probability has changed much.
+    steps["last_action"][:] = NO_ACTION
     steps["log_prob"][:] = -sum(math.log(choices) for choices in shape.action_choices)
     steps["valid"][:], steps["is_first"][:] = True, False
     return steps

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from agent.actor import ActingModules, Actor
+from agent.gaits import Gait, make_gait
 from agent.hot_swap import DoubleBufferedModule
 from pamiq_lightning.curiosity.base import Curiosity, RewardInputs
 from pamiq_lightning.curiosity.prediction_error import PredictionError
@@ -17,7 +18,7 @@ from pamiq_lightning.curiosity.shuffled import Shuffled
 from pamiq_lightning.exchange.weights import WeightsSpec, WeightsWriter, create, flat_size
 from pamiq_lightning.learners.base import Learner
 from pamiq_lightning.nets.forward_dynamics import normal_nll
-from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.step import ACTING_ROLES, NO_ACTION
 from pamiq_lightning.utils.instantiate import build
 from tests.synthetic import LEARNERS, SHAPE
 
@@ -31,7 +32,7 @@ class ActorFixture:
     def __init__(
         self,
         folder: Path,
-        random_policy: bool = False,
+        gait: Gait | None = None,
         seed: int = 0,
         logged_rewards: Sequence[Curiosity] = (),
     ) -> None:
@@ -48,9 +49,7 @@ class ActorFixture:
         self.modules = ActingModules(**hot)
         names = (*SHAPE.info_names, *("reward_logged" for _ in logged_rewards))
         shape = replace(SHAPE, info_names=names)
-        self.actor = Actor(
-            self.modules, PredictionError(), shape, random_policy, seed, CPU, logged_rewards
-        )
+        self.actor = Actor(self.modules, PredictionError(), shape, seed, CPU, gait, logged_rewards)
         self.actor.poll_weights(None)
 
     def change(self, role: str) -> None:
@@ -107,19 +106,36 @@ def test_reward_is_the_error_of_the_last_prediction(fixture: ActorFixture) -> No
 def test_log_prob_and_value_are_of_the_policy_that_acted(fixture: ActorFixture) -> None:
     (row,) = run_ticks(fixture, 1)
     latent, state = torch.tensor(row["latent"])[None], torch.tensor(row["state"])[None]
-    output = fixture.modules.policy.active(latent, state)
+    output = fixture.modules.policy.active(latent, state, torch.full((1, 5), NO_ACTION))
     actions = fixture.modules.policy.active.net.distribution(output.logits)
     log_prob = actions.log_prob(torch.tensor(row["action"])[None]).item()
     assert row["log_prob"] == pytest.approx(log_prob, abs=1e-5)
     assert row["value"] == pytest.approx(output.value.item(), abs=1e-5)
 
 
-def test_random_policy_is_uniform_and_logs_its_log_prob(tmp_path: Path) -> None:
-    fixture = ActorFixture(tmp_path, random_policy=True)
+def test_a_gait_acts_instead_of_the_policy_and_its_log_prob_is_logged(tmp_path: Path) -> None:
+    fixture = ActorFixture(tmp_path, make_gait("jitter"))
     rows = run_ticks(fixture, 300)
     assert {round(float(row["log_prob"]), 4) for row in rows} == {round(-np.log(108), 4)}
     forward = np.mean([row["action"][0] == 1 for row in rows])
     assert 0.25 < forward < 0.42
+
+
+def test_last_action_is_that_of_the_tick_before_and_none_after_a_reset(
+    fixture: ActorFixture,
+) -> None:
+    rows = run_ticks(fixture, 3)
+    fixture.actor.reset()
+    rows += run_ticks(fixture, 2)
+    last = [row["last_action"].tolist() for row in rows]
+    assert last[0] == last[3] == [NO_ACTION] * 5
+    assert [last[1], last[2], last[4]] == [rows[n]["action"].tolist() for n in (0, 1, 3)]
+
+
+def test_an_untrained_policy_keeps_its_choices(fixture: ActorFixture) -> None:
+    rows = run_ticks(fixture, 400)
+    kept = np.mean([(row["action"] == row["last_action"]) for row in rows[1:]], axis=0)
+    np.testing.assert_allclose(kept, 0.9, atol=0.06)
 
 
 def test_same_seed_gives_the_same_actions(tmp_path: Path) -> None:

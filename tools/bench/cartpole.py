@@ -82,7 +82,10 @@ class LearnerWorker:
 def make_policy(task: Task) -> EpisodicPPO:
     """Return the policy to be trained."""
     latent = (1, len(task.observed))
-    return EpisodicPPO(latent, task.state, CHOICES, dim=64, depth=2, **task.policy)  # type: ignore[arg-type]
+    # A pole needs no persistence: it starts uniform.
+    start = {"keep_probability": 1 / CHOICES[0], "prior_coef": 0.0, "entropy_coef": 0.01}
+    arguments = {**start, **task.policy}
+    return EpisodicPPO(latent, task.state, CHOICES, dim=64, depth=2, mix_features=64, **arguments)  # type: ignore[arg-type]
 
 
 def make_dynamics(task: Task) -> SioConvDynamics:

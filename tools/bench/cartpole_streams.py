@@ -27,7 +27,7 @@ from pamiq_lightning.learners.ppo import PPO, PPOPolicy
 from pamiq_lightning.nets.actor_critic import ActionDistribution
 from pamiq_lightning.nets.forward_dynamics import ForwardDynamics
 from pamiq_lightning.replay.on_policy import OnPolicyReplay
-from pamiq_lightning.step import ACTING_ROLES
+from pamiq_lightning.step import ACTING_ROLES, NO_ACTION
 
 STREAM = 1 << 40
 CHOICES = (2,)
@@ -100,6 +100,7 @@ class CartPoles:
         self._observed, self._generator = list(observed), torch.Generator().manual_seed(seed)
         self._index = torch.arange(streams) * STREAM
         self._state = torch.zeros(streams, *state)
+        self._action = torch.full((streams, len(CHOICES)), NO_ACTION)
         self._ended, self._returns = np.ones(streams, np.bool_), np.zeros(streams)
         self.steps, self.returns = 0, deque[float](maxlen=EPISODES)
         observation, _ = self._poles.reset(seed=seed)
@@ -122,9 +123,12 @@ class CartPoles:
         """Act once in every stream; return the rows [E]."""
         row = self._row
         state = self._state * ~row["is_first"][:, None, None]
-        actions = ActionDistribution(policy(row["latent"], state).logits, CHOICES)
+        last = torch.where(row["is_first"][:, None], NO_ACTION, self._action)
+        actions = ActionDistribution(policy(row["latent"], state, last).logits, CHOICES)
         action = actions.sample(self._generator)
-        row |= {"state": state, "action": action, "log_prob": actions.log_prob(action)}
+        self._action = action
+        row |= {"state": state, "action": action, "last_action": last}
+        row["log_prob"] = actions.log_prob(action)
         if dynamics is not None:
             self._state = dynamics.step(row["latent"], action, state)[1]
         self._arrive(*self._poles.step(action[:, 0].numpy())[:4])

@@ -45,21 +45,34 @@ class _Features(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, latent: Tensor, state: Tensor) -> Tensor:
-        features: Tensor = self.net.features(latent, state)
+    def forward(self, latent: Tensor, state: Tensor, last_action: Tensor) -> Tensor:
+        features: Tensor = self.net.features(latent, state, last_action)
         return features
+
+
+class _Logits(nn.Module):
+    """The policy head and the keep prior."""
+
+    def __init__(self, net: ActorCritic) -> None:
+        super().__init__()
+        self.actor, self.prior = net.actor, net.prior
+
+    def forward(self, features: Tensor, last_action: Tensor) -> Tensor:
+        logits: Tensor = self.actor(features) + self.prior(last_action)
+        return logits
 
 
 def clip_ppo_loss(learner: PPO) -> ClipPPOLoss:
     """Return TorchRL's loss on this learner's own net, which it runs once.
 
-    The sum of its `loss_` entries is the learner's loss. It takes the learner's batches with the
-    last dimension that TorchRL expects: `advantage` and `value_target` are [B, 1].
+    The sum of its `loss_` entries is the learner's loss where `prior_coef` is 0. It takes the
+    learner's batches with the last dimension that TorchRL expects: `advantage` and `value_target`
+    are [B, 1].
     """
     net = learner.net
     actor = ProbabilisticTensorDictSequential(
-        TensorDictModule(_Features(net), ["latent", "state"], ["features"]),
-        TensorDictModule(net.actor, ["features"], ["logits"]),
+        TensorDictModule(_Features(net), ["latent", "state", "last_action"], ["features"]),
+        TensorDictModule(_Logits(net), ["features", "last_action"], ["logits"]),
         ProbabilisticTensorDictModule(
             ["logits"], ["action"], distribution_class=_Joint,
             distribution_kwargs={"choices": net.choices}, return_log_prob=True,
@@ -92,8 +105,10 @@ def random_batch(learner: PPO, rows: int) -> TensorDict:
     """Return a synthetic minibatch, some of its ratios beyond the clip."""
     sizes = learner.shared_shapes
     latent, state = torch.randn(rows, *sizes["latent"]), torch.randn(rows, *sizes["state"])
+    choices = sizes["action_choices"]
+    last_action = torch.stack([torch.randint(n, (rows,)) for n in choices], dim=-1)
     with torch.no_grad():
-        actions = learner.net.distribution(learner.net(latent, state).logits)
+        actions = learner.net.distribution(learner.net(latent, state, last_action).logits)
         action = actions.sample()
         log_prob = actions.log_prob(action) + 0.3 * torch.randn(rows)
     return TensorDict(
@@ -101,6 +116,7 @@ def random_batch(learner: PPO, rows: int) -> TensorDict:
             "latent": latent,
             "state": state,
             "action": action,
+            "last_action": last_action,
             "log_prob": log_prob,
             "advantage": 3 + 5 * torch.randn(rows),
             "value_target": torch.randn(rows),
@@ -127,7 +143,7 @@ def by_hand(learner: PPO, batch: TensorDict) -> Callable[[], None]:
 
 def ppo() -> Iterator[Measurement]:
     """Yield our update, as the trainer makes it, against theirs."""
-    ours, theirs = PPO((36, 32), (3, 256)), PPO((36, 32), (3, 256))
+    ours, theirs = (PPO((36, 32), (3, 256), prior_coef=0.0) for _ in range(2))
     batch = random_batch(ours, 32)
     updater = Updater(ours, "cpu", "32-true")
     times = compare(lambda: updater.update(batch), by_hand(theirs, batch), tries=200)

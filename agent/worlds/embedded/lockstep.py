@@ -14,6 +14,16 @@ from agent.worlds.embedded.scenes.base import Scene
 from agent.worlds.embedded.simulation import Simulation, Size
 
 
+def apply_action(simulation: Simulation, action: NDArray[np.int64]) -> None:
+    """Set the inputs of the next physics steps from an action (A,)."""
+    for axis in ACTIONS:
+        if axis.tap:
+            # Each tap is one press, as in real time.
+            simulation.set_input(axis.address, 0)
+    for address, value in inputs(action).items():
+        simulation.set_input(address, value)
+
+
 class LockstepWorld:
     """Implements `agent.worlds.base.World` in this process, deterministic and without a clock.
 
@@ -54,12 +64,7 @@ class LockstepWorld:
 
     def act(self, action: NDArray[np.int64]) -> None:
         """Set the inputs of the next tick from an action (A,)."""
-        for axis in ACTIONS:
-            if axis.tap:
-                # Each tap is one press, as in real time.
-                self.simulation.set_input(axis.address, 0)
-        for address, value in inputs(action).items():
-            self.simulation.set_input(address, value)
+        apply_action(self.simulation, action)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as built-in types."""

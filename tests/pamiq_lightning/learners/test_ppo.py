@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from tensordict import TensorDict
+from torch import Tensor
 
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.replay.base import training_round
@@ -68,19 +69,20 @@ def test_action_t_is_credited_with_reward_t_plus_1() -> None:
 
 
 def test_ppo_surrogate_equals_its_formula() -> None:
-    learner = ppo(entropy_coef=0.0, value_coef=0.0)
+    learner = ppo(entropy_coef=0.0, value_coef=0.0, prior_coef=0.0)
     batch = TensorDict(
         {
             "latent": torch.randn(16, 4, 8),
             "state": torch.randn(16, 2, 16),
             "action": torch.randint(0, 2, (16, 5)),
+            "last_action": torch.randint(0, 2, (16, 5)),
             "log_prob": -4.7 + 0.3 * torch.randn(16),
             "advantage": torch.randn(16),
             "value_target": torch.randn(16),
         },
         [16],
     )
-    output = learner.net(batch["latent"], batch["state"])
+    output = learner.net(batch["latent"], batch["state"], batch["last_action"])
     log_prob = learner.net.distribution(output.logits).log_prob(batch["action"])
     ratio = (log_prob - batch["log_prob"]).exp()
     a = batch["advantage"]
@@ -151,7 +153,7 @@ def test_prepare_drops_and_counts_diverged_steps() -> None:
     learner = ppo(max_version_lag=2)
     learner.latest_version = 9
     steps = rollout(9, version=9)
-    output = learner.net(steps["latent"], steps["state"])
+    output = learner.net(steps["latent"], steps["state"], steps["last_action"])
     now = learner.net.distribution(output.logits).log_prob(steps["action"]).detach()
     log_ratio = torch.tensor([0.0, 0.69, -0.69, 0.70, -0.70, 50.0, -50.0, 0.70, 0.0])
     steps["log_prob"] = now - log_ratio
@@ -276,7 +278,7 @@ def test_ppo_learns_a_known_optimum() -> None:
     for _ in range(60):
         steps = rollout(64, start)
         with torch.no_grad():
-            logits = learner.net(steps["latent"], steps["state"]).logits
+            logits = learner.net(steps["latent"], steps["state"], steps["last_action"]).logits
             actions = learner.net.distribution(logits)
             steps["action"] = actions.sample()
             steps["log_prob"] = actions.log_prob(steps["action"])
@@ -290,11 +292,25 @@ def test_ppo_learns_a_known_optimum() -> None:
     assert good.float().mean() > 0.9
 
 
-def test_new_policy_has_the_entropy_of_a_uniform_one() -> None:
-    learner = ppo()
-    steps = rollout(40)
-    actions = learner.net.distribution(learner.net(steps["latent"], steps["state"]).logits)
-    assert abs(actions.entropies().sum(1).mean().item() - math.log(108)) < 0.01
+def test_an_untrained_policy_does_not_diverge_from_its_prior() -> None:
+    learner, logged = ppo(), dict[str, Tensor]()
+    learner.log_dict = logged.update  # type: ignore[method-assign, assignment]
+    learner.training_step(learner.prepare(rollout(40)), 0)
+    assert abs(logged["prior_kl"].item()) < 1e-6
+
+
+def test_prior_kl_is_that_of_the_keep_probabilities() -> None:
+    learner, logged = ppo(prior_coef=0.5, entropy_coef=0.0, value_coef=0.0), dict[str, Tensor]()
+    learner.log_dict = logged.update  # type: ignore[method-assign, assignment]
+    with torch.no_grad():
+        learner.net.prior.keep.zero_()
+    rows = learner.prepare(rollout(40))
+    loss = learner.training_step(rows, 0)
+    choices, known = (3, 3, 3, 2, 2), (rows["last_action"][:, 0] >= 0).float().mean().item()
+    by_hand = sum(-math.log(0.9) / n - math.log(0.1 / (n - 1)) * (n - 1) / n for n in choices)
+    by_hand -= sum(map(math.log, choices))
+    assert logged["prior_kl"].item() == pytest.approx(by_hand * known, rel=1e-5)
+    assert (loss - logged["policy_loss"]).item() == pytest.approx(0.5 * by_hand * known, rel=1e-5)
 
 
 def test_ppo_logs_its_diagnostics() -> None:
@@ -304,6 +320,6 @@ def test_ppo_logs_its_diagnostics() -> None:
         updater.update(batch)
     metrics = updater.metrics.take()
     expected = {"loss", "policy_loss", "value_loss", "grad_norm", "explained_variance", "approx_kl"}
-    expected |= {"clip_fraction", "entropy", *(f"entropy_{i}" for i in range(5))}
+    expected |= {"clip_fraction", "entropy", "prior_kl", *(f"entropy_{i}" for i in range(5))}
     expected |= {"stale_steps", "diverged_steps", "reward_raw", "reward_scale", "reward_outliers"}
     assert set(metrics) == expected

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pamiq_lightning.learners.ppo import PPO
 from pamiq_lightning.nets.actor_critic import ActorCritic, ActorCriticOutput
+from pamiq_lightning.step import NO_ACTION
 
 
 def test_advantages_equal_the_stored_ones() -> None:
@@ -38,12 +39,14 @@ class Said(ActorCritic):
         super().__init__((1, 1), (1, 1), (3, 2), dim=1, depth=1, mix_features=1)
         self.output = ActorCriticOutput(logits, value)
 
-    def forward(self, latent: Tensor, state: Tensor) -> ActorCriticOutput:
+    def forward(self, latent: Tensor, state: Tensor, last_action: Tensor) -> ActorCriticOutput:
         return self.output
 
 
 def test_ppo_loss_and_metrics_equal_the_stored_ones() -> None:
-    learner = PPO((1, 1), (1, 1), (3, 2), clip=0.2, value_coef=0.5, entropy_coef=0.01)
+    learner = PPO(
+        (1, 1), (1, 1), (3, 2), clip=0.2, value_coef=0.5, entropy_coef=0.01, prior_coef=0.0
+    )
     logits = torch.tensor(
         [
             [0.2, -1.0, 0.5, 0.3, -0.3],
@@ -58,6 +61,7 @@ def test_ppo_loss_and_metrics_equal_the_stored_ones() -> None:
             "latent": torch.zeros(4, 1, 1),
             "state": torch.zeros(4, 1, 1),
             "action": torch.tensor([[2, 0], [0, 1], [1, 0], [1, 1]]),
+            "last_action": torch.full((4, 2), NO_ACTION),
             "log_prob": torch.tensor([-1.0, -0.75, -1.4, -0.2]),
             "advantage": torch.tensor([1.0, -2.0, 0.5, 3.0]),
             "value_target": torch.tensor([0.0, -1.0, 2.0, 0.5]),

@@ -96,7 +96,7 @@ def test_ppo_validation_logs_the_explained_variance() -> None:
     learner.log_dict = lambda metrics, **_: logged.update(metrics)  # type: ignore[method-assign, assignment]
     steps = rollout(20)
     learner.validation_step(steps, 0)
-    actor_critic = learner.net(steps["latent"], steps["state"])
+    actor_critic = learner.net(steps["latent"], steps["state"], steps["last_action"])
     value = learner.value_norm.denormalize(actor_critic.value).float()
     valid = torch.ones(19, dtype=torch.bool)
     advantage = learner.advantages(value, steps["reward"], valid)

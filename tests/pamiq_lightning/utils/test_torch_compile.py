@@ -45,7 +45,7 @@ def differences_of_acting(spec: dict[str, Any], backend: str) -> list[float]:
     calls: dict[str, tuple[str, tuple[torch.Tensor, ...]]] = {
         IJEPA["class_path"]: ("forward", (frame,)),
         DYNAMICS["class_path"]: ("step", (latent, action, state)),
-        PPO["class_path"]: ("forward", (latent, state)),
+        PPO["class_path"]: ("forward", (latent, state, action)),
     }
     name, given = calls[spec["class_path"]]
     assert getattr(fast, name) is not getattr(plain, name)
